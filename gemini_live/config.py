@@ -1,0 +1,83 @@
+"""Everything that a session can be told, in one frozen object with every default.
+
+`cli.py` builds it from argv and the environment; everybody else reads it. Pure.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+DEFAULT_MODEL = "gemini-3.8-live"
+DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
+
+
+class OutputFormat(StrEnum):
+    """What stdout carries."""
+
+    TEXT = "text"
+    JSONL = "jsonl"
+
+
+class Color(StrEnum):
+    """When the terminal's colours are used."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """The settings of one session. A switch that is `None` was not given: what it means then depends on the rest."""
+
+    system_instruction: str | None = None
+    initial_message: str | None = None
+    initial_message_delay_s: float = 0.0
+    voice: str = "Charon"
+    audio_input: bool | None = None
+    audio_output: bool | None = None
+    text_output: bool = False
+    search: bool = False
+    code_execution: bool = False
+    screen_capture_fps: float | None = None
+    import_functions: tuple[Path, ...] = ()
+
+    model: str = DEFAULT_MODEL
+    base_url: str = DEFAULT_BASE_URL
+    api_version: str | None = None
+    """`None`: v1beta with a key, v1alpha with an ephemeral token."""
+    api_key: str = field(default="", repr=False)
+    simulate: str | None = None
+    """The simulator's own arguments; `None`: the real service."""
+    setup: Mapping[str, Any] = field(default_factory=dict)
+    """Merged over the setup message, RFC 7386."""
+    reconnect: bool = True
+
+    transcription: bool = True
+    context_compression: bool = True
+    half_duplex: bool | None = None
+
+    input_device: str | None = None
+    """Index, or part of a name; `None`: the system's default. Likewise for output."""
+    output_device: str | None = None
+    input_file: Path | None = None
+    output_file: Path | None = None
+    monitor: int = 1
+    screen_size: int = 1024
+    """Longest side of a screen frame, in pixels."""
+
+    output_format: OutputFormat = OutputFormat.TEXT
+    turns: int | None = None
+    timeout_s: float | None = None
+    stdin: bool = True
+    verbose: bool = False
+    quiet: bool = False
+    color: Color = Color.AUTO
+    function_timeout_s: float = 60.0
+
+    @property
+    def plays_audio(self) -> bool:
+        """Whether the model's speech is to be played: by default unless text was asked for."""
+        return self.audio_output if self.audio_output is not None else not self.text_output

@@ -1,0 +1,184 @@
+"""PCM arithmetic: formats, durations, levels, channel and rate conversion.
+
+The only place that knows the Live API's sample format: 16-bit signed little-endian, mono, 16 kHz to the server and
+24 kHz from it. Pure; any thread. Only `build_resampler` imports numpy and soxr, and only where they are installed.
+"""
+
+import array
+import importlib.util
+import math
+import re
+import sys
+from dataclasses import dataclass
+from typing import Protocol
+
+SAMPLE_BYTES = 2
+"""Bytes of one sample; a mono frame is one sample."""
+
+MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 768_000
+"""What counts as a sample rate at all: a file or a server that says otherwise is mistaken."""
+
+_SILENCE_DBFS = -96.0
+_RATE = re.compile(r";\s*rate=(\d+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class PcmFormat:
+    """Mono 16-bit PCM at one rate."""
+
+    rate_hz: int
+    """Frames per second."""
+
+    @property
+    def mime_type(self) -> str:
+        """The name of this format on the wire."""
+        return f"audio/pcm;rate={self.rate_hz}"
+
+    def duration_s(self, n_bytes: int) -> float:
+        """Return how many seconds `n_bytes` last."""
+        return n_bytes / (SAMPLE_BYTES * self.rate_hz)
+
+    def n_bytes(self, duration_s: float) -> int:
+        """Return the bytes of `duration_s` seconds, in whole frames."""
+        return SAMPLE_BYTES * round(duration_s * self.rate_hz)
+
+
+INPUT = PcmFormat(rate_hz=16_000)
+"""What the client sends: 32,000 bytes a second."""
+
+OUTPUT = PcmFormat(rate_hz=24_000)
+"""What the service speaks: 48,000 bytes a second."""
+
+
+def parse_rate_hz(mime_type: str, default: PcmFormat) -> int:
+    """Return the rate that a `audio/pcm;rate=N` type names, or that of `default` where it names none that can be."""
+    match = _RATE.search(mime_type)
+    if match is None:
+        return default.rate_hz
+    rate_hz = int(match[1][:9])
+    return rate_hz if MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ else default.rate_hz
+
+
+def to_samples(pcm: bytes) -> "array.array[int]":
+    """Return the samples of `pcm`, whole frames, in this machine's byte order."""
+    samples = array.array("h", pcm)
+    if sys.byteorder == "big":
+        samples.byteswap()
+    return samples
+
+
+def from_samples(samples: "array.array[int]") -> bytes:
+    """Return `samples` as little-endian PCM."""
+    if sys.byteorder == "big":
+        samples = samples[:]
+        samples.byteswap()
+    return samples.tobytes()
+
+
+def level_dbfs(pcm: bytes) -> float:
+    """Return the RMS level of `pcm` in dB below full scale: 0 at the loudest, -96 for silence."""
+    samples = to_samples(pcm)
+    if not samples:
+        return _SILENCE_DBFS
+    rms = math.sqrt(sum(sample * sample for sample in samples) / len(samples))
+    return max(_SILENCE_DBFS, 20 * math.log10(rms / 32768)) if rms else _SILENCE_DBFS
+
+
+def downmix(pcm: bytes, channels: int) -> bytes:
+    """Return interleaved `pcm` of `channels` channels as mono, the mean of the channels."""
+    if channels == 1:
+        return pcm
+    samples = to_samples(pcm)
+    tracks = [samples[channel::channels] for channel in range(channels)]
+    return from_samples(array.array("h", (sum(frame) // channels for frame in zip(*tracks, strict=True))))
+
+
+def upmix(pcm: bytes, channels: int) -> bytes:
+    """Return mono `pcm` with each sample repeated for each of `channels` channels."""
+    if channels == 1:
+        return pcm
+    samples = to_samples(pcm)
+    interleaved = array.array("h", bytes(len(pcm) * channels))
+    for channel in range(channels):
+        interleaved[channel::channels] = samples
+    return from_samples(interleaved)
+
+
+class Resampler(Protocol):
+    """A stream converter between two rates: feed it PCM in pieces of any length, in whole frames."""
+
+    def feed(self, pcm: bytes) -> bytes:
+        """Take more input and return what output is ready."""
+
+    def flush(self) -> bytes:
+        """End the stream: return the rest, and be ready for another one."""
+
+
+class LinearResampler:
+    """Linear interpolation in pure Python: for the simulator, and where soxr is not installed."""
+
+    def __init__(self, from_hz: int, to_hz: int) -> None:
+        self._from_hz, self._to_hz = from_hz, to_hz
+        self._reset()
+
+    def _reset(self) -> None:
+        self._pending: array.array[int] = array.array("h")
+        self._position = 0
+        """Of the next output frame after the first pending one, in units of 1/to_hz input frames."""
+
+    def feed(self, pcm: bytes) -> bytes:
+        """Take more input and return what output is ready."""
+        if self._from_hz == self._to_hz:
+            return pcm
+        samples = self._pending + to_samples(pcm)
+        to_hz = self._to_hz
+        end = (len(samples) - 1) * to_hz
+        positions = range(self._position, end, self._from_hz)
+        output = array.array(
+            "h",
+            [
+                a + (samples[i + 1] - a) * (position - i * to_hz) // to_hz
+                for position in positions
+                for i in (position // to_hz,)
+                for a in (samples[i],)
+            ],
+        )
+        next_position = positions[-1] + self._from_hz if positions else self._position
+        used = min(next_position // to_hz, len(samples))
+        self._pending, self._position = samples[used:], next_position - used * to_hz
+        return from_samples(output)
+
+    def flush(self) -> bytes:
+        """End the stream: return the rest, holding the last sample, and be ready for another one."""
+        last = self._pending[-1:]
+        rest = self.feed(from_samples(last)) if last else b""
+        self._reset()
+        return rest
+
+
+class _SoxrResampler:
+    def __init__(self, from_hz: int, to_hz: int) -> None:
+        import numpy as np  # noqa: PLC0415 - an extra, and slow to import
+        import soxr  # noqa: PLC0415
+
+        self._np = np
+        self._stream = soxr.ResampleStream(from_hz, to_hz, num_channels=1, dtype="int16", quality="HQ")
+
+    def feed(self, pcm: bytes) -> bytes:
+        return self._convert(pcm, last=False)
+
+    def flush(self) -> bytes:
+        rest = self._convert(b"", last=True)
+        self._stream.clear()
+        return rest
+
+    def _convert(self, pcm: bytes, *, last: bool) -> bytes:
+        output = self._stream.resample_chunk(self._np.frombuffer(pcm, "<i2").astype(self._np.int16), last=last)
+        return bytes(output.astype("<i2").tobytes())
+
+
+def build_resampler(from_hz: int, to_hz: int) -> Resampler:
+    """Return the best stream converter that is installed: soxr's (the `audio` and `files` extras), else linear."""
+    if from_hz != to_hz and importlib.util.find_spec("soxr"):
+        return _SoxrResampler(from_hz, to_hz)
+    return LinearResampler(from_hz, to_hz)
