@@ -1,0 +1,343 @@
+"""Grabs, scales and encodes frames of the screen; the only importer of `mss` and `PIL`.
+
+A daemon thread of its own does all that is slow, without the GIL wherever the libraries allow: the event loop only sees
+finished JPEGs, and the audio threads nothing. The thread reaches the loop through `call_soon_threadsafe` alone.
+"""
+
+import asyncio
+import ctypes
+import io
+import logging
+import math
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from .errors import ConfigError, DeviceError, MissingExtraError
+
+if TYPE_CHECKING:
+    from mss import MSS, ScreenShot
+    from mss.models import Monitor
+    from PIL import Image
+
+_START_TIMEOUT_S = 5.0
+_STOP_TIMEOUT_S = 1.0
+
+_LAYOUT_CHECK_S = 2.0
+"""How often the monitors are asked for anew: a picture keeps its old place and size until then. 1.5 ms each time."""
+
+_JPEG_QUALITY = 80
+
+_REDUCING_GAP = 1.1
+"""Shrinks by whole factors first, which is 2 to 4 times as fast from 4K as the filter alone, and as legible."""
+
+_logger = logging.getLogger(__name__)
+
+
+def scaled_size(width: int, height: int, longest: int) -> tuple[int, int]:
+    """Return the size in pixels of a picture whose longer side is to be at most `longest`; nothing is enlarged."""
+    scale = min(1.0, longest / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def next_beat(beat: int, elapsed_s: float, fps: float) -> int:
+    """Return the number of the beat to wait for after `beat`: the beats that have passed meanwhile are left out."""
+    return max(beat + 1, math.ceil(elapsed_s * fps))
+
+
+def advise(platform: str, environ: Mapping[str, str]) -> str:
+    """Return what a user can do where the screen of this `sys.platform` cannot be captured."""
+    if platform == "darwin":
+        return "allow the terminal to record the screen (System Settings, Privacy & Security) and restart it"
+    if platform == "win32":
+        return "run it in a desktop session that is not locked"
+    if environ.get("WAYLAND_DISPLAY") or environ.get("XDG_SESSION_TYPE") == "wayland":
+        return "a Wayland session does not let programs see the screen: log in to an X11 (Xorg) session"
+    if not environ.get("DISPLAY"):
+        return "DISPLAY is not set: run it inside a graphical session"
+    return "check that DISPLAY names a running X server that lets you in"
+
+
+class _NotNow(Exception):
+    """The screen is there but gives no picture at the moment: locked, asleep, or the monitor is unplugged."""
+
+
+class _Screen:
+    """One monitor, as the worker thread sees it."""
+
+    def __init__(self, monitor: int, size: int) -> None:
+        try:
+            import mss  # noqa: PLC0415 - an extra, and slow to import
+            from PIL import Image  # noqa: PLC0415
+        except ImportError as exc:
+            raise MissingExtraError("--screen-capture-fps", "screen") from exc
+        # Else the first frame would load every format that Pillow knows.
+        Image.preinit()
+        self._connect_to_display: Callable[..., MSS] = mss.MSS
+        self._pillow = Image
+        # A lost X connection shows as an assertion in mss about the reply, or as a null pointer with python -O.
+        self._failures = (mss.ScreenShotError, AssertionError, ValueError, OSError)
+        self._monitor, self._size = monitor, size
+        self._with_cursor = sys.platform == "linux"
+        self._mss: MSS | None = None
+        self._layout: list[Monitor] = []
+        self._checked_s = -math.inf
+
+    def grab(self) -> "Image.Image":
+        """Return what the monitor shows, scaled.
+
+        Raises:
+            ConfigError: there is no such monitor.
+            DeviceError: there is no display.
+            _NotNow: there is one, but it refuses.
+        """
+        if time.monotonic() - self._checked_s >= _LAYOUT_CHECK_S:
+            self._connect()
+        try:
+            shot = self._shoot()
+        except self._failures as exc:
+            _logger.debug("the screen refused a frame: %s", _first_line(exc))
+            shot = self._shoot_anew()
+        return self._scale(shot)
+
+    def encode(self, picture: "Image.Image") -> bytes:
+        """Return `picture` as a baseline JPEG."""
+        # The one step that holds the GIL: 3 ms for 1024 pixels. A progressive one would hold it five times as long.
+        file = io.BytesIO()
+        picture.save(file, "JPEG", quality=_JPEG_QUALITY)
+        return file.getvalue()
+
+    def close(self) -> None:
+        """Let go of the display."""
+        if self._mss is None:
+            return
+        try:
+            self._mss.close()
+        except self._failures as exc:
+            _logger.debug("closing the screen: %s", _first_line(exc))
+        self._mss = None
+
+    def _connect(self, *, anew: bool = False) -> None:
+        """Look which monitors there are, by a new connection, and keep that one only if they changed or `anew`.
+
+        mss asks once in the life of a connection, and its shared memory has the size that the screen had then.
+        """
+        try:
+            fresh = self._connect_to_display(**({"with_cursor": True} if self._with_cursor else {}))
+            self._checked_s = time.monotonic()
+            if fresh.monitors == self._layout and not anew:
+                fresh.close()
+                return
+            self.close()
+            self._mss, self._layout = fresh, fresh.monitors
+        except self._failures as exc:
+            raise DeviceError(_first_line(exc)) from exc
+
+    def _shoot(self) -> "ScreenShot":
+        assert self._mss is not None
+        return self._mss.grab(self._area())
+
+    def _shoot_anew(self) -> "ScreenShot":
+        """Try on a new connection: the resolution may have changed, or this X server has no cursor to show."""
+        reason = ""
+        # mss 10.2 draws the cursor nowhere else.
+        for self._with_cursor in (True, False) if sys.platform == "linux" else (False,):
+            self._connect(anew=True)
+            try:
+                return self._shoot()
+            except self._failures as exc:
+                reason = _first_line(exc)
+        raise _NotNow(reason)
+
+    def _area(self) -> "Monitor":
+        # The first entry is all monitors together; a server that lists no others is one monitor.
+        together, *monitors = self._layout
+        if self._monitor == 0:
+            return together
+        monitors = monitors or [together]
+        if not 0 < self._monitor <= len(monitors):
+            count = "there is 1 monitor" if len(monitors) == 1 else f"there are {len(monitors)} monitors"
+            raise ConfigError(f"--monitor {self._monitor}: {count}, counted from 1 (0 is all of them together)")
+        return monitors[self._monitor - 1]
+
+    def _scale(self, shot: "ScreenShot") -> "Image.Image":
+        size = scaled_size(shot.width, shot.height, self._size)
+        # mss gives BGRX. Taken for RGBX, Pillow uses it where it lies, and the channels are put right on the small one.
+        pixels: Any = shot.raw
+        if size != (shot.width, shot.height):
+            whole = self._pillow.frombuffer("RGBX", (shot.width, shot.height), pixels, "raw", "RGBX", 0, 1)
+            small = whole.resize(size, self._pillow.Resampling.HAMMING, reducing_gap=_REDUCING_GAP)
+            pixels = small.tobytes()
+        return self._pillow.frombytes("RGB", size, pixels, "raw", "BGRX")
+
+
+class ScreenGrabber:
+    """Frames of one monitor at a steady pace, for one session; made on the event loop.
+
+    Args:
+        fps: frames a second; one that cannot be made in time is left out.
+        monitor: counted from 1; 0 is all of them together.
+        size: pixels of the longer side, at most.
+        on_frame: called on the loop with each JPEG.
+        on_lost: called on the loop, once, with the reason, when the display is gone for good.
+    """
+
+    def __init__(
+        self,
+        *,
+        fps: float,
+        monitor: int,
+        size: int,
+        on_frame: Callable[[bytes], None],
+        on_lost: Callable[[str], None],
+    ) -> None:
+        self._fps, self._monitor, self._size = fps, monitor, size
+        self._on_frame, self._on_lost = on_frame, on_lost
+        self._loop = asyncio.get_running_loop()
+        self._started: asyncio.Future[None] = self._loop.create_future()
+        self._ended = asyncio.Event()
+        self._stopping = threading.Event()
+        # A daemon: a grab that never returns must not keep the program from leaving.
+        self._thread = threading.Thread(target=self._work, name="screen", daemon=True)
+
+    async def start(self) -> None:
+        """Begin, and return once there is a first frame.
+
+        Raises:
+            MissingExtraError: mss or Pillow is not installed.
+            ConfigError: there is no such monitor.
+            DeviceError: there is no screen to capture, or it did not answer in 5 s.
+        """
+        self._thread.start()
+        try:
+            async with asyncio.timeout(_START_TIMEOUT_S):
+                await self._started
+        except TimeoutError as exc:
+            self._stopping.set()
+            raise _refusal(f"it did not answer within {_START_TIMEOUT_S:g} s") from exc
+        except BaseException:
+            self._stopping.set()
+            raise
+
+    async def stop(self) -> None:
+        """End: nothing is called back from now on. Returns within a second even if a grab hangs."""
+        self._stopping.set()
+        if self._thread.ident is None:
+            return
+        try:
+            async with asyncio.timeout(_STOP_TIMEOUT_S):
+                await self._ended.wait()
+        except TimeoutError:
+            _logger.debug("the screen does not answer: its thread is left behind")
+
+    def _deliver(self, jpeg: bytes) -> None:
+        if self._stopping.is_set():
+            return
+        if not self._started.done():
+            self._started.set_result(None)
+        self._on_frame(jpeg)
+
+    def _fail(self, error: Exception) -> None:
+        if self._stopping.is_set():
+            return
+        self._stopping.set()
+        if not self._started.done():
+            self._started.set_exception(error)
+        else:
+            self._on_lost(f"the display is gone: {error}" if isinstance(error, DeviceError) else repr(error))
+
+    def _work(self) -> None:
+        """Worker thread. Capture until told to stop, and report how it ended."""
+        try:
+            self._capture()
+        except Exception as exc:  # noqa: BLE001 - whatever it is, start() raises it or on_lost names it
+            self._post(self._fail, exc)
+        finally:
+            self._post(self._ended.set)
+
+    def _capture(self) -> None:
+        screen = _Screen(self._monitor, self._size)
+        try:
+            self._post(self._deliver, _first_frame(screen))
+            waiting = False
+            for _ in self._beats():
+                try:
+                    jpeg = screen.encode(screen.grab())
+                except (_NotNow, ConfigError) as exc:
+                    if not waiting:
+                        _logger.warning("the screen gives no picture now, waiting for it: %s", exc)
+                    waiting = True
+                else:
+                    waiting = False
+                    self._post(self._deliver, jpeg)
+        finally:
+            screen.close()
+
+    def _beats(self) -> Iterator[None]:
+        """Worker thread. Yield on each beat of a clock that does not drift, until the end."""
+        start_s, beat = time.monotonic(), 0
+        while True:
+            beat = next_beat(beat, time.monotonic() - start_s, self._fps)
+            wait_s = start_s + beat / self._fps - time.monotonic()
+            if self._stopping.wait(min(wait_s, threading.TIMEOUT_MAX)):
+                return
+            yield
+
+    def _post(self, callback: Callable[..., None], *args: object) -> None:
+        """Worker thread. Have the loop call `callback`, if it still runs."""
+        try:
+            self._loop.call_soon_threadsafe(callback, *args)
+        except RuntimeError:
+            if not self._loop.is_closed():
+                raise
+            _logger.debug("the event loop is closed: no more frames")
+            self._stopping.set()
+
+
+def _first_frame(screen: _Screen) -> bytes:
+    """Worker thread. Return the first frame, and warn where it shows that no other will be better.
+
+    Raises:
+        ConfigError: there is no such monitor.
+        DeviceError: there is no screen, or it cannot be captured; says what to do.
+    """
+    try:
+        picture = screen.grab()
+    except (DeviceError, _NotNow) as exc:
+        raise _refusal(str(exc)) from exc
+    if _is_black(picture):
+        _logger.warning("the screen is black: it may be locked, or in a Wayland session, which hides it from programs")
+    elif not _may_see_windows():
+        _logger.warning("of the screen, only the background can be captured: %s", advise(sys.platform, os.environ))
+    return screen.encode(picture)
+
+
+def _refusal(reason: str) -> DeviceError:
+    return DeviceError(f"cannot capture the screen: {reason}; {advise(sys.platform, os.environ)}")
+
+
+def _is_black(picture: "Image.Image") -> bool:
+    """Return whether there is nothing in `picture` but perhaps a cursor."""
+    return picture.convert("L").histogram()[0] > 0.995 * picture.width * picture.height
+
+
+def _first_line(error: Exception) -> str:
+    """Return the start of what `error` says: in an X error, numbers follow."""
+    return str(error).partition("\n")[0] or "the connection was lost"
+
+
+def _may_see_windows() -> bool:
+    """Return whether macOS lets this process see other programs' windows: where not, it gives the wallpaper alone."""
+    if sys.platform != "darwin":
+        return True
+    try:
+        graphics = ctypes.CDLL("/System/Library/Frameworks/CoreGraphics.framework/CoreGraphics")
+        may_capture = graphics.CGPreflightScreenCaptureAccess
+    except (OSError, AttributeError):
+        # Before macOS 11 nobody was asked.
+        return True
+    may_capture.restype = ctypes.c_bool
+    return bool(may_capture())

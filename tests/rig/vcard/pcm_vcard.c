@@ -1,0 +1,239 @@
+/* An ALSA "sound card" that is two files and a clock: no daemon, no kernel module.
+ *
+ * Capture frames come bit by bit from `infile` (raw s16le at the rate and in the channels that the program opens; silence
+ * when it is missing or has ended), playback frames are appended to `outfile`. The hardware pointer follows
+ * CLOCK_MONOTONIC, so callbacks come in real time and a program that is late gets real overruns and underruns.
+ *
+ *   gcc -O2 -Wall -shared -fPIC -DPIC -o libasound_module_pcm_vcard.so pcm_vcard.c -lasound
+ *
+ *   pcm_type.vcard { lib "/path/libasound_module_pcm_vcard.so" }
+ *   pcm.!default {
+ *       type vcard
+ *       infile "/path/mic.raw"
+ *       outfile "/path/speaker.raw"
+ *       ppm 0                     # how much faster than the system's its clock runs, in parts per million
+ *       min_rate 44100            # what it takes: 8000 to 48000 Hz and 1 or 2 channels unless told otherwise
+ *       max_rate 48000
+ *       min_channels 2
+ *       max_channels 2
+ *   }
+ */
+#include <alsa/asoundlib.h>
+#include <alsa/pcm_external.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef struct {
+    snd_pcm_ioplug_t io;
+    int timer, file, running;
+    double speed;                        /* 1 + ppm/1e6 */
+    struct timespec started;
+    unsigned long long moved;            /* frames that the program has read or written since prepare */
+} vcard_t;
+
+typedef struct {
+    const char *infile, *outfile;
+    long ppm, min_rate, max_rate, min_channels, max_channels;
+} settings_t;
+
+static unsigned long long frames_of_clock(const vcard_t *card)
+{
+    struct timespec now;
+    double elapsed;
+    if (!card->running)
+        return 0;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    elapsed = (now.tv_sec - card->started.tv_sec) + (now.tv_nsec - card->started.tv_nsec) * 1e-9;
+    return (unsigned long long)(elapsed * card->speed * card->io.rate);
+}
+
+/* The program's poll() wakes up at each tick: a quarter of a period, between 0.5 and 1 ms. */
+static int start_ticking(vcard_t *card)
+{
+    struct itimerspec tick = {0};
+    long ns = (long)(1e9 * card->io.period_size / card->io.rate / 4);
+    if (ns < 500000)
+        ns = 500000;
+    if (ns > 1000000)
+        ns = 1000000;
+    tick.it_interval.tv_nsec = ns;
+    tick.it_value = tick.it_interval;
+    return timerfd_settime(card->timer, 0, &tick, NULL) < 0 ? -errno : 0;
+}
+
+static int vcard_start(snd_pcm_ioplug_t *io)
+{
+    vcard_t *card = io->private_data;
+    clock_gettime(CLOCK_MONOTONIC, &card->started);
+    card->running = 1;
+    return start_ticking(card);
+}
+
+static int vcard_stop(snd_pcm_ioplug_t *io)
+{
+    vcard_t *card = io->private_data;
+    struct itimerspec never = {0};
+    card->running = 0;
+    timerfd_settime(card->timer, 0, &never, NULL);
+    return 0;
+}
+
+static int vcard_prepare(snd_pcm_ioplug_t *io)
+{
+    vcard_t *card = io->private_data;
+    vcard_stop(io);
+    card->moved = 0;
+    /* PortAudio polls for room before it starts to play on a device without mmap. */
+    return start_ticking(card);
+}
+
+static snd_pcm_sframes_t vcard_pointer(snd_pcm_ioplug_t *io)
+{
+    const vcard_t *card = io->private_data;
+    unsigned long long position = frames_of_clock(card);
+    if (card->running && io->stream == SND_PCM_STREAM_PLAYBACK && position > card->moved) {
+        if (io->state != SND_PCM_STATE_DRAINING)
+            return -EPIPE;               /* underrun */
+        position = card->moved;
+    }
+    if (card->running && io->stream == SND_PCM_STREAM_CAPTURE && position > card->moved + io->buffer_size)
+        return -EPIPE;                   /* overrun */
+    return position % io->buffer_size;
+}
+
+static snd_pcm_sframes_t vcard_transfer(snd_pcm_ioplug_t *io, const snd_pcm_channel_area_t *area,
+                                        snd_pcm_uframes_t offset, snd_pcm_uframes_t frames)
+{
+    vcard_t *card = io->private_data;
+    size_t wanted = frames * (area->step / 8);
+    char *data = (char *)area->addr + (area->first + area->step * offset) / 8;
+    if (io->stream == SND_PCM_STREAM_PLAYBACK) {
+        if (card->file >= 0 && write(card->file, data, wanted) != (ssize_t)wanted)
+            return -EIO;
+    } else {
+        ssize_t got = card->file >= 0 ? read(card->file, data, wanted) : 0;
+        if (got < 0)
+            return -EIO;
+        memset(data + got, 0, wanted - got);
+    }
+    card->moved += frames;
+    return frames;
+}
+
+static int vcard_poll_revents(snd_pcm_ioplug_t *io, struct pollfd *fds, unsigned int n_fds, unsigned short *revents)
+{
+    vcard_t *card = io->private_data;
+    unsigned long long ticks;
+    snd_pcm_sframes_t available;
+    if (read(card->timer, &ticks, sizeof ticks) < 0 && errno != EAGAIN)
+        return -errno;
+    /* After an overrun PortAudio only prepares a device without mmap, it does not start it again. */
+    if (io->stream == SND_PCM_STREAM_CAPTURE && io->state == SND_PCM_STATE_PREPARED && !card->running)
+        snd_pcm_start(io->pcm);
+    available = snd_pcm_avail_update(io->pcm);
+    *revents = 0;
+    if (available < 0 || (snd_pcm_uframes_t)available >= io->period_size)
+        *revents = io->stream == SND_PCM_STREAM_PLAYBACK ? POLLOUT : POLLIN;
+    return 0;
+}
+
+static int vcard_close(snd_pcm_ioplug_t *io)
+{
+    vcard_t *card = io->private_data;
+    if (card->file >= 0)
+        close(card->file);
+    close(card->timer);
+    free(card);
+    return 0;
+}
+
+static const snd_pcm_ioplug_callback_t callbacks = {
+    .start = vcard_start, .stop = vcard_stop, .pointer = vcard_pointer, .transfer = vcard_transfer,
+    .prepare = vcard_prepare, .poll_revents = vcard_poll_revents, .close = vcard_close,
+};
+
+static int read_settings(snd_config_t *conf, settings_t *settings)
+{
+    snd_config_iterator_t i, next;
+    snd_config_for_each(i, next, conf) {
+        snd_config_t *node = snd_config_iterator_entry(i);
+        const char *id;
+        int err = 0;
+        if (snd_config_get_id(node, &id) < 0 || !strcmp(id, "comment") || !strcmp(id, "type") || !strcmp(id, "hint"))
+            continue;
+        if (!strcmp(id, "infile"))
+            err = snd_config_get_string(node, &settings->infile);
+        else if (!strcmp(id, "outfile"))
+            err = snd_config_get_string(node, &settings->outfile);
+        else if (!strcmp(id, "ppm"))
+            err = snd_config_get_integer(node, &settings->ppm);
+        else if (!strcmp(id, "min_rate"))
+            err = snd_config_get_integer(node, &settings->min_rate);
+        else if (!strcmp(id, "max_rate"))
+            err = snd_config_get_integer(node, &settings->max_rate);
+        else if (!strcmp(id, "min_channels"))
+            err = snd_config_get_integer(node, &settings->min_channels);
+        else if (!strcmp(id, "max_channels"))
+            err = snd_config_get_integer(node, &settings->max_channels);
+        else
+            err = -EINVAL;
+        if (err < 0) {
+            SNDERR("vcard: bad field %s", id);
+            return err;
+        }
+    }
+    return 0;
+}
+
+static void limit(vcard_t *card, const settings_t *settings)
+{
+    static const unsigned int access[] = {SND_PCM_ACCESS_RW_INTERLEAVED}, format[] = {SND_PCM_FORMAT_S16_LE};
+    snd_pcm_ioplug_t *io = &card->io;
+    snd_pcm_ioplug_set_param_list(io, SND_PCM_IOPLUG_HW_ACCESS, 1, access);
+    snd_pcm_ioplug_set_param_list(io, SND_PCM_IOPLUG_HW_FORMAT, 1, format);
+    snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_CHANNELS, settings->min_channels, settings->max_channels);
+    snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_RATE, settings->min_rate, settings->max_rate);
+    snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_PERIOD_BYTES, 128, 65536);
+    snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_BUFFER_BYTES, 512, 262144);
+    snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_PERIODS, 2, 64);
+}
+
+SND_PCM_PLUGIN_DEFINE_FUNC(vcard)
+{
+    settings_t settings = {.min_rate = 8000, .max_rate = 48000, .min_channels = 1, .max_channels = 2};
+    vcard_t *card;
+    int err = read_settings(conf, &settings);
+    if (err < 0)
+        return err;
+    card = calloc(1, sizeof *card);
+    if (!card)
+        return -ENOMEM;
+    card->speed = 1 + settings.ppm * 1e-6;
+    card->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    card->file = -1;
+    if (stream == SND_PCM_STREAM_PLAYBACK && settings.outfile)
+        card->file = open(settings.outfile, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (stream == SND_PCM_STREAM_CAPTURE && settings.infile)
+        card->file = open(settings.infile, O_RDONLY | O_CLOEXEC);
+    card->io.version = SND_PCM_IOPLUG_VERSION;
+    card->io.name = "vcard: files and a clock";
+    card->io.callback = &callbacks;
+    card->io.private_data = card;
+    card->io.poll_fd = card->timer;
+    card->io.poll_events = POLLIN;
+    err = snd_pcm_ioplug_create(&card->io, name, stream, mode);
+    if (err < 0) {
+        if (card->file >= 0)
+            close(card->file);
+        close(card->timer);
+        free(card);
+        return err;
+    }
+    limit(card, &settings);
+    *pcmp = card->io.pcm;
+    return 0;
+}
+SND_PCM_PLUGIN_SYMBOL(vcard);
