@@ -1,0 +1,1 @@
+"""Function files for the tests, well-formed ones; the others are written where they are tested."""
