@@ -82,6 +82,10 @@ class ModelCapabilities:
     """Whether the session's transcription fields may be set."""
     translates: bool = False
     """Whether the model wants `translationConfig`."""
+    hears_during_calls: bool = True
+    """Whether audio may be sent while a function call is open; a session is closed for it otherwise."""
+    transcript_is_answer: bool = False
+    """Whether the model's product is the transcript of what it hears."""
     interaction_status: bool = False
     """Whether a turn ends by `interactionStatus`: filler speech completes a generation, not the answer."""
 
@@ -94,7 +98,10 @@ class ModelCapabilities:
 
 _LIVE_3_8 = ModelCapabilities()
 _LIVE_2_5 = ModelCapabilities(
-    typed_turn=TypedTurn.CLIENT_CONTENT, history=History.CLIENT_CONTENT, thinking=Thinking.BUDGET
+    typed_turn=TypedTurn.CLIENT_CONTENT,
+    history=History.CLIENT_CONTENT,
+    thinking=Thinking.BUDGET,
+    hears_during_calls=False,
 )
 
 MODELS: dict[str, ModelCapabilities] = {
@@ -132,6 +139,7 @@ MODELS: dict[str, ModelCapabilities] = {
         video_input=False,
         system_instruction=False,
         speech_config=False,
+        transcript_is_answer=True,
     ),
 }
 

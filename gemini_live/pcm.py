@@ -19,6 +19,10 @@ MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 768_000
 """What counts as a sample rate at all: a file or a server that says otherwise is mistaken."""
 
 _SILENCE_DBFS = -96.0
+_FRAMES_A_PHASE = 16
+"""From so many frames on, resampling phase by phase is the faster way."""
+_FLIP_SIGN = bytes(byte ^ 0x80 for byte in range(256))
+"""Makes the high byte of a signed sample that of an unsigned one, and back."""
 _RATE = re.compile(r";\s*rate=(\d+)", re.IGNORECASE)
 
 
@@ -118,42 +122,81 @@ class LinearResampler:
     """Linear interpolation in pure Python: for the simulator, and where soxr is not installed."""
 
     def __init__(self, from_hz: int, to_hz: int) -> None:
-        self._from_hz, self._to_hz = from_hz, to_hz
+        divisor = math.gcd(from_hz, to_hz)
+        self._from, self._to = from_hz // divisor, to_hz // divisor
+        """So many input frames make so many output frames."""
         self._reset()
 
     def _reset(self) -> None:
-        self._pending: array.array[int] = array.array("h")
+        self._pending = b""
         self._position = 0
-        """Of the next output frame after the first pending one, in units of 1/to_hz input frames."""
+        """Of the next output frame after the first pending one, in units of 1/to input frames."""
 
     def feed(self, pcm: bytes) -> bytes:
         """Take more input and return what output is ready."""
-        if self._from_hz == self._to_hz:
+        if self._from == self._to:
             return pcm
-        samples = self._pending + to_samples(pcm)
-        to_hz = self._to_hz
-        end = (len(samples) - 1) * to_hz
-        positions = range(self._position, end, self._from_hz)
-        output = array.array(
-            "h",
-            [
-                a + (samples[i + 1] - a) * (position - i * to_hz) // to_hz
-                for position in positions
-                for i in (position // to_hz,)
-                for a in (samples[i],)
-            ],
+        pending = self._pending + pcm
+        n_frames = len(pending) // SAMPLE_BYTES
+        positions = range(self._position, (n_frames - 1) * self._to, self._from)
+        by_phase = len(positions) >= self._to * _FRAMES_A_PHASE
+        output = (
+            _interpolate_by_phase(pending, positions, self._to) if by_phase else self._interpolate(pending, positions)
         )
-        next_position = positions[-1] + self._from_hz if positions else self._position
-        used = min(next_position // to_hz, len(samples))
-        self._pending, self._position = samples[used:], next_position - used * to_hz
-        return from_samples(output)
+        next_position = positions[-1] + self._from if positions else self._position
+        used = min(next_position // self._to, n_frames)
+        self._pending, self._position = pending[used * SAMPLE_BYTES :], next_position - used * self._to
+        return output
 
     def flush(self) -> bytes:
         """End the stream: return the rest, holding the last sample, and be ready for another one."""
-        last = self._pending[-1:]
-        rest = self.feed(from_samples(last)) if last else b""
+        last = self._pending[-SAMPLE_BYTES:]
+        rest = self.feed(last) if last else b""
         self._reset()
         return rest
+
+    def _interpolate(self, pcm: bytes, positions: range) -> bytes:
+        samples, to = to_samples(pcm), self._to
+        output = [
+            a + (samples[i + 1] - a) * (position - i * to) // to
+            for position in positions
+            for i in (position // to,)
+            for a in (samples[i],)
+        ]
+        return from_samples(array.array("h", output))
+
+
+def _interpolate_by_phase(pcm: bytes, positions: range, to: int) -> bytes:
+    """Interpolate as `LinearResampler._interpolate` does, to the bit, but many times as fast.
+
+    Every `to`-th output frame lies equally far between its two neighbours, so that these frames are one sum of two
+    products with constants. It is computed for all of them at once, in integers with a lane of 64 bits for each: the
+    samples are made positive, weighted so that their mean stands 40 bits up, and it is read off there.
+    """
+    low, high = pcm[::2], pcm[1::2].translate(_FLIP_SIGN)
+    n, step = len(positions), positions.step
+    out_low, out_high = bytearray(n), bytearray(n)
+    one = (1 << 40) // to + 1  # 1/to, rounded up by so little that the floor is right where to < 4096
+    for phase in range(to):
+        i, share = divmod(positions[phase], to)
+        size = len(range(phase, n, to))
+        end = i + (size - 1) * step + 1
+        if not share:
+            out_low[phase::to], out_high[phase::to] = low[i:end:step], high[i:end:step]
+            continue
+        left = _to_lanes(low[i:end:step], high[i:end:step])
+        right = _to_lanes(low[i + 1 : end + 1 : step], high[i + 1 : end + 1 : step])
+        mean = (left * ((to - share) * one) + right * (share * one)).to_bytes(8 * size, "little")
+        out_low[phase::to], out_high[phase::to] = mean[5::8], mean[6::8]
+    output = bytearray(SAMPLE_BYTES * n)
+    output[::2], output[1::2] = out_low, out_high.translate(_FLIP_SIGN)
+    return bytes(output)
+
+
+def _to_lanes(low: bytes, high: bytes) -> int:
+    lanes = bytearray(8 * len(low))
+    lanes[::8], lanes[1::8] = low, high
+    return int.from_bytes(lanes, "little")
 
 
 class _SoxrResampler:

@@ -1,0 +1,102 @@
+"""The README tells what the code does: tables are generated, commands are run. As a script, this updates it."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from gemini_live.errors import CAUSES, EXIT_CODE_MEANINGS
+from gemini_live.jsonl import EVENT_TYPES
+from gemini_live.options import build_parser
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+
+
+def _options() -> str:
+    with mock.patch.dict(os.environ, COLUMNS="110"):
+        return f"```\n{build_parser().format_help()}```"
+
+
+def _jsonl() -> str:
+    rows = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in EVENT_TYPES.items())
+    return f"| type | fields and meaning |\n|---|---|\n{rows}"
+
+
+def _causes() -> str:
+    rows = "\n".join(
+        f"| {cause.code} | {cause.words or 'anything else'} | {cause.cause} | {cause.advice} |" for cause in CAUSES
+    )
+    return f"| code | the server's words | likely cause | what to do |\n|---|---|---|---|\n{rows}"
+
+
+SECTIONS = {"options": _options, "jsonl": _jsonl, "causes": _causes}
+
+
+def _with_sections(text: str) -> str:
+    for name, make in SECTIONS.items():
+        pattern = rf"(<!-- {name}: begin -->\n).*?(<!-- {name}: end -->)"
+        text, n_found = re.subn(pattern, lambda match, make=make: f"{match[1]}{make()}\n{match[2]}", text, flags=re.S)  # type: ignore[misc]
+        assert n_found == 1, name
+    return text
+
+
+def test_generated_sections_are_what_the_code_says() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert text == _with_sections(text), "run `python -m tests.test_readme`"
+
+
+def test_every_exit_code_is_told() -> None:
+    text = README.read_text(encoding="utf-8")
+    for code, meaning in EXIT_CODE_MEANINGS.items():
+        assert re.search(rf"^  {code.value} +{re.escape(meaning[:40])}", text, flags=re.M)
+
+
+def _commands() -> list[str]:
+    text = README.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, flags=re.M | re.S)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [line for line in lines if "gemini-live" in line and "apt-get" not in line and "pip install" not in line]
+
+
+@pytest.mark.parametrize("command", _commands())
+def test_every_command_has_options_that_exist(command: str) -> None:
+    known = {option for action in build_parser()._actions for option in action.option_strings}
+    used = set(re.findall(r"(?<=\s)--[a-z][a-z-]*", command.split("| jq", maxsplit=1)[0]))
+    assert used <= known
+
+
+def _needs_nothing(command: str) -> bool:
+    """Whether a command can be run as it stands: it asks by itself, and neither hears nor sees."""
+    return "--text-output" in command and ("--initial-message" in command or "printf" in command)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the commands are for a POSIX shell")
+@pytest.mark.parametrize("command", [command for command in _commands() if _needs_nothing(command)])
+def test_command_runs_against_the_simulator(command: str, tmp_path: Path) -> None:
+    program = tmp_path / "gemini-live"
+    program.write_text(f"#!/bin/sh\nexec '{sys.executable}' -m gemini_live --simulate='--pace 0' \"$@\"\n")
+    program.chmod(0o755)
+    completed = subprocess.run(
+        ["sh", "-c", command.split("| jq", maxsplit=1)[0]],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=ROOT,
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    assert completed.returncode == 0, completed.stderr
+    question = (
+        re.findall(r"'([^']*)'", command)[-1] if "printf" in command else re.findall(r"message '([^']*)'", command)[0]
+    )
+    assert question in completed.stdout or "jsonl" in command
+
+
+if __name__ == "__main__":
+    README.write_text(_with_sections(README.read_text(encoding="utf-8")), encoding="utf-8")
