@@ -1,0 +1,224 @@
+"""Reading JSON that somebody else wrote: each field by its type, none trusted, none lost sight of.
+
+A field that is null, absent or of the wrong type is read as the type's empty value. What was wrong, and what nobody
+asked for, is kept in `Findings`. The types are those of protobuf's JSON mapping. Pure; any thread.
+"""
+
+import binascii
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+MAX_NOTES, MAX_NOTE_CHARACTERS = 16, 120
+"""What is kept of one message to be reported: enough to see what it is, whatever a stranger sends."""
+
+MAX_DEPTH = 64
+"""Of a free-form object. Google's own JSON parsers stop at 100, and whoever handles such an object recurses."""
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_DURATION = re.compile(r"(-?\d{1,12}(?:\.\d{1,9})?)s", re.ASCII)
+_INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
+_URL_SAFE_TO_STANDARD = str.maketrans("-_", "+/")
+
+
+def _encodable(text: str) -> str:
+    """Return `text` with what UTF-8 cannot hold replaced: JSON escapes can spell half a surrogate pair."""
+    return _LONE_SURROGATE.sub("\ufffd", text)
+
+
+def _short(text: str) -> str:
+    clean = _encodable(text)
+    return clean if len(clean) <= MAX_NOTE_CHARACTERS else clean[:MAX_NOTE_CHARACTERS] + "..."
+
+
+class Findings:
+    """What reading one message brings up beside its content."""
+
+    def __init__(self) -> None:
+        self._problems: list[str] = []
+        self._unknown: list[str] = []
+        self._objects: list[JsonObject] = []
+
+    def add_problem(self, text: str) -> None:
+        """Note that something is not what it should be."""
+        self._problems.append(_short(text))
+
+    def add_unknown(self, text: str) -> None:
+        """Note something that is not known."""
+        self._unknown.append(text)
+
+    def watch(self, read: "JsonObject") -> None:
+        """Report the fields that will be left in `read`."""
+        self._objects.append(read)
+
+    def problems(self) -> tuple[str, ...]:
+        """Return what was wrong, one line each."""
+        return tuple(dict.fromkeys(self._problems))[:MAX_NOTES]
+
+    def unknown(self) -> tuple[str, ...]:
+        """Return what was not known and every field that nobody took out, by path, each once."""
+        left = (f"{read.path}{name}" for read in self._objects for name in read.left())
+        return tuple(dict.fromkeys(_short(key) for key in (*self._unknown, *left)))[:MAX_NOTES]
+
+
+class JsonObject:
+    """One JSON object that is being read. Reading a field takes it out."""
+
+    def __init__(self, fields: dict[str, Any], findings: Findings, path: str = "") -> None:
+        self._fields = fields
+        self._findings = findings
+        self.path = path
+        """Of this object in the message, without indices, a dot at its end; empty for the message itself."""
+        findings.watch(self)
+
+    def left(self) -> Iterator[str]:
+        """Yield the names of the fields that were not taken out."""
+        return (name for name, value in self._fields.items() if value is not None)
+
+    def has(self, *names: str) -> bool:
+        """Return whether any of these fields is there."""
+        return any(self._fields.get(name) is not None for name in names)
+
+    def skip(self, *names: str) -> None:
+        """Take out fields that are known, and of no use to the reader."""
+        for name in names:
+            self._fields.pop(name, None)
+
+    def unknown(self, name: str, value: str) -> None:
+        """Note a value of a known field that is not known."""
+        self._findings.add_unknown(f"{self.path}{name} ({value})")
+
+    def wrong(self, name: str, what: str) -> None:
+        """Note that a field is not what it should be."""
+        self._findings.add_problem(f"{self.path}{name} {what}")
+
+    def text(self, name: str) -> str:
+        """Take out a string."""
+        value = self._fields.pop(name, None)
+        if isinstance(value, str):
+            return _encodable(value)
+        if value is not None:
+            self.wrong(name, "is not a string")
+        return ""
+
+    def flag(self, name: str) -> bool:
+        """Take out a boolean."""
+        value = self._fields.pop(name, None)
+        if value is not None and not isinstance(value, bool):
+            self.wrong(name, "is not a boolean")
+        return value is True
+
+    def integer(self, name: str) -> int | None:
+        """Take out an integer, which may be a number or a string."""
+        value = self._fields.pop(name, None)
+        if value is None:
+            return None
+        if isinstance(value, str) and _INTEGER.fullmatch(value):
+            return int(value)
+        is_whole = isinstance(value, int) if not isinstance(value, float) else value.is_integer()
+        if not is_whole or isinstance(value, bool) or abs(value) >= 2**64:
+            self.wrong(name, "is not an integer")
+            return None
+        return int(value)
+
+    def duration_s(self, name: str) -> float | None:
+        """Take out a duration such as "1.5s"."""
+        value = self._fields.pop(name, None)
+        if value is None:
+            return None
+        match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+        if match is None:
+            self.wrong(name, "is not a duration")
+            return None
+        return float(match[1])
+
+    def data(self, name: str) -> bytes:
+        """Take out bytes: base64 in either alphabet, with or without padding."""
+        value = self._fields.pop(name, None)
+        if value is None:
+            return b""
+        try:
+            digits = value.translate(_URL_SAFE_TO_STANDARD).rstrip("=")
+            return binascii.a2b_base64(digits + "=" * (-len(digits) % 4), strict_mode=True)
+        except (AttributeError, ValueError):
+            self.wrong(name, "is not base64")
+            return b""
+
+    def strings(self, name: str) -> tuple[str, ...]:
+        """Take out a list of strings."""
+        values = self._list(name)
+        good = tuple(_encodable(value) for value in values if isinstance(value, str))
+        if len(good) < len(values):
+            self.wrong(name, "holds what is not a string")
+        return good
+
+    def struct(self, name: str) -> dict[str, Any] | None:
+        """Take out a free-form object: empty where it is absent, `None` where it cannot be handled."""
+        value = self._fields.pop(name, None)
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            self.wrong(name, "is not an object")
+            return None
+        try:
+            return {_encodable(key): _plain(item, 1) for key, item in value.items()}
+        except ValueError as exc:
+            self.wrong(name, str(exc))
+            return None
+
+    def child(self, name: str) -> "JsonObject | None":
+        """Take out an object with fields of its own."""
+        value = self._fields.pop(name, None)
+        if isinstance(value, dict):
+            return JsonObject(value, self._findings, f"{self.path}{name}.")
+        if value is not None:
+            self.wrong(name, "is not an object")
+        return None
+
+    def child_or_empty(self, name: str) -> "JsonObject":
+        """Take out an object whose absence is as good as an empty one."""
+        return self.child(name) or _EMPTY
+
+    def child_or_text(self, name: str, text_name: str) -> "JsonObject | None":
+        """Take out an object, or a string in its place as an object whose field `text_name` it is."""
+        if isinstance(self._fields.get(name), str):
+            self._fields[name] = {text_name: self._fields[name]}
+        return self.child(name)
+
+    def children(self, name: str) -> "list[JsonObject]":
+        """Take out a list of objects."""
+        values = self._list(name)
+        good = [value for value in values if isinstance(value, dict)]
+        if len(good) < len(values):
+            self.wrong(name, "holds what is not an object")
+        return [JsonObject(value, self._findings, f"{self.path}{name}.") for value in good]
+
+    def _list(self, name: str) -> list[Any]:
+        value = self._fields.pop(name, None)
+        if isinstance(value, list):
+            return value
+        if value is not None:
+            self.wrong(name, "is not a list")
+        return []
+
+
+_EMPTY = JsonObject({}, Findings())
+"""Stands for every absent object: there is nothing to take out of it, so nothing is ever noted."""
+
+
+def _plain(value: Any, depth: int) -> Any:
+    """Return a copy of a JSON value that can be handled and encoded again, or raise ValueError."""
+    match value:
+        case str():
+            return _encodable(value)
+        case dict() | list() if depth == MAX_DEPTH:
+            raise ValueError("is nested too deeply")
+        case dict():
+            return {_encodable(key): _plain(item, depth + 1) for key, item in value.items()}
+        case list():
+            return [_plain(item, depth + 1) for item in value]
+        case float() if not math.isfinite(value):
+            raise ValueError("holds a number that is too large")
+        case _:
+            return value
