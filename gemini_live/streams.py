@@ -65,8 +65,8 @@ class BackgroundWriter:
         """Return why `stream` cannot be written to, if it failed."""
         return self._failed.get(stream) if stream is not None else None
 
-    def flush(self, timeout_s: float) -> bool:
-        """Wait until all that was queued is written, but no longer than `timeout_s`; return whether it was."""
+    def flush(self, timeout_s: float | None) -> bool:
+        """Wait until all that was queued is written, but no longer than `timeout_s` if told; return whether it was."""
         written = threading.Event()
         self._queue.put(written)
         return written.wait(timeout_s)

@@ -106,8 +106,8 @@ class Terminal:
         """Take words of an answer that was written already."""
         if self._streams_words:
             self._say("model", text)
-        else:
-            self._writer.write(self._stdout, escape(text) + "\n")
+        else:  # a pipe gets each answer once, and whole
+            self._labelled("late words", text)
 
     # What is done
 

@@ -109,6 +109,13 @@ def test_flush_waits_until_words_without_an_end_of_line_have_arrived(pipe: tuple
     assert os.read(reader.fileno(), 100) == b"no end"
 
 
+def test_flush_may_wait_as_long_as_it_takes() -> None:
+    writer, stream = BackgroundWriter(), io.StringIO()
+    writer.write(stream, "text")
+    assert writer.flush(None)
+    assert stream.getvalue() == "text"
+
+
 def test_texts_of_several_threads_are_whole() -> None:
     lines = [f"{thread} {number} {'x' * 100}\n" for thread in range(5) for number in range(50)]
 

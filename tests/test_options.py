@@ -1,0 +1,518 @@
+"""What argv and the environment make of a `Config`, and what bad ones print."""
+
+import argparse
+import itertools
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from gemini_live import __version__, options
+from gemini_live.config import DEFAULT_BASE_URL, DEFAULT_MODEL, Color, Config, OutputFormat
+from gemini_live.errors import EXIT_CODE_MEANINGS, ConfigError, ExitCode
+from gemini_live.models import MODELS, Modality
+from gemini_live.options import SIMULATED_KEY, build_parser, find_warnings, parse, read_config
+
+KEY = "AIza-not-a-real-key"
+ENVIRON = {"GEMINI_API_KEY": KEY}
+TEXT_MODEL = next(name for name, row in MODELS.items() if Modality.AUDIO not in row.output)
+
+SWITCHES = ("search", "code-execution", "text-output", "transcription", "context-compression", "reconnect")
+OPTIONAL_SWITCHES = ("audio-input", "audio-output", "half-duplex")
+VALUES = {
+    "--system-instruction": ("Be brief.", "system_instruction", "Be brief."),
+    "--initial-message": ("Hello", "initial_message", "Hello"),
+    "--initial-message-delay": ("1.5", "initial_message_delay_s", 1.5),
+    "--voice": ("Aoede", "voice", "Aoede"),
+    "--screen-capture-fps": ("0.5", "screen_capture_fps", 0.5),
+    "--model": ("gemini-x", "model", "gemini-x"),
+    "--base-url": ("https://host/path", "base_url", "https://host/path"),
+    "--api-version": ("v1alpha", "api_version", "v1alpha"),
+    "--setup": ('{"a": 1}', "setup", {"a": 1}),
+    "--input-device": ("3", "input_device", "3"),
+    "--output-device": ("USB", "output_device", "USB"),
+    "--input-file": ("in.wav", "input_file", Path("in.wav")),
+    "--output-file": ("out.wav", "output_file", Path("out.wav")),
+    "--monitor": ("2", "monitor", 2),
+    "--screen-size": ("640", "screen_size", 640),
+    "--output-format": ("jsonl", "output_format", OutputFormat.JSONL),
+    "--turns": ("3", "turns", 3),
+    "--timeout": ("2.5", "timeout_s", 2.5),
+    "--color": ("never", "color", Color.NEVER),
+    "--function-timeout": ("0.1", "function_timeout_s", 0.1),
+    "--simulate": ("--pace 0", "simulate", "--pace 0"),
+}
+FLAGS = {
+    "--no-stdin": ("stdin", False),
+    "--verbose": ("verbose", True),
+    "-v": ("verbose", True),
+    "--quiet": ("quiet", True),
+    "-q": ("quiet", True),
+}
+
+
+def config_of(*argv: str, environ: Mapping[str, str] = ENVIRON) -> Config:
+    return read_config(parse(argv), environ)
+
+
+def usage_error(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    """Return the one line that wrong arguments print."""
+    with pytest.raises(SystemExit) as leaving:
+        parse(argv)
+    assert leaving.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.endswith(" (see gemini-live --help)\n")
+    assert printed.err.count("\n") == 1
+    return printed.err.removeprefix("gemini-live: error: ").removesuffix(" (see gemini-live --help)\n")
+
+
+def config_error(*argv: str, environ: Mapping[str, str] = ENVIRON) -> str:
+    """Return the one line that arguments print which contradict each other."""
+    with pytest.raises(ConfigError) as failure:
+        config_of(*argv, environ=environ)
+    assert failure.value.exit_code == ExitCode.USAGE
+    assert "\n" not in str(failure.value)
+    assert KEY not in str(failure.value)
+    return str(failure.value)
+
+
+# What is given
+
+
+def test_nothing_given_is_the_defaults_of_config() -> None:
+    assert config_of() == Config(api_key=KEY)
+
+
+def test_the_parser_gives_only_what_was_given() -> None:
+    assert parse([]) == {}
+    assert parse(["--search", "--turns", "2"]) == {"search": True, "turns": 2}
+
+
+def test_no_default_is_written_but_in_config() -> None:
+    source = Path(options.__file__).read_text(encoding="utf-8")
+    assert not re.search(r"\bdefault=", source)
+    assert "set_defaults" not in source
+
+
+@pytest.mark.parametrize("option", VALUES)
+@pytest.mark.parametrize("joined", [False, True])
+def test_an_option_with_a_value_sets_its_field(option: str, joined: bool) -> None:
+    text, name, value = VALUES[option]
+    argv = [f"{option}={text}"] if joined or text.startswith("-") else [option, text]
+    assert getattr(config_of(*argv), name) == value
+
+
+@pytest.mark.parametrize("option", FLAGS)
+def test_a_flag_sets_its_field(option: str) -> None:
+    name, value = FLAGS[option]
+    assert getattr(config_of(option), name) is value
+
+
+@pytest.mark.parametrize("switch", SWITCHES + OPTIONAL_SWITCHES)
+def test_a_switch_can_be_turned_on_and_off(switch: str) -> None:
+    name = switch.replace("-", "_")
+    assert getattr(config_of(f"--{switch}"), name) is True
+    with_model = ("--model", TEXT_MODEL)  # on which nothing about words contradicts
+    assert getattr(config_of(f"--no-{switch}", *with_model), name) is False
+    assert getattr(config_of(f"--{switch}", f"--no-{switch}", *with_model), name) is False
+
+
+@pytest.mark.parametrize("switch", OPTIONAL_SWITCHES)
+def test_a_switch_whose_explicit_use_matters_is_none_unless_given(switch: str) -> None:
+    assert getattr(config_of(), switch.replace("-", "_")) is None
+
+
+def test_functions_files_add_up() -> None:
+    argv = ["--import-functions", "a.py", "--import-functions", "b.py"]
+    assert config_of(*argv).import_functions == (Path("a.py"), Path("b.py"))
+
+
+def test_every_field_of_config_can_be_set() -> None:
+    tried = {name for _, name, _ in VALUES.values()} | {name for name, _ in FLAGS.values()}
+    tried |= {switch.replace("-", "_") for switch in SWITCHES + OPTIONAL_SWITCHES}
+    assert {field.name for field in fields(Config)} == tried | {"import_functions", "api_key"}
+
+
+def test_setup_may_be_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "setup.json"
+    path.write_text('{"generation_config": {"temperature": 0.5}}')
+    assert config_of("--setup", f"@{path}").setup
+
+
+def test_listing_devices_is_asked_of_the_command_and_no_setting() -> None:
+    assert parse(["--list-devices"]) == {"list_devices": True}
+
+
+def test_a_text_may_begin_with_a_dash_or_span_lines() -> None:
+    assert config_of("--initial-message=--hello\nthere").initial_message == "--hello\nthere"
+
+
+# What is wrong
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--no-such-option"],
+        ["--voi", "Puck"],
+        ["--sear"],
+        ["positional"],
+        ["positional\nof two lines \x1b[31m"],
+        ["--voice"],
+        ["--turns"],
+        ["--verbose=1"],
+        ["--search=yes"],
+        ["--no-voice"],
+        ["--push"],
+    ],
+)
+def test_what_is_no_option_is_one_line(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    message = usage_error(capsys, *argv)
+    assert "\x1b" not in message
+
+
+@pytest.mark.parametrize(
+    ("option", "values"),
+    [
+        ("--initial-message-delay", ["-1", "x", "nan", "inf", "1e999", ""]),
+        ("--screen-capture-fps", ["0", "-1", "nan", "61", "1,5", ""]),
+        ("--timeout", ["0", "-0.1", "soon", "inf"]),
+        ("--function-timeout", ["0", "-1", "nan"]),
+        ("--turns", ["0", "-1", "1.5", "x", "", "99999999999"]),
+        ("--monitor", ["-1", "x", "1.0"]),
+        ("--screen-size", ["15", "16385", "x"]),
+        ("--output-format", ["xml", "JSONL", ""]),
+        ("--color", ["red", "Always"]),
+        ("--setup", ["{", "[]", "1", "null", '"x"', "", "@/no/such/file", "@", '{"a": NaN}', "[" * 20_000]),
+    ],
+)
+def test_a_bad_value_is_one_line_that_names_option_and_value(
+    option: str, values: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for value in values:
+        message = usage_error(capsys, f"{option}={value}")
+        assert option in message
+        assert len(message) < 400
+        if option not in ("--setup",):
+            assert repr(value) in message
+
+
+def test_bounds_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert usage_error(capsys, "--screen-capture-fps=0").endswith("'0' is not a number above 0, at most 60")
+    assert usage_error(capsys, "--initial-message-delay=-1").endswith("'-1' is not a number 0 or more")
+    assert usage_error(capsys, "--turns=0").endswith("'0' is not a whole number, 1 or more")
+    assert usage_error(capsys, "--screen-size=9").endswith("'9' is not a whole number, 16 or more, at most 16384")
+
+
+@pytest.mark.parametrize(("option", "value"), [("--screen-capture-fps", "60"), ("--screen-size", "16384")])
+def test_bounds_themselves_are_fine(option: str, value: str) -> None:
+    config_of(option, value)
+
+
+def test_a_setup_file_that_cannot_be_read_says_which_and_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "No such file" in usage_error(capsys, f"--setup=@{tmp_path / 'none'}")
+    assert "directory" in usage_error(capsys, f"--setup=@{tmp_path}").lower()
+    (tmp_path / "bad").write_bytes(b"\xff\xfe{}")
+    assert "UTF-8" in usage_error(capsys, f"--setup=@{tmp_path / 'bad'}")
+
+
+def test_setup_errors_name_the_option_once(capsys: pytest.CaptureFixture[str]) -> None:
+    for value in ("[]", "{"):
+        assert usage_error(capsys, f"--setup={value}").count("--setup") == 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["-v", "-q"], ["--verbose", "--quiet"]),
+        (["-vq"], ["--verbose", "--quiet"]),
+        (["--simulate", "--base-url", "https://host"], ["--simulate", "--base-url"]),
+        (["--input-file", "a.wav", "--audio-input"], ["--input-file", "--audio-input"]),
+        (["--input-file", "a.wav", "--input-device", "1"], ["--input-file", "--input-device"]),
+        (["--input-file", "a.wav", "--output-file", "a.wav"], ["--input-file", "--output-file"]),
+        (["--text-output", "--no-transcription"], ["--text-output", "--transcription"]),
+        (["--text-output", "--audio-output", "--no-transcription"], ["--text-output", "--transcription"]),
+        (["--text-output", "--setup", '{"outputAudioTranscription": null}'], ["--text-output"]),
+        (["--model", ""], ["--model"]),
+        (["--model", "two words"], ["--model"]),
+        (["--model", "line\nbreak"], ["--model"]),
+        (["--api-version", "1"], ["--api-version", "v1beta"]),
+        (["--api-version", "v1/../x"], ["--api-version"]),
+    ],
+)
+def test_what_contradicts_is_one_line_that_names_the_options(argv: list[str], words: list[str]) -> None:
+    message = config_error(*argv)
+    for word in words:
+        assert word in message
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--input-file", "a.wav", "--no-audio-input"],
+        ["--input-file", "a.wav", "--output-file", "b.wav"],
+        ["--text-output", "--audio-output"],
+        ["--text-output", "--no-transcription", "--model", TEXT_MODEL],
+        ["--no-transcription"],
+        ["--no-audio-output", "--no-audio-input"],
+    ],
+)
+def test_what_only_seems_to_contradict_is_fine(argv: list[str]) -> None:
+    config_of(*argv)
+
+
+def test_any_pair_of_options_makes_settings_or_one_clear_line() -> None:
+    singles = [[f"{option}={text}"] for option, (text, _, _) in VALUES.items()]
+    singles += [[option] for option in FLAGS]
+    singles += [[f"--{prefix}{switch}"] for switch in SWITCHES + OPTIONAL_SWITCHES for prefix in ("", "no-")]
+    parser, refused = build_parser(), set()
+    for first, second in itertools.combinations(singles, 2):
+        try:
+            config = read_config(vars(parser.parse_args(first + second)), ENVIRON)
+        except ConfigError as error:
+            assert "\n" not in str(error)
+            refused.add((first[0].split("=")[0], second[0].split("=")[0]))
+        else:
+            assert isinstance(config, Config)
+    assert refused == {
+        ("--base-url", "--simulate"),
+        ("--input-device", "--input-file"),
+        ("--input-file", "--audio-input"),
+        ("--text-output", "--no-transcription"),
+        *itertools.product(("--verbose", "-v"), ("--quiet", "-q")),
+    }
+
+
+@pytest.mark.parametrize(
+    "setup",
+    [
+        "{}",
+        '{"setup": {}}',
+        '{"model": null}',
+        '{"generationConfig": null}',
+        '{"generationConfig": 5}',
+        '{"generation_config": {"response_modalities": "TEXT"}}',
+        '{"generationConfig": {"responseModalities": []}}',
+        '{"realtimeInputConfig": [1, 2]}',
+        '{"tools": {}}',
+    ],
+)
+def test_a_setup_of_any_shape_is_the_servers_business(setup: str) -> None:
+    config_of("--setup", setup)
+
+
+# The environment
+
+
+def test_the_environment_gives_defaults() -> None:
+    environ = ENVIRON | {
+        "GEMINI_LIVE_MODEL": "gemini-env",
+        "GOOGLE_GEMINI_BASE_URL": "https://env",
+        "GOOGLE_GENAI_API_VERSION": "v1",
+    }
+    config = config_of(environ=environ)
+    assert (config.model, config.base_url, config.api_version) == ("gemini-env", "https://env", "v1")
+
+
+def test_options_win_over_the_environment() -> None:
+    environ = ENVIRON | {
+        "GEMINI_LIVE_MODEL": "gemini-env",
+        "GOOGLE_GEMINI_BASE_URL": "https://env",
+        "GOOGLE_GENAI_API_VERSION": "v1",
+    }
+    config = config_of("--model", "m", "--base-url", "https://b", "--api-version", "v1alpha", environ=environ)
+    assert (config.model, config.base_url, config.api_version) == ("m", "https://b", "v1alpha")
+
+
+def test_empty_variables_count_as_not_set() -> None:
+    environ = ENVIRON | {"GEMINI_LIVE_MODEL": "", "GOOGLE_GEMINI_BASE_URL": "", "GOOGLE_GENAI_API_VERSION": ""}
+    config = config_of(environ=environ)
+    assert (config.model, config.base_url, config.api_version) == (DEFAULT_MODEL, DEFAULT_BASE_URL, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("beta", "v1beta"),
+        (" beta ", "v1beta"),
+        ("", None),
+        ("v1", "v1"),
+        ("v1alpha", "v1alpha"),
+        ("v1beta2", "v1beta2"),
+    ],
+)
+def test_api_versions_are_read_alike_from_everywhere(text: str, version: str | None) -> None:
+    assert config_of("--api-version", text).api_version == version
+    assert config_of(environ=ENVIRON | {"GOOGLE_GENAI_API_VERSION": text}).api_version == version
+    assert config_of("--simulate", "--api-version", text, environ={}).api_version == version
+
+
+def test_variables_that_are_wrong_are_one_line_too() -> None:
+    assert "--api-version" in config_error(environ=ENVIRON | {"GOOGLE_GENAI_API_VERSION": "latest"})
+    assert "--model" in config_error(environ=ENVIRON | {"GEMINI_LIVE_MODEL": " \n"})
+
+
+# The key
+
+
+def test_the_first_key_wins() -> None:
+    assert config_of(environ={"GOOGLE_API_KEY": "first", "GEMINI_API_KEY": "second"}).api_key == "first"
+    assert config_of(environ={"GOOGLE_API_KEY": " \n", "GEMINI_API_KEY": "second"}).api_key == "second"
+    assert config_of(environ={"GEMINI_API_KEY": "second"}).api_key == "second"
+
+
+def test_white_space_around_a_key_is_not_part_of_it() -> None:
+    assert config_of(environ={"GOOGLE_API_KEY": f" \t{KEY}\r\n"}).api_key == KEY
+
+
+@pytest.mark.parametrize("environ", [{}, {"GOOGLE_API_KEY": ""}, {"GEMINI_API_KEY": " \n"}])
+def test_a_missing_key_says_where_to_get_one_and_what_works_without(environ: dict[str, str]) -> None:
+    message = config_error(environ=environ)
+    assert "GEMINI_API_KEY" in message
+    assert "https://aistudio.google.com/apikey" in message
+    assert "--simulate" in message
+
+
+@pytest.mark.parametrize("key", ["AIzaQ\nQQQ", "two words", "tab\there", "ümlaut", "nul\0", "\ufeffmarked"])
+def test_a_key_that_cannot_be_one_is_refused_without_being_shown(key: str) -> None:
+    message = config_error(environ={"GOOGLE_API_KEY": key})
+    assert "API key" in message
+    assert not any(part in message for part in re.findall(r"\w+", key))
+
+
+def test_a_token_is_taken_as_it_is() -> None:
+    assert config_of(environ={"GOOGLE_API_KEY": "auth_tokens/abc"}).api_key == "auth_tokens/abc"
+
+
+def test_the_key_is_in_no_repr() -> None:
+    assert KEY not in repr(config_of())
+
+
+# The simulator
+
+
+def test_the_simulator_needs_no_key_and_takes_none() -> None:
+    assert config_of("--simulate", environ={}).api_key == SIMULATED_KEY
+    assert config_of("--simulate", environ=ENVIRON).api_key == SIMULATED_KEY
+
+
+def test_the_simulators_arguments_are_passed_on() -> None:
+    assert config_of("--simulate", environ={}).simulate == ""
+    assert config_of("--simulate=--pace 0 --seed 3", environ={}).simulate == "--pace 0 --seed 3"
+    assert config_of().simulate is None
+
+
+def test_the_simulator_is_not_led_astray_by_the_environment() -> None:
+    environ = {"GOOGLE_GEMINI_BASE_URL": "https://env", "GOOGLE_GENAI_API_VERSION": "nonsense"}
+    config = config_of("--simulate", environ=environ)
+    assert (config.base_url, config.api_version) == (DEFAULT_BASE_URL, None)
+
+
+# Devices
+
+
+def test_naming_a_device_asks_for_it() -> None:
+    config = config_of("--input-device", "USB", "--output-device", "0")
+    assert (config.audio_input, config.audio_output) == (True, True)
+
+
+def test_refusing_a_direction_wins_over_naming_its_device() -> None:
+    config = config_of("--input-device", "USB", "--no-audio-input", "--output-device", "0", "--no-audio-output")
+    assert (config.audio_input, config.audio_output) == (False, False)
+
+
+# Warnings
+
+
+@pytest.mark.parametrize("variable", ["GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_ENTERPRISE"])
+@pytest.mark.parametrize("value", ["1", "true", " TRUE "])
+def test_vertex_is_not_supported_and_one_line_says_so(variable: str, value: str) -> None:
+    (line,) = find_warnings(Config(), {variable: value})
+    assert variable in line
+    assert "Vertex" in line
+    assert "\n" not in line
+    assert find_warnings(Config(simulate=""), {variable: value}) == []
+
+
+@pytest.mark.parametrize("value", ["", "0", "false", "no"])
+def test_vertex_that_is_off_is_no_matter(value: str) -> None:
+    assert find_warnings(Config(), {"GOOGLE_GENAI_USE_VERTEXAI": value}) == []
+
+
+# Help
+
+
+@pytest.fixture
+def help_text(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit) as leaving:
+        parse(["--help"])
+    assert leaving.value.code == ExitCode.DONE
+    return capsys.readouterr().out
+
+
+def test_help_tells_every_option_and_what_it_means(help_text: str) -> None:
+    for action in build_parser()._actions:
+        assert action.help
+        for option in action.option_strings:
+            assert option in help_text or option.replace("--no-", "--[no-]") in help_text or "--no-" in option
+    for option in VALUES:
+        assert f"  {option} " in help_text
+
+
+def test_help_tells_every_exit_code(help_text: str) -> None:
+    section = help_text.split("exit codes:\n")[1]
+    assert [int(line.split()[0]) for line in section.splitlines()] == [0, 1, 2, 3, 4, 124, 130, 141, 143]
+    for code, meaning in EXIT_CODE_MEANINGS.items():
+        assert re.search(rf"^  {code.value} +{re.escape(meaning)}$", section, re.MULTILINE)
+
+
+def test_help_tells_every_variable_that_is_read(help_text: str) -> None:
+    for name in (
+        "GOOGLE_API_KEY",
+        "GEMINI_API_KEY",
+        "GEMINI_LIVE_MODEL",
+        "GOOGLE_GEMINI_BASE_URL",
+        "GOOGLE_GENAI_API_VERSION",
+        "HTTPS_PROXY",
+        "SSL_CERT_FILE",
+        "NO_COLOR",
+    ):
+        assert name in help_text
+
+
+def test_help_tells_the_defaults_of_config(help_text: str) -> None:
+    words = " ".join(help_text.split())
+    for default in (
+        f"[{DEFAULT_MODEL}]",
+        f"[{DEFAULT_BASE_URL}]",
+        f"[{Config().voice}]",
+        f"[{Config().screen_size}]",
+        f"[{Config().monitor}]",
+        f"[{Config().function_timeout_s:g}]",
+        f"[{Config().initial_message_delay_s:g}]",
+        f"[{Config().output_format}]",
+        f"[{Config().color}]",
+    ):
+        assert default in words
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+def test_help_tells_truly_whether_a_switch_is_on(switch: str) -> None:
+    action = next(action for action in build_parser()._actions if f"--{switch}" in action.option_strings)
+    assert isinstance(action, argparse.BooleanOptionalAction)
+    state = "on" if getattr(Config(), switch.replace("-", "_")) else "off"
+    assert action.help is not None
+    assert action.help.endswith(f"[{state}]")
+
+
+def test_version_tells_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        parse(["--version"])
+    assert leaving.value.code == 0
+    assert capsys.readouterr().out == f"gemini-live {__version__}\n"
