@@ -10,6 +10,8 @@ import pytest
 
 from .fakes import FakePyAudio
 from .rig import RigError
+from .rig.analysis import Samples
+from .rig.analysis import speak as speak_into
 from .rig.virtual_audio import VirtualAudio
 from .rig.virtual_card import VirtualCard
 from .rig.virtual_screen import VirtualScreen
@@ -64,6 +66,19 @@ def vcard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Virt
         return card
 
     return make
+
+
+@pytest.fixture
+def speak(tmp_path: Path) -> Callable[[str, int], Samples]:
+    """A function that says a text at a rate in Hz."""
+
+    def say(text: str, rate_hz: int) -> Samples:
+        try:
+            return speak_into(text, rate_hz, tmp_path)
+        except RigError as exc:
+            _refuse(exc)
+
+    return say
 
 
 @pytest.fixture

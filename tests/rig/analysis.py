@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import correlate, resample_poly
 
+from . import RigError
+
 Samples = npt.NDArray[np.int16]
 
 _MODULUS = 65_521
@@ -40,7 +42,10 @@ def make_tone(frequency_hz: float, duration_s: float, rate_hz: int, amplitude: i
 def speak(text: str, rate_hz: int, folder: Path) -> Samples:
     """Return `text` as espeak-ng says it."""
     path = folder / "speech.wav"
-    subprocess.run(["espeak-ng", "-v", "en-us", "-w", str(path), text], check=True)
+    try:
+        subprocess.run(["espeak-ng", "-v", "en-us", "-w", str(path), text], check=True)
+    except (OSError, subprocess.CalledProcessError) as exc:
+        raise RigError(f"{exc}: apt-get install espeak-ng") from exc
     samples, spoken_hz = read_wav(path)
     return resample(samples, spoken_hz, rate_hz)
 

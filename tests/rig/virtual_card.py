@@ -1,5 +1,6 @@
 """A sound card that is two files and a clock: bit-exact, without a daemon, and as choosy as a test wants it."""
 
+import atexit
 import shutil
 import subprocess
 import tempfile
@@ -21,7 +22,8 @@ class VirtualCard:
             folder: where `mic.raw`, `speaker.raw` and the configuration are.
             mic: raw PCM in the rate and channels that the program opens the microphone with; silence follows it.
             names: one card each, all alike and with the same files; none: a machine without sound.
-            limits: what the cards take: min_rate, max_rate, min_channels, max_channels; and ppm, their clocks' error.
+            limits: what the cards take: min_rate, max_rate, min_channels, max_channels; ppm, their clocks' error; and
+                patience_ms, how late a program on a busy machine may be, beyond its own buffer, and still lose nothing.
         """
         self._speaker = folder / "speaker.raw"
         folder.mkdir(parents=True, exist_ok=True)
@@ -52,7 +54,9 @@ def _build_plugin() -> Path:
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         raise RigError("no C compiler: apt-get install gcc libasound2-dev")
-    library = Path(tempfile.mkdtemp(prefix="vcard-")) / "libasound_module_pcm_vcard.so"
+    folder = Path(tempfile.mkdtemp(prefix="vcard-"))
+    atexit.register(shutil.rmtree, folder)
+    library = folder / "libasound_module_pcm_vcard.so"
     command = [compiler, "-O2", "-Wall", "-shared", "-fPIC", "-DPIC", "-o", str(library), str(_SOURCE), "-lasound"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -16,6 +16,7 @@
  *       max_rate 48000
  *       min_channels 2
  *       max_channels 2
+ *       patience_ms 0             # how late a program may be, beyond its buffer, and lose nothing: as with a sound server
  *   }
  */
 #include <alsa/asoundlib.h>
@@ -30,13 +31,14 @@ typedef struct {
     snd_pcm_ioplug_t io;
     int timer, file, running;
     double speed;                        /* 1 + ppm/1e6 */
+    double patience;                     /* s */
     struct timespec started;
     unsigned long long moved;            /* frames that the program has read or written since prepare */
 } vcard_t;
 
 typedef struct {
     const char *infile, *outfile;
-    long ppm, min_rate, max_rate, min_channels, max_channels;
+    long ppm, patience_ms, min_rate, max_rate, min_channels, max_channels;
 } settings_t;
 
 static unsigned long long frames_of_clock(const vcard_t *card)
@@ -93,14 +95,17 @@ static int vcard_prepare(snd_pcm_ioplug_t *io)
 static snd_pcm_sframes_t vcard_pointer(snd_pcm_ioplug_t *io)
 {
     const vcard_t *card = io->private_data;
-    unsigned long long position = frames_of_clock(card);
-    if (card->running && io->stream == SND_PCM_STREAM_PLAYBACK && position > card->moved) {
-        if (io->state != SND_PCM_STATE_DRAINING)
-            return -EPIPE;               /* underrun */
-        position = card->moved;
+    unsigned long long position = frames_of_clock(card), end = card->moved, patience = card->patience * io->rate;
+    if (io->stream == SND_PCM_STREAM_CAPTURE)
+        end += io->buffer_size;
+    if (card->running && position >= end) {
+        if (io->state == SND_PCM_STATE_DRAINING)
+            position = end;
+        else if (position > end + patience)
+            return -EPIPE;               /* overrun or underrun */
+        else
+            position = end ? end - 1 : 0; /* a whole buffer further would look like nowhere at all */
     }
-    if (card->running && io->stream == SND_PCM_STREAM_CAPTURE && position > card->moved + io->buffer_size)
-        return -EPIPE;                   /* overrun */
     return position % io->buffer_size;
 }
 
@@ -170,6 +175,8 @@ static int read_settings(snd_config_t *conf, settings_t *settings)
             err = snd_config_get_string(node, &settings->outfile);
         else if (!strcmp(id, "ppm"))
             err = snd_config_get_integer(node, &settings->ppm);
+        else if (!strcmp(id, "patience_ms"))
+            err = snd_config_get_integer(node, &settings->patience_ms);
         else if (!strcmp(id, "min_rate"))
             err = snd_config_get_integer(node, &settings->min_rate);
         else if (!strcmp(id, "max_rate"))
@@ -212,6 +219,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(vcard)
     if (!card)
         return -ENOMEM;
     card->speed = 1 + settings.ppm * 1e-6;
+    card->patience = settings.patience_ms * 1e-3;
     card->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     card->file = -1;
     if (stream == SND_PCM_STREAM_PLAYBACK && settings.outfile)
