@@ -177,17 +177,25 @@ def _interpolate_by_phase(pcm: bytes, positions: range, to: int) -> bytes:
     n, step = len(positions), positions.step
     out_low, out_high = bytearray(n), bytearray(n)
     one = (1 << 40) // to + 1  # 1/to, rounded up by so little that the floor is right where to < 4096
+    lanes: dict[int, int] = {}
+
+    def every_step_from(i: int) -> int:
+        """Return the lanes of every `step`-th sample: most are used twice, as left and as right neighbours."""
+        first = i % step
+        if first not in lanes:
+            lanes[first] = _to_lanes(low[first::step], high[first::step])
+        return lanes[first] >> 64 * (i // step)
+
     for phase in range(to):
         i, share = divmod(positions[phase], to)
         size = len(range(phase, n, to))
-        end = i + (size - 1) * step + 1
-        if not share:
+        if share:
+            total = every_step_from(i) * ((to - share) * one) + every_step_from(i + 1) * (share * one)
+            mean = total.to_bytes(8 * (len(low) // step + 2), "little")
+            out_low[phase::to], out_high[phase::to] = mean[5 : 8 * size : 8], mean[6 : 8 * size : 8]
+        else:
+            end = i + (size - 1) * step + 1
             out_low[phase::to], out_high[phase::to] = low[i:end:step], high[i:end:step]
-            continue
-        left = _to_lanes(low[i:end:step], high[i:end:step])
-        right = _to_lanes(low[i + 1 : end + 1 : step], high[i + 1 : end + 1 : step])
-        mean = (left * ((to - share) * one) + right * (share * one)).to_bytes(8 * size, "little")
-        out_low[phase::to], out_high[phase::to] = mean[5::8], mean[6::8]
     output = bytearray(SAMPLE_BYTES * n)
     output[::2], output[1::2] = out_low, out_high.translate(_FLIP_SIGN)
     return bytes(output)

@@ -1,0 +1,104 @@
+"""The simulator's own options, as the command and the client's `--simulate=ARGS` take them."""
+
+import argparse
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from gemini_live.errors import ConfigError
+
+from .answers import REQUESTS
+from .faults import FAULT_KINDS, parse_fault
+
+PROGRAM = "gemini-live-simulator"
+DEFAULT_PORT = 8765
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(message)
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number) or number < 0:
+        raise ValueError
+    return number
+
+
+_number.__name__ = "number, 0 or more"
+
+
+def _seconds(text: str) -> float:
+    number = _number(text)
+    if number == 0:
+        raise ValueError
+    return number
+
+
+_seconds.__name__ = "number of seconds above 0"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser; what is not given is not in its result."""
+    parser = _Parser(
+        prog=PROGRAM,
+        description="A Live API server on this machine: an echo service that keeps the protocol, and breaks on demand.",
+        epilog=format_epilog(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--host", help="address to listen on (127.0.0.1)")
+    parser.add_argument("--port", type=int, help=f"port to listen on; 0: any that is free ({DEFAULT_PORT})")
+    parser.add_argument("--tls", action="store_true", help="speak https and wss, with a certificate of its own")
+    parser.add_argument("--key", help="accept this API key only (default: any, or none)")
+    parser.add_argument(
+        "--pace", type=_number, metavar="X", help="send speech X times faster than real time; 0: at once (4)"
+    )
+    parser.add_argument(
+        "--lifetime", dest="lifetime_s", type=_seconds, metavar="S", help="end connections after S seconds"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="of everything that is random (0)")
+    parser.add_argument("--fault", dest="faults", action="append", metavar="SPEC", help="do something wrong; see below")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="write every message to FILE, as JSON lines")
+    parser.add_argument("--log-media", action="store_true", help="sound and pictures too, in base64")
+    return parser
+
+
+def format_epilog() -> str:
+    """Return the part of the help that tells what the model can be asked and what can go wrong."""
+    lines = ["what the model does besides repeating what it is told:"]
+    lines += [f"  {request:<24}{meaning}" for request, meaning in REQUESTS]
+    lines += [
+        "",
+        "faults, --fault KIND[:ARG][@WHEN][*TIMES]:",
+        "  WHEN is @2.5s (since the session began), @turn3 or @message10 (sent by the server);",
+        "  TIMES is how often at most, over all sessions.",
+    ]
+    for kind in FAULT_KINDS:
+        spec = f"{kind.name}:{kind.argument}" if kind.argument else kind.name
+        default = f" [{kind.default}]" if kind.default else ""
+        lines.append(f"  {spec:<30}{kind.meaning}{default}; {kind.scope.value}")
+    lines += [
+        "",
+        "exit codes: 0 ended by Ctrl-C or SIGTERM; 2 usage: an option, the port, the log file, a missing extra;",
+        "  141 whoever read stdout closed it",
+    ]
+    return "\n".join(lines)
+
+
+def parse_arguments(argv: Sequence[str]) -> dict[str, Any]:
+    """Return the keyword arguments of `Simulator` that the command's options stand for.
+
+    Raises:
+        ConfigError: One line on what is wrong with them.
+    """
+    options = vars(build_parser().parse_args(argv))
+    if not 0 <= options.get("port", 0) <= 65_535:
+        raise ConfigError(f"argument --port: {options['port']} is no port")
+    if options.get("log_media") and "log" not in options:
+        raise ConfigError("--log-media needs --log FILE")
+    options["faults"] = [parse_fault(spec) for spec in options.get("faults", ())]
+    return {"keep": False, **options}

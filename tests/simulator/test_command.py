@@ -1,0 +1,160 @@
+"""arguments.py and __main__.py: the command line, its help, its greeting and verdict, its exit codes."""
+
+import asyncio
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.sync.client import connect
+
+from gemini_live.errors import ConfigError
+from gemini_live.simulator import FAULT_KINDS, Simulator
+from gemini_live.simulator.__main__ import format_greeting, main
+from gemini_live.simulator.arguments import build_parser, parse_arguments
+
+from .peer import socket_url
+
+SETUP = '{"setup": {"model": "models/gemini-3.8-live"}}'
+
+
+def run_main(*argv: str) -> tuple[int, str, str]:
+    stdout, stderr = io.StringIO(), io.StringIO()
+    return main(argv, {}, stdout, stderr), stdout.getvalue(), stderr.getvalue()
+
+
+def test_every_option_becomes_an_argument_of_the_simulator() -> None:
+    argv = (
+        "--host 0.0.0.0 --port 1234 --tls --key k --pace 0 --lifetime 60 --seed 7 --fault close:1011@turn2 "
+        "--fault no-pong --log x.jsonl --log-media"
+    )
+    options = parse_arguments(argv.split())
+    faults = [fault.kind.name for fault in options.pop("faults")]
+    assert faults == ["close", "no-pong"]
+    assert options == {
+        "host": "0.0.0.0",
+        "port": 1234,
+        "tls": True,
+        "key": "k",
+        "pace": 0.0,
+        "lifetime_s": 60.0,
+        "seed": 7,
+        "log": Path("x.jsonl"),
+        "log_media": True,
+        "keep": False,
+    }
+    Simulator(**options)
+
+
+def test_no_option_leaves_every_default_to_the_simulator() -> None:
+    assert parse_arguments([]) == {"faults": [], "keep": False}
+
+
+WRONG = [
+    (["--fault", "nonsense"], "--fault nonsense: not KIND"),
+    (["--fault", "close:x"], "--fault close:x: 'x' is no number"),
+    (["--fault", "close:1005"], "--fault close:1005: '1005' is not a CODE"),
+    (["--port", "x"], "argument --port: invalid int value: 'x'"),
+    (["--port", "70000"], "argument --port: 70000 is no port"),
+    (["--pace", "-1"], "argument --pace: invalid number, 0 or more value: '-1'"),
+    (["--pace", "nan"], "argument --pace: invalid number, 0 or more value: 'nan'"),
+    (["--lifetime", "0"], "argument --lifetime: invalid number of seconds above 0 value: '0'"),
+    (["--log-media"], "--log-media needs --log FILE"),
+    (["--unknown"], "unrecognized arguments: --unknown"),
+    (["--por", "1"], "unrecognized arguments: --por 1"),
+]
+
+
+@pytest.mark.parametrize(("argv", "words"), WRONG)
+def test_wrong_option_is_one_line_and_exit_2(argv: list[str], words: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        parse_arguments(argv)
+    code, out, err = run_main(*argv)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"gemini-live-simulator: {words}")
+    assert err.count("\n") == 1
+
+
+def test_unwritable_log_is_one_line_and_exit_2(tmp_path: Path) -> None:
+    code, _, err = run_main("--port", "0", "--log", str(tmp_path))
+    assert code == 2
+    assert err.startswith(f"gemini-live-simulator: --log {tmp_path}: ")
+    assert err.count("\n") == 1
+
+
+async def test_taken_port_is_one_line_and_exit_2() -> None:
+    async with Simulator() as server:
+        code, _, err = await asyncio.to_thread(run_main, "--port", str(server.port))
+    assert code == 2
+    assert err.startswith(f"gemini-live-simulator: cannot listen on 127.0.0.1:{server.port}: ")
+    assert err.count("\n") == 1
+
+
+def test_help_explains_every_fault_request_and_exit_code() -> None:
+    code, text, _ = run_main("--help")
+    assert code == 0
+    assert all(f"  {kind.name}" in text and kind.meaning in text for kind in FAULT_KINDS)
+    assert "count to N" in text and "exit codes:" in text
+
+
+def test_parser_holds_no_default_twice() -> None:
+    assert vars(build_parser().parse_args([])) == {}
+
+
+async def test_greeting_says_how_to_point_clients_at_it() -> None:
+    async with Simulator() as plain, Simulator(tls=True, key="k") as safe:
+        assert f"GOOGLE_GEMINI_BASE_URL={plain.url} GOOGLE_API_KEY=any" in format_greeting(plain)
+        assert safe.certificate is not None
+        assert f"SSL_CERT_FILE={safe.certificate.path} GOOGLE_GEMINI_BASE_URL={safe.url}" in format_greeting(safe)
+        assert "GOOGLE_API_KEY=the --key" in format_greeting(safe)
+
+
+def start(*argv: str) -> tuple[subprocess.Popen[str], Any]:
+    """Start the command; return it with something that looks like a server for `socket_url`."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gemini_live.simulator", "--port", "0", "--pace", "0", *argv],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    match = re.match(r"serving at (http://\S+);", process.stdout.readline())
+    assert match is not None
+    return process, type("Server", (), {"url": match[1]})
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_it_with_a_verdict_and_exit_0(number: signal.Signals, tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    process, server = start("--log", str(log))
+    with connect(socket_url(server), compression=None) as websocket:
+        websocket.send(SETUP)
+        websocket.recv()
+        websocket.send('{"realtimeInput": {"text": "Hello"}}')
+        while b"turnComplete" not in websocket.recv():
+            pass
+        process.send_signal(number)
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (0, "")
+    assert "session 1: /ws/" in out
+    assert "1 turns, 1 complete" in out and "no protocol mistakes found" in out
+    assert '"event": "close"' in log.read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a pipe that breaks is another thing on Windows")
+def test_closed_stdout_ends_it_quietly() -> None:
+    process, server = start()
+    assert process.stdout is not None and process.stderr is not None
+    with connect(socket_url(server), compression=None) as websocket:
+        websocket.send(SETUP)
+        websocket.recv()
+    process.stdout.close()
+    process.send_signal(signal.SIGINT)
+    process.wait(20)
+    with process.stderr:
+        assert (process.stderr.read(), process.returncode) == ("", 141)

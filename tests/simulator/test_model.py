@@ -1,0 +1,224 @@
+"""answers.py, memory.py, speech.py, usage.py: what the model says, remembers and sounds like, without a socket."""
+
+import asyncio
+import itertools
+from typing import Any
+
+import pytest
+
+from gemini_live import pcm
+from gemini_live.models import Behavior
+from gemini_live.simulator.answers import Call, Plan, describe_response, make_up, plan_answer
+from gemini_live.simulator.memory import Conversation, HandleBook, Said, jpeg_size
+from gemini_live.simulator.settings import Declaration
+from gemini_live.simulator.speech import CHUNK_S, Sound, Speaker, tones
+
+from .fake_clock import FakeClock
+from .sounds import spoken
+
+DECLARED = {"f": Declaration("f", Behavior.BLOCKING), "g": Declaration("g", Behavior.BLOCKING)}
+
+
+def plan(text: str, *, declared: bool = True, search: bool = True, said: list[Said] | None = None) -> Plan:
+    return plan_answer(
+        text,
+        declarations=DECLARED if declared else {},
+        search=search,
+        conversation=Conversation(said or []),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Hello there", "Hello there"),
+        ("  padded \n lines ", "padded \n lines"),
+        ("count to 3", "1, 2, 3."),
+        ("Count to 2.", "1, 2."),
+        ("count to zero", "count to zero"),
+        ("I said: count to 3", "I said: count to 3"),
+        ("what did I say before?", "You have not said anything before."),
+        ("What do you see", "I have received no frames."),
+        ("recall(f)", "recall(f)"),
+    ],
+)
+def test_words(text: str, words: str) -> None:
+    assert plan(text) == Plan(words=words)
+
+
+def test_counting_is_bounded() -> None:
+    assert plan("count to 999999999").words.endswith("9999, 10000.")
+
+
+@pytest.mark.parametrize(
+    ("text", "calls"),
+    [
+        ("call f()", [Call("f", {})]),
+        ("Please CALL f ( )", [Call("f", {})]),
+        (
+            'call f({"a": {"b": "call g()"}}), call g( {} ) and call f',
+            [Call("f", {"a": {"b": "call g()"}}), Call("g", {}), Call("f", {})],
+        ),
+        ("call f.", [Call("f", {})]),
+        ("call unknown.name()", [Call("unknown.name", {})]),
+    ],
+)
+def test_calls(text: str, calls: list[Call]) -> None:
+    expected = [Call(call.name, call.args) for call in calls]
+    got = plan(text.replace(" ( )", "()"))
+    assert list(got.calls) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["call f(", "call f({)", "call f([1])", 'call f({"a": 1}', "call f(5)", "call f({}" + "[" * 9999]
+)
+def test_malformed_calls(text: str) -> None:
+    assert plan(text) == Plan(malformed_call=True)
+
+
+def test_nothing_declared_nothing_called_and_no_search_without_the_tool() -> None:
+    assert plan("call f()", declared=False).words == "call f()"
+    assert plan("search for x", search=False).words == "search for x"
+    assert plan("search for x").query == "x"
+
+
+def test_what_was_said_before_is_the_users() -> None:
+    assert plan("what did I say before?", said=[Said("user", "A"), Said("model", "B")]).words == "You said: A"
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({}, {}),
+        ({"type": "OBJECT", "required": ["a"]}, {"a": "example"}),
+        ({"type": "object", "properties": {"a": {"type": "integer"}}}, {}),
+        (
+            {
+                "type": "object",
+                "required": ["i", "n", "b", "s", "e", "d", "l", "o", "u", "t"],
+                "properties": {
+                    "i": {"type": "INTEGER"},
+                    "n": {"type": "number"},
+                    "b": {"type": "boolean"},
+                    "s": {"type": "string"},
+                    "e": {"type": "string", "enum": ["red", "blue"]},
+                    "d": {"type": "string", "default": "x"},
+                    "l": {"type": "array", "items": {"type": "integer"}, "minItems": "2"},
+                    "o": {"type": "object", "required": ["p"], "properties": {"p": {"type": "null"}}},
+                    "u": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+                    "t": {"type": ["string", "null"]},
+                },
+            },
+            {
+                "i": 1,
+                "n": 1.5,
+                "b": True,
+                "s": "example",
+                "e": "red",
+                "d": "x",
+                "l": [1, 1],
+                "o": {"p": None},
+                "u": 1,
+                "t": "example",
+            },
+        ),
+    ],
+)
+def test_arguments_are_made_up_from_the_declaration(schema: dict[str, Any], value: object) -> None:
+    assert make_up(schema) == value
+
+
+@pytest.mark.parametrize(
+    ("response", "words"),
+    [
+        ({"output": "4 C"}, "f returned 4 C"),
+        ({"output": [1, "ü"]}, 'f returned [1, "ü"]'),
+        ({"error": "no"}, "f failed: no"),
+        ({"a": 1, "output": 2}, 'f returned {"a": 1, "output": 2}'),
+    ],
+)
+def test_results_are_spoken_of(response: dict[str, Any], words: str) -> None:
+    assert describe_response("f", response) == words
+
+
+def test_handle_stands_for_the_conversation_as_it_was() -> None:
+    clock = FakeClock()
+    book = HandleBook(0, clock)
+    conversation = Conversation([Said("user", "A")])
+    handle = book.save(conversation, 1)
+    conversation.said.append(Said("model", "B"))
+    later = book.save(conversation, 1)
+    found, session = book.find(handle) or (None, 0)
+    assert found is not None and session == 1
+    assert [said.text for said in found.said] == ["A"]
+    found.said.append(Said("user", "C"))
+    assert [said.text for said in (book.find(later) or (Conversation(), 0))[0].said] == ["A", "B"]
+    clock.advance(2 * 3600 + 1)
+    assert book.find(handle) is None
+    book.save(conversation, 2)
+    assert book.find("nonsense") is None
+
+
+def test_size_of_a_picture() -> None:
+    header = "ffd8ffe000104a46494600010101004800480000"
+    assert jpeg_size(bytes.fromhex(header + "ffc0000b080240040001011100ffd9")) == (1024, 576)
+    assert jpeg_size(bytes.fromhex(header + "ffc2000b080001000201011100ffd9")) == (2, 1)
+    for broken in (
+        b"",
+        b"\x89PNG\r\n",
+        bytes.fromhex(header),
+        bytes.fromhex(header + "00"),
+        b"\xff\xd8" + b"\xff" * 40,
+    ):
+        assert jpeg_size(broken) is None
+
+
+def test_sound_is_cut_into_chunks_of_40_ms() -> None:
+    sound = Sound(bytes(pcm.OUTPUT.n_bytes(1.01)), pcm.OUTPUT.rate_hz)
+    chunks = list(sound.chunks())
+    assert b"".join(chunks) == sound.data
+    assert {len(chunk) for chunk in chunks[:-1]} == {pcm.OUTPUT.n_bytes(CHUNK_S)}
+    assert len(chunks[-1]) == pcm.OUTPUT.n_bytes(0.01)
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 16_000, 22_050, 44_100, 48_000])
+def test_sound_lasts_as_long_at_any_rate(rate_hz: int) -> None:
+    sound = Sound(spoken(rate_hz=rate_hz), rate_hz)
+    chunks = list(sound.chunks())
+    assert sum(map(len, chunks)) / 48_000 == pytest.approx(sound.duration_s, abs=0.001)
+    assert {len(chunk) for chunk in chunks[:-1]} == {1920}
+
+
+def test_tones_are_one_for_each_word_and_as_long_as_speech() -> None:
+    short, long = tones("a"), tones("a " * 10)
+    assert long.duration_s == pytest.approx(10 * short.duration_s, abs=0.01)
+    assert 2 < tones("The quick brown fox jumps over the lazy dog").duration_s < 4
+    assert tones("").duration_s > 0
+    assert tones("Same words").data == tones("same words").data != tones("other word").data
+    samples = pcm.to_samples(tones("hello there").data)
+    assert max(abs(b - a) for a, b in itertools.pairwise(samples)) < 2000, "it clicks"
+
+
+async def test_speaker_without_espeak_has_tones() -> None:
+    speaker = Speaker(espeak=False)
+    assert not speaker.speaks
+    assert await speaker.say("Hello", "Kore") == tones("Hello")
+
+
+async def test_speaker_speaks_each_voice_at_its_pitch_and_remembers() -> None:
+    spoken("x")  # skips where espeak-ng is missing
+    speaker = Speaker(espeak=True)
+    assert speaker.speaks
+    kore, puck = await asyncio.gather(speaker.say("Hello there", "Kore"), speaker.say("Hello there", "Puck"))
+    assert kore.data != puck.data
+    assert await speaker.say("Hello there", "Kore") is kore
+    assert 0.5 < kore.duration_s < 2
+    assert (await speaker.say("--help -v nonsense", "Kore")).duration_s > 0.5
+    for i in range(40):
+        await speaker.say(f"{i}", "Kore")
+    assert await speaker.say("Hello there", "Kore") is not kore
+
+
+async def test_speaker_falls_back_to_tones_when_espeak_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: "/bin/false")
+    assert await Speaker(espeak=True).say("Hello", "") == tones("Hello")
