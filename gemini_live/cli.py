@@ -8,21 +8,20 @@ import contextlib
 import dataclasses
 import os
 import shlex
-import signal
 import sys
 import threading
 import time
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import options
 from .config import Color, Config, OutputFormat
-from .errors import ExitCode, GeminiLiveError
+from .errors import ConfigError, ExitCode, GeminiLiveError
 from .jsonl import Jsonl
 from .models import capabilities_of
 from .options import PROG
+from .process import LAST_WORDS_S, LEAVE_WITHIN_S, Deadline, Signals, claim_stdout, leave
 from .streams import BackgroundWriter, Streams, is_closed_pipe, is_terminal
 from .terminal import FunctionOutput, Terminal
 
@@ -30,41 +29,14 @@ if TYPE_CHECKING:
     from .dispatch import Output
     from .function_helper import FunctionHelper
 
-LAST_WORDS_S = 1.0
-"""How long whoever reads our output has to take the rest of it, once all is over."""
-LEAVE_WITHIN_S = 1.8
-"""After Ctrl-C or SIGTERM: then the process ends, whatever hangs."""
+LAST_LINE_S = 0.2
+"""How long the last line may take to be written where the process hangs and is ended."""
 
 
 def run() -> NoReturn:
     """Run the command on the process's own arguments, environment and streams, and end the process."""
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            # A pipe gets UTF-8 everywhere, and no character stops the program.
-            encoding = stream.encoding if stream.isatty() or "PYTHONIOENCODING" in os.environ else "utf-8"
-            stream.reconfigure(encoding=encoding, errors="backslashreplace")  # type: ignore[union-attr]
-    streams = Streams(sys.stdin, sys.stdout, sys.stderr)
-    _leave(main(sys.argv[1:], os.environ, streams), streams)
-
-
-def _leave(code: int, streams: Streams) -> NoReturn:
-    """End the process, even where a thread of a user's function or of a library does not end."""
-    for stream in (streams.stdout, streams.stderr):
-        if stream is None:
-            continue
-        try:
-            stream.flush()
-        except (OSError, ValueError):  # nobody reads it: keep the interpreter from trying again
-            with contextlib.suppress(OSError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    deadline_s = time.monotonic() + LAST_WORDS_S
-    threads = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
-    for thread in threads:
-        if not thread.daemon:
-            thread.join(max(0.0, deadline_s - time.monotonic()))
-    if any(thread.is_alive() for thread in threads if not thread.daemon):
-        os._exit(code)
-    sys.exit(code)
+    streams = Streams(sys.stdin, claim_stdout(), sys.stderr)
+    leave(main(sys.argv[1:], os.environ, streams), streams.stdout, streams.stderr)
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str], streams: Streams) -> int:
@@ -86,53 +58,26 @@ def main(argv: Sequence[str], environ: Mapping[str, str], streams: Streams) -> i
         except Exception:  # noqa: BLE001 - a bug: the one place that says so
             command.writer.write(streams.stderr, f"{traceback.format_exc()}{PROG}: this is a bug in {PROG}\n")
             code = ExitCode.BUG
-        command.writer.flush(LAST_WORDS_S)
-    return command.judge_output(code)
-
-
-class _Signals:
-    """Ctrl-C and SIGTERM: the first stops the session, the second the process."""
-
-    def __init__(self) -> None:
-        self.exit_code: ExitCode | None = None
-        """Of the signal that came."""
-        self.stop: Callable[[], None] | None = None
-        """Stops the session; while there is none, a signal is raised as `KeyboardInterrupt` where it comes."""
-
-    @contextlib.contextmanager
-    def caught(self) -> Iterator[None]:
-        """Handle the signals; not outside the main thread, where that is impossible."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _handle(self, number: int, _frame: FrameType | None) -> None:
-        code = ExitCode.TERMINATED if number == signal.SIGTERM else ExitCode.INTERRUPTED
-        if self.exit_code is not None:
-            os._exit(code)
-        self.exit_code = code
-        watchdog = threading.Timer(LEAVE_WITHIN_S, os._exit, [int(code)])
-        watchdog.daemon = True
-        watchdog.start()
-        if self.stop is None:
-            raise KeyboardInterrupt
-        self.stop()
+        return command.finish(code)
 
 
 class _Command:
     """One run of the command."""
 
     def __init__(self, environ: Mapping[str, str], streams: Streams) -> None:
-        self.signals = _Signals()
+        self.signals = Signals(self._say_last_words)
         self.writer = BackgroundWriter()
         self._environ, self._streams = environ, streams
         self._started_s = time.monotonic()
+        self._timeout, self._shutdown = Deadline(self._say_last_words), Deadline(self._say_last_words)
+        self._output: Output | None = None
+        self._output_ended = False
+        self._timeout_report: str | None = None
+        """What is to be said when the time is over; `None`: there is no limit, or it has been said."""
+        self._captured = contextlib.ExitStack()
+        self._printed = FunctionOutput(self._pass_on)
+        self._thread = threading.get_ident()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def run(self, argv: Sequence[str]) -> int:
         """Do what the arguments say and return the exit code."""
@@ -142,91 +87,156 @@ class _Command:
                 self.writer.write(self._streams.stdout, asyncio.run(_list_devices()) + "\n")
                 return ExitCode.DONE
             config = options.read_config(arguments, self._environ)
+            simulator = _read_simulate(config.simulate)
         except GeminiLiveError as error:
             self._build_terminal(Color.AUTO).error(str(error))
             return error.exit_code
         self.writer.keep_secret(config.api_key)
-        output = self._build_output(config)
+        self._output = self._build_output(config)
+        if config.timeout_s is not None:
+            self._timeout_report = f"--timeout: {config.timeout_s:g} s are over"
+            self._timeout.set(config.timeout_s + LEAVE_WITHIN_S, ExitCode.TIMEOUT)
         code: int = ExitCode.BUG
         try:
-            code = self._hold(config, output)
+            code = self._hold(config, self._output, simulator)
         except GeminiLiveError as error:
-            output.error(str(error))
+            self._output.error(str(error))
             code = error.exit_code
         except KeyboardInterrupt:
             code = self.signals.exit_code or ExitCode.INTERRUPTED
         finally:
-            output.session_ended(int(code))
+            self._end_output(code)
         return code
 
-    def judge_output(self, code: int) -> int:
+    def finish(self, code: int) -> int:
+        """Wait until all output has been read, unless we were told to leave; return the exit code."""
+        told_to_leave = code in {ExitCode.TIMEOUT, ExitCode.INTERRUPTED, ExitCode.TERMINATED}
+        try:
+            self.writer.flush(LAST_WORDS_S if told_to_leave else None)
+        except KeyboardInterrupt:
+            code = self.signals.exit_code or ExitCode.INTERRUPTED
+        self._timeout.lift()
+        self._captured.close()
+        return self._judge_output(code)
+
+    def _judge_output(self, code: int) -> int:
         """Return the exit code that a run has whose stdout could not be written to, else `code`."""
         error = self.writer.error_of(self._streams.stdout)
         if error is None or code not in {ExitCode.DONE, ExitCode.CLOSED_STDOUT}:
             return code
         if is_closed_pipe(error):
             return ExitCode.CLOSED_STDOUT
-        self.writer.write(self._streams.stderr, f"error: stdout cannot be written: {error.strerror}\n")
+        self._build_terminal(Color.AUTO).error(f"stdout cannot be written to: {error.strerror}")
         self.writer.flush(LAST_WORDS_S)
         return ExitCode.USAGE
 
-    def _hold(self, config: Config, output: "Output") -> int:
+    def _end_output(self, code: int) -> None:
+        """Write the last line, once."""
+        if self._output is not None and not self._output_ended:
+            self._printed.finish()
+            self._output_ended = True
+            self._output.session_ended(int(code))
+
+    def _report_timeout(self) -> None:
+        """Say that the time is over, once."""
+        report, self._timeout_report = self._timeout_report, None
+        if self._output is not None and report is not None:
+            self._output.error(report)
+
+    def _say_last_words(self, code: int) -> None:
+        """Write the last lines from a deadline's thread: the main thread hangs."""
+        if code == ExitCode.TIMEOUT:
+            self._report_timeout()
+        self._end_output(code)
+        self.writer.flush(LAST_LINE_S)
+
+    def _hold(self, config: Config, output: "Output", simulator: Mapping[str, Any] | None) -> int:
         """Hold a session and return the exit code."""
         for warning in options.find_warnings(config, self._environ):
             output.warning(warning)
-        # What a user's file prints while it is imported belongs to it as much as what its functions print.
-        with _captured_stdout(output.function_output):
-            functions = _load_functions(config)
+        # What a user's file prints while it is imported belongs to it as much as what its functions print; that of a
+        # function which runs on must not come after the conversation either, so this lasts to the end.
+        self._captured.enter_context(contextlib.redirect_stdout(self._printed))
+        functions = _load_functions(config)
         try:
-            return asyncio.run(self._run_session(config, output, functions))
+            return asyncio.run(self._run_session(config, output, functions, simulator))
         except asyncio.CancelledError:
             if self.signals.exit_code is not None:
                 return self.signals.exit_code
             if self.writer.error_of(self._streams.stdout) is not None:
                 return ExitCode.CLOSED_STDOUT
             raise
+        finally:
+            self._shutdown.lift()
 
-    async def _run_session(self, config: Config, output: "Output", functions: "FunctionHelper | None") -> int:
-        from .session import Session  # noqa: PLC0415 - brings the WebSocket library
+    def _pass_on(self, line: str) -> None:
+        """Take a line that a user's code has printed, in whatever thread."""
+        if self._output is None or self._output_ended:
+            return
+        if self._loop is None or threading.get_ident() == self._thread:
+            self._output.function_output(line)
+        else:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._output.function_output, line)
+
+    async def _run_session(
+        self,
+        config: Config,
+        output: "Output",
+        functions: "FunctionHelper | None",
+        simulator: Mapping[str, Any] | None,
+    ) -> int:
         from .threads import DaemonExecutor  # noqa: PLC0415
 
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
         loop.set_default_executor(DaemonExecutor())
         task = asyncio.current_task()
         assert task is not None
 
-        def stop() -> None:
+        def post(function: Callable[[], Any]) -> None:
             with contextlib.suppress(RuntimeError):  # the loop has ended
-                loop.call_soon_threadsafe(task.cancel)
+                loop.call_soon_threadsafe(function)
 
-        def print_line(line: str) -> None:
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(output.function_output, line)
+        def stop() -> None:
+            post(task.cancel)
 
-        self.signals.stop = stop
+        self.signals.stop, self.signals.wake = stop, lambda: post(lambda: None)
         self.writer.watch(lambda stream, _: stop() if stream is self._streams.stdout else None)
+        code: int = ExitCode.BUG
+        try:
+            code = await self._converse(config, output, functions, simulator)
+        finally:
+            self.signals.stop = self.signals.wake = None
+            self.writer.watch(None)
+            # asyncio waits for every task, and a coroutine of the user's may ignore that it is cancelled.
+            self._shutdown.set(LEAVE_WITHIN_S, self.signals.exit_code or code)
+        return code
+
+    async def _converse(
+        self,
+        config: Config,
+        output: "Output",
+        functions: "FunctionHelper | None",
+        simulator: Mapping[str, Any] | None,
+    ) -> int:
+        from .session import Session  # noqa: PLC0415 - brings the WebSocket library
+
         stdin = self._streams.stdin if self._reads_stdin(config) else None
         remaining_s = None if config.timeout_s is None else config.timeout_s - (time.monotonic() - self._started_s)
         try:
-            async with asyncio.timeout(remaining_s) as limit:
-                with _captured_stdout(print_line):
-                    async with _simulated(config) as reachable:
-                        session = Session(
-                            reachable,
-                            output,
-                            functions=functions,
-                            stdin=stdin,
-                            stdin_is_terminal=is_terminal(stdin),
-                        )
-                        await session.run()
+            async with asyncio.timeout(remaining_s) as limit, _simulated(config, simulator) as reachable:
+                session = Session(
+                    reachable, output, functions=functions, stdin=stdin, stdin_is_terminal=is_terminal(stdin)
+                )
+                await session.run()
         except TimeoutError:
             if not limit.expired():
                 raise
-            output.error(f"--timeout: {config.timeout_s:g} s are over")
+            self._report_timeout()
             return ExitCode.TIMEOUT
-        finally:
-            self.signals.stop = None
-            self.writer.watch(None)
+        except GeminiLiveError as error:
+            output.error(str(error))
+            return error.exit_code
         return ExitCode.DONE
 
     def _reads_stdin(self, config: Config) -> bool:
@@ -268,25 +278,35 @@ class _Command:
         )
 
 
-@contextlib.contextmanager
-def _captured_stdout(on_line: Callable[[str], None]) -> Iterator[None]:
-    """Pass on what user code prints, for stdout carries the conversation and nothing else."""
-    printed = FunctionOutput(on_line)
-    with contextlib.redirect_stdout(printed):
-        yield
-        printed.finish()
+def _read_simulate(text: str | None) -> Mapping[str, Any] | None:
+    """Return the arguments of the simulator that `--simulate` asks for, if it does.
+
+    Raises:
+        ConfigError: They are wrong, or make no sense here.
+        SystemExit: They ask for help, which has been given.
+    """
+    if text is None:
+        return None
+    from .simulator.arguments import parse_arguments  # noqa: PLC0415 - most sessions need none
+
+    try:
+        arguments = parse_arguments(shlex.split(text))
+    except (ConfigError, ValueError) as error:  # ValueError: a quotation mark is missing
+        raise ConfigError(f"--simulate: {error}") from error
+    if arguments.keys() & {"host", "tls"}:
+        raise ConfigError("--simulate: --host and --tls are for other clients: run gemini-live-simulator for them")
+    return arguments
 
 
 @contextlib.asynccontextmanager
-async def _simulated(config: Config) -> AsyncIterator[Config]:
+async def _simulated(config: Config, arguments: Mapping[str, Any] | None) -> AsyncIterator[Config]:
     """Start the simulator where it was asked for; yield the settings that reach the server."""
-    if config.simulate is None:
+    if arguments is None:
         yield config
         return
     from .simulator import Simulator  # noqa: PLC0415 - most sessions need none
-    from .simulator.arguments import parse_arguments  # noqa: PLC0415
 
-    async with Simulator(**parse_arguments(shlex.split(config.simulate))) as server:
+    async with Simulator(**arguments) as server:
         yield dataclasses.replace(config, base_url=server.url)
 
 

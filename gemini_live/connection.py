@@ -40,10 +40,11 @@ from .streams import MIN_SECRET_CHARS
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 0.5
 PING_INTERVAL_S = 15.0
-PING_TIMEOUT_S = 40.0
-"""Servers that stream can take half a minute to answer a ping: longer than that is a dead connection."""
+PING_TIMEOUT_S = 39.5
+"""Servers that stream can take half a minute to answer a ping: longer than that is a dead connection. With the interval
+and the time that closing takes, one that is gone without a word is noticed within 55 s."""
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
-NORMAL_CLOSURE, ABNORMAL_CLOSURE = 1000, 1006
+NORMAL_CLOSURE, GOING_AWAY, NO_STATUS, ABNORMAL_CLOSURE = 1000, 1001, 1005, 1006
 TOKEN_PREFIX = "auth_tokens/"
 SERVICE = "google.ai.generativelanguage"
 
@@ -274,7 +275,7 @@ def _connection_failed(  # noqa: PLR0911 - one a kind
             status = error.response.status_code
             known = 407 if status == 407 else None  # the other causes are those of a service, not of a proxy
             return ConnectionFailed(f"the proxy refused: HTTP {status}", http_status=known, transient=status >= 500)
-        case ConnectionClosed():
+        case ConnectionClosed() | ConnectionResetError() | ConnectionAbortedError() | BrokenPipeError():
             return ConnectionFailed(f"{host} closed the connection before it answered", transient=True)
         case InvalidHandshake() if isinstance(error.__cause__, EOFError):
             return ConnectionFailed(f"{host} closed the connection before it answered", transient=True)

@@ -210,6 +210,12 @@ class ConnectionFailed(GeminiLiveError):
         self.transient = transient
         """Whether another try may succeed."""
 
+    @property
+    def summary(self) -> str:
+        """What happened, without its cause and what to do."""
+        said = f"HTTP {self.http_status} {self.reason}".strip() if self.http_status else self.reason
+        return f"no connection ({said})"
+
     def __str__(self) -> str:
         if self.http_status is None:
             return f"could not connect: {self.reason}"
@@ -229,6 +235,13 @@ class SessionClosed(GeminiLiveError):
         """WebSocket close code; 1006 where there was no close frame."""
         self.reason = reason
         """The server's own words."""
+
+    @property
+    def summary(self) -> str:
+        """What happened, without its cause and what to do."""
+        # 1006 stands for no code at all.
+        said = f"{self.code if self.code != 1006 else ''} {self.reason}".strip()
+        return f"connection lost ({said})" if said else "connection lost"
 
     def __str__(self) -> str:
         return _sentence(f"the session was closed with code {self.code}", self.code, self.reason)

@@ -227,6 +227,8 @@ def read_config(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Con
     given = {name: value for name, value in arguments.items() if name in _DEFAULTS}
     if "import_functions" in given:
         given["import_functions"] = tuple(given["import_functions"])
+    if not given.get("initial_message", "").strip():
+        given.pop("initial_message", None)  # as an empty line of stdin: nothing is asked
     if given.get("simulate") is not None:
         if "base_url" in given:
             raise ConfigError("--simulate and --base-url: only one of them")

@@ -17,8 +17,8 @@ FIRST_DELAY_S, LONGEST_DELAY_S = 0.25, 8.0
 STABLE_AFTER_S = 30.0
 """A connection that lasts as long as this, or brings a complete answer, ends the outage before it."""
 
-_DROPPED = {1001, 1006, 1011, 1012, 1013}
-"""Close codes after which the service may well go on with us."""
+_DROPPED = {1001, 1006, 1011, 1012, 1013} | {408, 429, *range(500, 600)}
+"""Close codes, and the statuses of an error message, after which the service may well go on with us."""
 _REFUSED = {1007, 1008}
 
 

@@ -98,9 +98,10 @@ class Terminal:
             self._labelled("cut off", "the answer was interrupted")
 
     def restarted(self, text: str) -> None:
-        """Take words of an answer that begins anew: they do not count."""
-        self._end_line()
-        self._labelled("cut off", f"the answer broke off; it had said: {text}")
+        """Take words of an answer that begins anew: they do not count, where they have been seen at all."""
+        if self._streams_words:
+            self._end_line()
+            self._labelled("cut off", f"the answer broke off; it had said: {text}")
 
     def late_words(self, text: str) -> None:
         """Take words of an answer that was written already."""

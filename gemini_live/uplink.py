@@ -69,6 +69,16 @@ class Uplink:
         self._audio_ends: bool | None = None
         """Whether the end of the audio is to be sent; if so, whether a person ended it."""
 
+    @property
+    def ends_audio(self) -> bool:
+        """Whether the end of the user's voice, or what was said before it, is still to be sent."""
+        return self._audio_ends is not None
+
+    @property
+    def ends_file(self) -> bool:
+        """The same where no person ended it: it is the end of a file."""
+        return self._audio_ends is False
+
     def wake(self) -> None:
         """Look again for something to send."""
         self._wake.set()

@@ -1,0 +1,263 @@
+"""What a session sees and hears with: opened as the user asked, or done without where nobody insisted.
+
+Runs on the event loop. Owns the microphone, the speaker, the screen and the sound files; `audio.py`, `screen.py` and
+`soundfiles.py` do the work, and are imported only where they are wanted.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from . import pcm
+from .buffers import PlayoutBuffer
+from .config import Config
+from .errors import DeviceError, MissingExtraError
+from .uplink import Uplink
+
+if TYPE_CHECKING:
+    from .audio import AudioSystem, Microphone, Speaker
+    from .screen import ScreenGrabber
+    from .soundfiles import InputFile, OutputFile
+
+ECHO_TAIL_S = 0.3
+"""How long a room goes on sounding after the speaker has fallen silent: half duplex waits for it."""
+MAX_LATE_S = 0.2
+"""A sound file that stood still for longer, as in a machine that slept, goes on from there: nobody speaks in bursts."""
+
+
+_screen_logger = logging.getLogger(f"{__package__}.screen")
+
+
+class _WarningHandler(logging.Handler):
+    """Passes on, from whatever thread, what is logged as a warning."""
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._warn = warn
+        self._loop = asyncio.get_running_loop()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Any thread. Have the loop warn."""
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._warn, record.getMessage())
+
+
+class Media:
+    """The devices and files of one session."""
+
+    def __init__(
+        self,
+        config: Config,
+        uplink: Uplink,
+        *,
+        plays: bool,
+        listens: bool,
+        warn: Callable[[str], None],
+        on_microphone_lost: Callable[[], None],
+        on_speaker_lost: Callable[[], None],
+    ) -> None:
+        """Prepare; nothing is opened yet.
+
+        Args:
+            config: What the user asked for.
+            uplink: Takes what is heard and seen.
+            plays: Whether the model's speech is to be played.
+            listens: Whether the microphone is on where nobody asked for it.
+            warn: Takes one line about what is done without.
+            on_microphone_lost: Called when the microphone is gone in mid-session.
+            on_speaker_lost: Likewise.
+        """
+        self.microphone: Microphone | None = None
+        self.speaker: Speaker | None = None
+        self.input_file: InputFile | None = None
+        self.record: Callable[[bytes, int], None] | None = None
+        """Takes the model's speech for the output file, with its rate in Hz."""
+        self._config, self._uplink, self._warn = config, uplink, warn
+        self._wants_microphone = config.audio_input is True or (
+            config.audio_input is None and listens and config.input_file is None
+        )
+        self._wants_speaker = plays
+        self._demands_microphone = self._wants_microphone and _demands(config.audio_input, config.input_device)
+        self._demands_speaker = self._wants_speaker and _demands(config.audio_output, config.output_device)
+        self._on_microphone_lost, self._on_speaker_lost = on_microphone_lost, on_speaker_lost
+        self._audio: AudioSystem | None = None
+        self._output_file: OutputFile | None = None
+        self._screen: ScreenGrabber | None = None
+        self._screen_log = _WarningHandler(warn)
+        self._half_duplex = False
+        self._heard_until_s = 0.0
+        self._started = False
+        self._clock = asyncio.get_running_loop().time
+
+    async def open(self) -> None:
+        """Open what was asked for, without starting any stream.
+
+        Raises:
+            ConfigError: A file cannot be read or written, or an extra that was asked for is not installed.
+            DeviceError: A device that was asked for is not there.
+        """
+        self._open_files()
+        await self._open_sound()
+        if self._config.screen_capture_fps is not None:
+            await self._open_screen(self._config.screen_capture_fps)
+
+    async def start(self) -> None:
+        """Start the streams, once: they go on through reconnects.
+
+        Raises:
+            DeviceError: A device that was asked for refuses.
+        """
+        if self._started:
+            return
+        self._started = True
+        if self.speaker is not None:
+            await self._start(self.speaker, self._lose_speaker, demanded=self._demands_speaker)
+        if self.microphone is not None:
+            await self._start(self.microphone, self._lose_microphone, demanded=self._demands_microphone)
+
+    async def close(self) -> None:
+        """Stop everything, in bounded time."""
+        if self._screen is not None:
+            await self._screen.stop()
+            _screen_logger.removeHandler(self._screen_log)
+        if self._audio is not None:
+            await self._audio.close()
+        if self._output_file is not None:
+            await self._output_file.close()
+
+    @property
+    def queued_s(self) -> float:
+        """How many seconds of the model's speech are still to be heard."""
+        return self.speaker.queued_s if self.speaker is not None else 0.0
+
+    def stop_microphone(self) -> None:
+        """Listen no more; the device itself is closed with the session."""
+        self.microphone = None
+
+    async def give_file(self, live: asyncio.Event) -> None:
+        """Send the input file in real time, standing still while there is no connection."""
+        assert self.input_file is not None
+        next_s = self._clock()
+        for chunk in self.input_file.chunks():
+            if not live.is_set():
+                await live.wait()
+                next_s = self._clock()
+            self._uplink.offer_audio(chunk)
+            if next_s < self._clock() - MAX_LATE_S:
+                next_s = self._clock()
+            next_s += pcm.INPUT.duration_s(len(chunk))
+            await asyncio.sleep(next_s - self._clock())
+
+    def describe_screen(self) -> str | None:
+        """Return what is shown to the model, for people."""
+        if self._screen is None:
+            return None
+        return f"screen {self._config.monitor} at {self._config.screen_capture_fps:g} fps"
+
+    def describe_sound(self) -> list[str]:
+        """Return what is heard and played, for people."""
+        parts = []
+        if self.microphone is not None:
+            parts.append(f"microphone {self.microphone.device.name}")
+        if self.input_file is not None:
+            parts.append(f"file {self._config.input_file}")
+        if self.speaker is not None:
+            parts.append(f"speaker {self.speaker.device.name}")
+        if self.microphone is not None and self.speaker is not None:
+            parts.append("half duplex" if self._half_duplex else "use headphones")
+        return parts
+
+    # Inside
+
+    def _open_files(self) -> None:
+        if self._config.input_file is not None:
+            from .soundfiles import open_input  # noqa: PLC0415 - only where it is wanted
+
+            self.input_file = open_input(self._config.input_file)
+        if self._config.output_file is not None:
+            from .soundfiles import OutputFile  # noqa: PLC0415
+
+            self._output_file = OutputFile(self._config.output_file, on_error=self._warn)
+            self.record = self._output_file.write
+
+    async def _open_sound(self) -> None:
+        config = self._config
+        if not (self._wants_speaker or self._wants_microphone):
+            return
+        from .audio import AudioSystem  # noqa: PLC0415 - an extra
+
+        audio = AudioSystem()
+        with self._doing_without("there is no sound", demanded=self._demands_speaker or self._demands_microphone):
+            await audio.open()
+            self._audio = audio
+        if self._audio is None:
+            return
+        if self._wants_speaker:
+            with self._doing_without("the answers are not played", demanded=self._demands_speaker):
+                self.speaker = await audio.open_speaker(config.output_device, PlayoutBuffer(), self._lose_speaker)
+        if self._wants_microphone:
+            with self._doing_without("you are not heard", demanded=self._demands_microphone):
+                self.microphone = await audio.open_microphone(config.input_device, self._hear, self._lose_microphone)
+        both = self.speaker is not None and self.microphone is not None
+        # An echo service that hears itself would never stop.
+        wanted = config.half_duplex if config.half_duplex is not None else config.simulate is not None
+        self._half_duplex = both and wanted
+
+    async def _start(self, stream: "Microphone | Speaker", lose: Callable[[str], None], *, demanded: bool) -> None:
+        try:
+            await stream.start()
+        except DeviceError as error:
+            if demanded:
+                raise
+            lose(str(error))
+
+    @contextlib.contextmanager
+    def _doing_without(self, consequence: str, *, demanded: bool) -> Iterator[None]:
+        """Make a missing device a warning, unless the user demanded it."""
+        try:
+            yield
+        except (DeviceError, MissingExtraError) as error:
+            if demanded:
+                raise
+            self._warn(f"{error}; {consequence}")
+
+    async def _open_screen(self, fps: float) -> None:
+        from .screen import ScreenGrabber  # noqa: PLC0415 - an extra
+
+        if fps > 1:
+            self._warn("the service looks at one frame a second at most: --screen-capture-fps above 1 is wasted")
+        self._screen = ScreenGrabber(
+            fps=fps,
+            monitor=self._config.monitor,
+            size=self._config.screen_size,
+            on_frame=self._uplink.offer_frame,
+            on_lost=lambda reason: self._warn(f"{reason}; the screen is no longer shown"),
+        )
+        _screen_logger.addHandler(self._screen_log)
+        await self._screen.start()
+
+    def _hear(self, chunk: bytes) -> None:
+        if self.microphone is None:
+            return
+        if self._half_duplex:
+            now_s = self._clock()
+            if self.queued_s > 0:
+                self._heard_until_s = now_s + ECHO_TAIL_S
+            if now_s < self._heard_until_s:
+                chunk = bytes(len(chunk))  # silence, not nothing: the server counts time by the samples
+        self._uplink.offer_audio(chunk)
+
+    def _lose_microphone(self, reason: str) -> None:
+        self._warn(f"{reason}; you are no longer heard")
+        self._on_microphone_lost()
+
+    def _lose_speaker(self, reason: str) -> None:
+        self._warn(f"{reason}; the answers are no longer played")
+        self.speaker = None
+        self._on_speaker_lost()
+
+
+def _demands(switch: bool | None, device: str | None) -> bool:
+    return switch is True or device is not None

@@ -1,0 +1,165 @@
+"""The process itself: its standard streams, its signals, and its end, which comes in time whatever hangs.
+
+Belongs to the main thread. A deadline runs out in a thread of its own, for what hangs may be the main thread.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import NoReturn, TextIO
+
+from .errors import ExitCode
+
+_EXIT_CODES: dict[int, ExitCode] = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
+
+LAST_WORDS_S = 1.0
+"""How long it may take to write what is left, and threads of the user's to end, once the process is to end."""
+LEAVE_WITHIN_S = 1.8
+"""After Ctrl-C, SIGTERM or `--timeout`, or once a session is over: then the process ends, whatever hangs."""
+
+
+def claim_stdout() -> TextIO | None:
+    """Make stdout ours alone and return it; what else writes to its descriptor, such as a child, writes to stderr.
+
+    A function of the user's that runs another program must not write into the conversation.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number is taken, so this one: else a socket would have it, and be written to as stderr.
+            os.open(os.devnull, os.O_RDWR)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            # A pipe gets UTF-8 everywhere, and no character stops the program.
+            encoding = stream.encoding if stream.isatty() or "PYTHONIOENCODING" in os.environ else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")  # type: ignore[union-attr]
+    if sys.stdout is not None:
+        own = os.dup(sys.stdout.fileno())
+        os.dup2(2, sys.stdout.fileno())
+        encoding = sys.stdout.encoding
+        sys.stdout = open(own, "w", encoding=encoding, errors="backslashreplace", closefd=False)  # noqa: SIM115
+    return sys.stdout
+
+
+class Deadline:
+    """Ends the process in time, whatever hangs: a function of the user's, a library, a reader of our output."""
+
+    def __init__(self, last_words: Callable[[int], None]) -> None:
+        """Have `last_words` called with the exit code just before; in a thread, where it must not wait for others."""
+        self._last_words = last_words
+        self._timer: threading.Timer | None = None
+        self._lock = threading.RLock()
+
+    def set(self, within_s: float, code: int) -> None:
+        """End the process with `code` in `within_s`, unless it is lifted; this replaces what was set before."""
+        with self._lock:
+            self.lift()
+            self._timer = threading.Timer(min(within_s, threading.TIMEOUT_MAX), self._end, [code])
+            self._timer.daemon = True
+            self._timer.start()
+
+    def lift(self) -> None:
+        """Let the process go on."""
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def _end(self, code: int) -> None:
+        try:
+            self._last_words(code)
+        finally:
+            os._exit(code)
+
+
+class Signals:
+    """Ctrl-C and SIGTERM: the first stops the session, the second the process.
+
+    A signal that comes just before the main thread begins to wait for something does not wake it, so that its handler
+    would be called at the end of that: a thread is told of every signal, too.
+    """
+
+    def __init__(self, last_words: Callable[[int], None]) -> None:
+        """Take what a `Deadline` takes."""
+        self.exit_code: ExitCode | None = None
+        """Of the signal that came."""
+        self.stop: Callable[[], None] | None = None
+        """Stops the session; while there is none, a signal is raised as `KeyboardInterrupt` where it comes."""
+        self.wake: Callable[[], None] | None = None
+        """Called in a thread; wakes the main one."""
+        self._deadline = Deadline(last_words)
+
+    @contextlib.contextmanager
+    def caught(self) -> Iterator[None]:
+        """Handle the signals; not outside the main thread, where that is impossible."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._handle) for number in _EXIT_CODES}
+        receiver, sender = socket.socketpair()
+        sender.setblocking(False)
+        descriptor = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+        watcher = threading.Thread(target=self._watch, args=[receiver], name="signals", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(descriptor)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            sender.close()
+            watcher.join()
+            self._deadline.lift()
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        code = _EXIT_CODES[number]
+        if self.exit_code is not None:
+            os._exit(code)
+        self.exit_code = code
+        self._deadline.set(LEAVE_WITHIN_S, code)
+        if self.stop is None:
+            raise KeyboardInterrupt
+        self.stop()
+
+    def _watch(self, receiver: socket.socket) -> None:
+        with receiver:
+            while number := receiver.recv(1):
+                if number[0] in _EXIT_CODES:
+                    self._deadline.set(LEAVE_WITHIN_S, _EXIT_CODES[number[0]])
+                    if self.wake is not None:
+                        self.wake()
+
+
+def leave(code: int, *streams: TextIO | None) -> NoReturn:
+    """End the process, even where a thread of the user's does not end, or nobody reads what `streams` still hold."""
+    signal.signal(signal.SIGINT, lambda *_: os._exit(ExitCode.INTERRUPTED))
+    deadline_s = time.monotonic() + LAST_WORDS_S
+    # In a thread: a writer that is stuck in one of them holds its lock.
+    flusher = threading.Thread(target=_flush, args=streams, daemon=True)
+    flusher.start()
+    threads = [thread for thread in threading.enumerate() if not thread.daemon]
+    threads.remove(threading.main_thread())
+    for thread in (flusher, *threads):
+        thread.join(max(0.0, deadline_s - time.monotonic()))
+    if any(thread.is_alive() for thread in (flusher, *threads)):
+        os._exit(code)
+    # A daemon thread that goes on printing would hold the lock that the interpreter wants at its end.
+    sys.stdout = None
+    sys.exit(code)
+
+
+def _flush(*streams: TextIO | None) -> None:
+    for stream in streams:
+        if stream is None:
+            continue
+        try:
+            stream.flush()
+        except (OSError, ValueError):  # nobody reads it: keep the interpreter from trying again
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

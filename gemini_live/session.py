@@ -1,0 +1,577 @@
+"""The life of a conversation across connections: connecting, the tasks of a live connection, reconnecting, ending.
+
+Runs on the event loop. It joins the parts and decides nothing that they decide: `conversation.py` says what may be
+asked and when all is over, `recovery.py` whether a failure is final, `dispatch.py` what the server's words mean.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TextIO
+
+from .client_messages import FunctionResponse, format_message
+from .config import Config, Timings
+from .connection import ABNORMAL_CLOSURE, GOING_AWAY, NO_STATUS, NORMAL_CLOSURE, Connection, build_headers, build_url
+from .conversation import Conversation, Opening, Outcome, Question
+from .dispatch import Action, CancelCalls, Dispatcher, Fail, LeaveBefore, Output, StartCall
+from .errors import ConnectionFailed, GeminiLiveError, ProtocolError, SessionClosed
+from .function_helper import FunctionHelper
+from .media import Media
+from .models import Modality, capabilities_of
+from .recovery import STABLE_AFTER_S, Recovery, Stage
+from .server_events import FunctionCall, ServerError, ServerEvent, SetupComplete, parse_server_message
+from .setup_message import build_setup, missing_capabilities, read_setup, unknown_field
+from .streams import read_lines
+from .uplink import Uplink
+
+SETUP_TIMEOUT_S = 10.0
+LEAVE_EARLY_S = 2.0
+"""How long before the server's deadline a connection that it will close is left."""
+UNKNOWN_TIME_LEFT_S = 10.0
+SPEAKER_CHECK_S = 0.1
+"""How often it is looked whether everything has been played, when that is all that is waited for."""
+WORTH_TELLING_S = 2.0
+"""From which delay on the user is told when it will be tried again."""
+MAX_WAITING_LINES = 100
+"""How far a pipe is read ahead of its answers."""
+
+
+class _Over(Exception):
+    """Everything has ended: no error, it ends the tasks of the connection."""
+
+
+class _Leaves(Exception):
+    """The connection is left for a new one, as the server asked."""
+
+
+class Session:
+    """One conversation, from the first connection to its end."""
+
+    def __init__(
+        self,
+        config: Config,
+        output: Output,
+        *,
+        functions: FunctionHelper | None = None,
+        stdin: TextIO | None = None,
+        stdin_is_terminal: bool = False,
+        timings: Timings | None = None,
+    ) -> None:
+        """Prepare; nothing is opened yet.
+
+        Args:
+            config: What the user asked for.
+            output: Writes the conversation.
+            functions: The user's, loaded.
+            stdin: Where lines come from, if they are an input.
+            stdin_is_terminal: Whether a person types them.
+            timings: How long to wait for what.
+
+        Raises:
+            ConfigError: The address cannot be used.
+        """
+        self._config, self._output, self._functions = config, output, functions
+        self._stdin, self._stdin_is_terminal = stdin, stdin_is_terminal
+        self._url = build_url(config.base_url, config.api_version, config.api_key)
+        self._declarations = functions.declarations if functions else []
+        self._omitted: frozenset[str] = frozenset()
+        self._facts = read_setup(build_setup(config, self._declarations, handle=None, seeds_history=False))
+        self._loop = asyncio.get_running_loop()
+        self._clock = self._loop.time
+        capabilities = capabilities_of(config.model)
+        self._plays = config.plays_audio and self._facts.modality is Modality.AUDIO
+        self._conversation = Conversation(
+            timings=timings,
+            plays=self._plays,
+            words_trail=self._facts.modality is Modality.AUDIO and self._facts.transcribes_output,
+            generation_ends_turn=not capabilities.interaction_status,
+            turns=config.turns,
+        )
+        self._uplink = Uplink(
+            self._conversation,
+            capabilities,
+            automatic_vad=self._facts.vad,
+            shows_screen=config.screen_capture_fps is not None,
+            on_asked=self._on_asked,
+            on_progress=self._on_progress,
+            clock=self._clock,
+        )
+        self._media = Media(
+            config,
+            self._uplink,
+            plays=self._plays,
+            listens=stdin_is_terminal,
+            warn=output.warning,
+            on_microphone_lost=lambda: self._end_microphone(by_hand=True),
+            on_speaker_lost=self._on_speaker_lost,
+        )
+        self._dispatcher = Dispatcher(
+            self._conversation,
+            output,
+            transcript_is_answer=capabilities.transcript_is_answer,
+            clock=self._clock,
+        )
+        self._recovery = Recovery(enabled=config.reconnect)
+        self._connection: Connection | None = None
+        self._calls: dict[str, tuple[str, asyncio.Task[None]]] = {}
+        self._open_inputs: set[str] = set()
+        self._live = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._leave_by_s: float | None = None
+        self._outage_told = False
+        """Whether the user knows that there is no connection: one line is enough, however many tries it takes."""
+
+    async def run(self) -> None:
+        """Hold the conversation.
+
+        Raises:
+            ConfigError: A file or an extra that was asked for is not there.
+            DeviceError: A device that was asked for is not there.
+            ConnectionFailed: No session came about.
+            SessionClosed: The session ended with something unanswered, or for a reason that is final.
+        """
+        for warning in missing_capabilities(self._config):
+            self._output.warning(warning)
+        try:
+            await self._media.open()
+            self._dispatcher.playout = self._media.speaker
+            self._dispatcher.record = self._media.record
+            self._open_inputs = self._find_inputs()
+            self._output.session_started(self._describe())
+            async with asyncio.TaskGroup() as self._tasks:
+                inputs = [self._tasks.create_task(give(), name=give.__name__) for give in self._input_tasks()]
+                await self._converse()
+                for task in inputs:
+                    task.cancel()
+        except* GeminiLiveError as failures:
+            raise _first(failures) from None
+        finally:
+            await self._close()
+
+    async def _close(self) -> None:
+        """End the streams, then the connection."""
+        try:
+            await self._media.close()
+        finally:
+            await self._disconnect()
+
+    # Inputs
+
+    def _find_inputs(self) -> set[str]:
+        inputs = {"initial message"} if self._config.initial_message is not None else set()
+        if self._stdin is not None:
+            inputs.add("stdin")
+        if self._media.input_file is not None:
+            inputs.add("file")
+        if self._media.microphone is not None:
+            inputs.add("microphone")
+        self._conversation.hears_user = bool(inputs & {"file", "microphone"})
+        if not inputs:
+            self._output.warning("there is nothing to ask: no initial message, no stdin, no audio input")
+            self._conversation.inputs_ended = True
+        return inputs
+
+    def _input_tasks(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        if self._stdin_is_terminal and self._stdin is not None:
+            return [self._give_script, self._give_terminal_lines]
+        return [self._give_script]
+
+    def _end_input(self, name: str) -> None:
+        self._open_inputs.discard(name)
+        if not self._open_inputs:
+            self._conversation.inputs_ended = True
+        self._wake()
+
+    async def _give_script(self) -> None:
+        """Give the inputs that follow one another: the initial message, the lines of a pipe, the file."""
+        await self._live.wait()
+        if self._config.initial_message is not None:
+            await asyncio.sleep(self._config.initial_message_delay_s)
+            self._conversation.add_question(self._config.initial_message, waits=True)
+            self._end_input("initial message")
+        if self._stdin is not None and not self._stdin_is_terminal:
+            await self._give_lines(self._stdin, waits=True)
+            self._end_input("stdin")
+        if self._media.input_file is not None:
+            while self._conversation.has_unanswered or not self._conversation.is_quiet:
+                await self._next_change()
+            await self._media.give_file(self._live)
+            self._uplink.end_audio(by_hand=False)
+            self._end_input("file")
+
+    async def _give_terminal_lines(self) -> None:
+        assert self._stdin is not None
+        await self._give_lines(self._stdin, waits=False)
+        # Ctrl-D: the person has nothing more to say in any way.
+        for name in list(self._open_inputs):
+            if name == "microphone":
+                self._end_microphone(by_hand=True)
+            self._end_input(name)
+
+    async def _give_lines(self, stdin: TextIO, *, waits: bool) -> None:
+        try:
+            async for line in read_lines(stdin):
+                if line.strip():
+                    if not waits:
+                        self._dispatcher.stop_playing()
+                    self._conversation.add_question(line, waits=waits)
+                    self._wake()
+                while self._conversation.n_waiting >= MAX_WAITING_LINES:
+                    await self._next_change()
+        except OSError as error:
+            self._output.warning(f"stdin cannot be read: {error.strerror}")
+
+    def _end_microphone(self, *, by_hand: bool) -> None:
+        if "microphone" in self._open_inputs:
+            self._media.stop_microphone()
+            self._uplink.end_audio(by_hand=by_hand)
+            self._end_input("microphone")
+
+    def _on_speaker_lost(self) -> None:
+        self._dispatcher.playout = None
+        self._conversation.plays = False
+        self._wake()
+
+    # Connections
+
+    async def _converse(self) -> None:
+        """Hold a connection after the other until everything has ended."""
+        try:
+            while True:
+                await self._connect()
+                end = await self._hold()
+                self._live.clear()
+                if isinstance(end, _Over):
+                    break
+                await self._disconnect()
+                is_polite = self._is_polite(end)
+                self._apply(self._conversation.connection_lost(self._clock()))
+                if is_polite or self._is_over():
+                    break
+                self._cancel_calls()
+                await self._recover(end)
+        except* _Over:  # while there was no connection
+            await self._disconnect()
+        self._cancel_calls()
+        await self._play_out()
+
+    async def _connect(self) -> None:
+        """Connect, trying as often as it takes.
+
+        Raises:
+            _Over: In a group; everything has ended meanwhile.
+            ConnectionFailed, SessionClosed: In a group; it is not worth another try.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            watcher = tasks.create_task(self._watch_inputs(), name="inputs")
+            while True:
+                opening = self._conversation.connect()
+                try:
+                    await self._open(opening)
+                    break
+                except (ConnectionFailed, SessionClosed) as failure:
+                    await self._disconnect()
+                    await self._retry(failure, Stage.RESUMING if opening.handle else Stage.OPENING)
+            watcher.cancel()
+        self._outage_told = False
+
+    async def _watch_inputs(self) -> None:
+        """Leave where the inputs end while there is no connection, and nothing is unanswered."""
+        if self._is_over():
+            return  # from the beginning: the connection is all that was asked for
+        while not self._is_over():
+            await self._next_change()
+        raise _Over
+
+    def _is_over(self) -> bool:
+        """Whether everything has ended, and what the user said before has gone to the server."""
+        if not self._conversation.is_over:
+            return False
+        # What a person said into a dead line is not worth waiting for; a file is sent to its end.
+        return not (self._uplink.ends_file or (self._live.is_set() and self._uplink.ends_audio))
+
+    async def _open(self, opening: Opening) -> None:
+        """Open a connection and complete its setup."""
+        headers = build_headers(self._config.api_key)
+        on_message = self._show_message if self._config.verbose else None
+        connection = await Connection.open(self._url, headers, on_message=on_message)
+        self._connection = connection
+        setup = build_setup(
+            self._config,
+            self._declarations,
+            handle=opening.handle,
+            seeds_history=bool(opening.history),
+            omit=self._omitted,
+        )
+        await connection.send(setup)
+        events = await self._await_setup(connection)
+        self._recovery.went_live()
+        self._leave_by_s = None
+        self._dispatcher.begin_connection()
+        announced = read_setup(setup).history_config
+        history = self._uplink.begin_connection(opening.history, announced=announced)
+        if history is not None:
+            await connection.send(history)
+        if opening.history:
+            omitted = f" ({opening.omitted} older exchanges left out)" if opening.omitted else ""
+            self._output.status(f"a new session was begun and told the conversation so far{omitted}")
+        self._act(self._dispatcher.dispatch(events))
+
+    async def _await_setup(self, connection: Connection) -> list[ServerEvent]:
+        """Wait for setupComplete; return what else came."""
+        others: list[ServerEvent] = []
+        try:
+            async with asyncio.timeout(SETUP_TIMEOUT_S):
+                while True:
+                    for event in self._parse(await connection.receive()):
+                        if isinstance(event, ServerError):
+                            raise SessionClosed(event.code or ABNORMAL_CLOSURE, event.message)
+                        others.append(event)
+                    if any(isinstance(event, SetupComplete) for event in others):
+                        return others
+        except TimeoutError:
+            raise ConnectionFailed(
+                f"the server has not completed the setup within {SETUP_TIMEOUT_S:g} s", transient=True
+            ) from None
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def _recover(self, end: "_Leaves | SessionClosed") -> None:
+        """Wait until it is time to go on with a new connection.
+
+        Raises:
+            SessionClosed: It is not worth it.
+        """
+        leaving = self._leave_by_s is not None
+        failure = end if isinstance(end, SessionClosed) else SessionClosed(GOING_AWAY, "")
+        question = self._conversation.asked_too_often
+        if question is not None:
+            self._output.warning(f"no connection lasted long enough to answer: {question.text}")
+            raise failure
+        if isinstance(end, SessionClosed):
+            await self._retry(end, Stage.LEAVING if leaving else Stage.LIVE)
+        else:
+            self._tell_outage("the server is about to close the connection; going on with a new one")
+
+    async def _retry(self, failure: ConnectionFailed | SessionClosed, stage: Stage) -> None:
+        """Wait until it is time to connect again.
+
+        Raises:
+            ConnectionFailed, SessionClosed: It is not worth it.
+        """
+        field = unknown_field(failure.reason) if isinstance(failure, SessionClosed) and failure.code == 1007 else None
+        if field is not None and field not in self._omitted:
+            self._omitted |= {field}
+            self._output.warning(f"the service does not know {field}; connecting again without it")
+            return
+        if self._recovery.drops_handle(failure, stage):
+            self._conversation.handle_refused()
+        delay_s = self._recovery.delay_s(failure, stage, self._clock())
+        if delay_s is None:
+            raise failure
+        when = f" in {delay_s:.0f} s" if delay_s >= WORTH_TELLING_S else ""
+        self._tell_outage(f"{failure.summary}; connecting again{when}")
+        await asyncio.sleep(delay_s)
+
+    def _tell_outage(self, text: str) -> None:
+        """Tell the user in one line that the connection is gone; what follows until there is one is for `--verbose`."""
+        if self._outage_told:
+            self._output.detail(text)
+            return
+        self._outage_told = True
+        n_again = self._conversation.n_to_ask_again
+        again = f"; asking again: {n_again}" if n_again else ""
+        self._output.status(text + again)
+
+    def _is_polite(self, end: Exception) -> bool:
+        """Whether the server ended the session when nothing was unanswered."""
+        if not isinstance(end, SessionClosed) or self._leave_by_s is not None:
+            return False
+        if end.code not in {NORMAL_CLOSURE, NO_STATUS}:
+            return False
+        if self._conversation.has_unanswered:
+            return False
+        self._output.status("the server ended the session")
+        return True
+
+    async def _play_out(self) -> None:
+        """Wait until what was said has been heard: a lost speaker has nothing queued, so it ends."""
+        while (queued_s := self._media.queued_s) > 0:  # noqa: ASYNC110 - a sound card tells nobody when it is silent
+            await asyncio.sleep(min(queued_s, SPEAKER_CHECK_S))
+
+    # A live connection
+
+    async def _hold(self) -> _Over | _Leaves | SessionClosed:
+        """Run a live connection; return why it ended."""
+        connection = self._connection
+        assert connection is not None
+        await self._media.start()
+        self._live.set()
+        since_s, n_complete = self._clock(), self._conversation.turns_complete
+        end: Exception = _Over()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._send(connection), name="uplink")
+                tasks.create_task(self._conduct(), name="conductor")
+                await self._receive(connection)
+        except* (_Over, _Leaves, SessionClosed) as ends:
+            end = _first(ends)
+        assert isinstance(end, _Over | _Leaves | SessionClosed)
+        if self._conversation.turns_complete > n_complete or self._clock() - since_s >= STABLE_AFTER_S:
+            self._recovery.is_stable()
+        return end
+
+    async def _send(self, connection: Connection) -> None:
+        # What came before the close is still to be read, be it the end of an answer: the receiving side reports it.
+        with contextlib.suppress(SessionClosed):
+            await self._uplink.run(connection)
+
+    async def _receive(self, connection: Connection) -> None:
+        while True:
+            raw = await connection.receive()
+            self._act(self._dispatcher.dispatch(self._parse(raw)))
+            self._wake()
+
+    def _parse(self, raw: str | bytes) -> tuple[ServerEvent, ...]:
+        try:
+            return parse_server_message(raw)
+        except ProtocolError as error:
+            self._output.warning(f"a message of the server's was skipped: {error}")
+            return ()
+
+    async def _conduct(self) -> None:
+        """Watch the time: what has to happen when nothing else does, and the end."""
+        while True:
+            now_s = self._clock()
+            self._apply(self._conversation.tick(now_s))
+            if self._is_over() and self._media.queued_s <= 0:
+                self._drop_unsent()
+                raise _Over
+            if self._leave_by_s is not None and (now_s >= self._leave_by_s or self._conversation.is_idle):
+                raise _Leaves
+            self._uplink.wake()
+            await self._next_change(self._conversation.deadline_s(), self._leave_by_s)
+
+    async def _next_change(self, *deadlines_s: float | None) -> None:
+        """Wait until something happens, or one of the times comes."""
+        times = [when_s for when_s in deadlines_s if when_s is not None]
+        if self._media.queued_s > 0:
+            times.append(self._clock() + SPEAKER_CHECK_S)
+        try:
+            async with asyncio.timeout_at(min(times, default=None)):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    def _wake(self) -> None:
+        self._note_change()
+        self._uplink.wake()
+
+    def _note_change(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()  # whoever waits from now on waits for the next change
+
+    def _apply(self, outcomes: list[Outcome]) -> None:
+        silence = self._dispatcher.apply(outcomes)
+        if silence is not None:
+            raise SessionClosed(ABNORMAL_CLOSURE, f"the server has said nothing for {silence.silence_s:.0f} s")
+
+    def _drop_unsent(self) -> None:
+        dropped = self._conversation.drop_queue()
+        if dropped:
+            self._output.warning(f"--turns {self._config.turns} reached; lines that were not sent: {len(dropped)}")
+
+    def _act(self, actions: list[Action]) -> None:
+        for action in actions:
+            match action:
+                case StartCall(call=call):
+                    if (question := self._conversation.question_in_answer) is not None:
+                        question.called.setdefault(call.name)
+                    self._output.tool_call(call.id, call.name, call.args)
+                    task = self._tasks.create_task(self._answer_call(call), name=f"call {call.name}")
+                    self._calls[call.id] = (call.name, task)
+                case CancelCalls(ids=ids):
+                    self._cancel_calls(ids)
+                case LeaveBefore(time_left_s=time_left_s) if not self._config.reconnect:
+                    left = "soon" if time_left_s is None else f"in {time_left_s:g} s"
+                    self._output.warning(f"the server will end this session {left}")
+                case LeaveBefore(time_left_s=time_left_s):
+                    left_s = UNKNOWN_TIME_LEFT_S if time_left_s is None else time_left_s
+                    self._leave_by_s = self._clock() + max(0.0, left_s - LEAVE_EARLY_S)
+                    self._uplink.holds_questions = True
+                case Fail(code=code, message=message):
+                    raise SessionClosed(code or ABNORMAL_CLOSURE, message)
+
+    # Functions
+
+    async def _answer_call(self, call: FunctionCall) -> None:
+        functions = self._functions or FunctionHelper({}, schedules=False, timeout_s=self._config.function_timeout_s)
+        result = await functions.call(call.name, call.args)
+        self._calls.pop(call.id, None)
+        self._output.tool_result(call.id, call.name, result.response, failed=result.failed)
+        for line in (result.traceback or "").splitlines():
+            self._output.detail(line)
+        if result.note is not None:
+            self._output.warning(result.note)
+        response = FunctionResponse(id=call.id, name=call.name, response=result.response, scheduling=result.scheduling)
+        silent = result.scheduling == "SILENT" and call.name not in self._facts.blocking
+        self._uplink.respond(response, silent=silent)
+
+    def _cancel_calls(self, ids: Sequence[str] | None = None) -> None:
+        """Stop the calls `ids`, by default all of them."""
+        for call_id in list(self._calls) if ids is None else ids:
+            if call_id not in self._calls:
+                continue
+            name, task = self._calls.pop(call_id)
+            note = self._functions.runs_on(name) if self._functions else None
+            task.cancel()
+            self._output.tool_cancelled(call_id, name)
+            if note is not None:
+                self._output.warning(note)
+            self._apply(self._conversation.call_cancelled(call_id, self._clock()))
+
+    # What the user sees
+
+    def _on_asked(self, question: Question) -> None:
+        again = question.times_asked > 0
+        self._on_progress(self._conversation.asked(question, self._clock()))
+        if not again:
+            self._output.asked(question.text, echo=question.waits)
+        elif question.called:
+            names = ", ".join(question.called)
+            self._output.warning(f"asked again, and may call again what it has called already: {names}")
+        else:
+            self._output.detail(f"asked again on the new connection: {question.text}")
+
+    def _on_progress(self, outcomes: list[Outcome]) -> None:
+        """Write what came of something that was sent, and have the conductor set its clock anew."""
+        self._apply(outcomes)
+        self._note_change()
+
+    def _show_message(self, direction: str, raw: str | bytes) -> None:
+        self._output.detail(f"{direction} {format_message(raw)}")
+
+    def _describe(self) -> dict[str, Any]:
+        tools = [
+            name for name, wanted in (("search", self._config.search), ("code", self._config.code_execution)) if wanted
+        ]
+        tools += self._functions.names if self._functions else []
+        speaks = self._facts.modality is Modality.AUDIO
+        return {
+            "model": self._config.model,
+            "voice": self._config.voice if speaks else None,
+            "tools": tools,
+            "screen": self._media.describe_screen(),
+            "sound": self._media.describe_sound(),
+        }
+
+
+def _first(failures: ExceptionGroup[Any]) -> Exception:
+    """Return one exception of a group: where there are several, they are one failure seen by several tasks."""
+    failure: Exception = failures
+    while isinstance(failure, ExceptionGroup):
+        failure = failure.exceptions[0]
+    return failure

@@ -1,0 +1,311 @@
+"""The real command in a process of its own: captured while it runs, or in a pseudo-terminal as a person has it.
+
+The environment is free of keys, proxies and locales of the machine's. Time limits only tell a hang from a slow machine.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, NamedTuple, Self
+
+import pyte
+
+from gemini_live.simulator import Simulator
+
+ROOT = Path(__file__).parent.parent
+LIVENESS_S = 40.0
+"""No step takes as long, however busy the machine is."""
+TEXT_MODEL = "gemini-robotics-er-2-streaming-preview"
+"""It writes its words itself, so that none are waited for after the end of a turn: the fastest sessions."""
+SIMULATED = ("--simulate=--pace 0", f"--model={TEXT_MODEL}", "--text-output")
+"""A text session with the simulator in the same process."""
+
+COMPLAINTS = (
+    "Traceback",
+    "Exception ignored",
+    "Exception in",
+    "exception was never retrieved",
+    "never awaited",
+    "was destroyed",
+    "ResourceWarning",
+    "DeprecationWarning",
+    "this is a bug",
+)
+"""What Python in its development mode, asyncio or the command itself write about a mistake of ours."""
+
+_SCRUBBED = re.compile(r"(GOOGLE|GEMINI|PYTHON)_?.*|LC_.*|LANG.*|.*_PROXY|NO_COLOR|TERM|SSL_CERT_.*", re.IGNORECASE)
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
+_SLOW_CALLBACK = re.compile(r"^Executing <.* took \d+\.\d+ seconds\n", re.MULTILINE)
+
+
+def clean_environ(**more: str) -> dict[str, str]:
+    """Return this process's environment without what the command reads, but for `more`."""
+    kept = {name: value for name, value in os.environ.items() if not _SCRUBBED.fullmatch(name)}
+    return {**kept, "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8", **more}
+
+
+class Result(NamedTuple):
+    """How a run ended, and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Captured:
+    """What one stream has carried so far; a thread reads it."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._data = b""
+        self._ended = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    @property
+    def data(self) -> bytes:
+        """The bytes so far."""
+        with self._changed:
+            return self._data
+
+    @property
+    def text(self) -> str:
+        """The text so far, without colours, and the lines that asyncio's debug mode adds about a slow machine."""
+        return _SLOW_CALLBACK.sub("", _COLOR.sub("", self.data.decode("utf-8", errors="replace")))
+
+    def wait_for(self, *parts: str) -> str:
+        """Wait until `parts` have come in this order; return the text so far."""
+        pattern = re.compile(".*?".join(map(re.escape, parts)), re.DOTALL)
+        with self._changed:
+            found = self._changed.wait_for(lambda: pattern.search(self.text) or self._ended, LIVENESS_S)
+        text = self.text
+        assert found and pattern.search(text), f"{parts} has not come, but: {text[-2000:]}"
+        return text
+
+    def join(self) -> None:
+        """Wait for the end of the stream."""
+        self._thread.join(LIVENESS_S)
+        assert not self._thread.is_alive(), "a child of the command holds its output open"
+        self._stream.close()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                data = os.read(self._stream.fileno(), 65_536)
+            except OSError:  # a pseudo-terminal whose other end is closed, on Linux
+                data = b""
+            with self._changed:
+                self._data += data
+                self._ended = not data
+                self._changed.notify_all()
+            if not data:
+                return
+
+
+class Command:
+    """One run of the command, with pipes for its streams."""
+
+    def __init__(
+        self,
+        *arguments: str,
+        environ: Mapping[str, str] | None = None,
+        stdin: int | IO[Any] = subprocess.PIPE,
+        stdout: int | IO[Any] = subprocess.PIPE,
+        redirect: str = "",
+        cwd: Path | None = None,
+        module: str = "gemini_live",
+    ) -> None:
+        """Start it in Python's development mode.
+
+        Args:
+            arguments: Its own.
+            environ: In addition to the clean environment.
+            stdin: As `subprocess` takes it, and likewise `stdout`.
+            redirect: What a shell puts after the command, such as `>&-`.
+            cwd: Where it runs.
+            module: What `python -m` runs.
+        """
+        argv: Sequence[str] = (sys.executable, "-X", "dev", "-m", module, *arguments)
+        if redirect:
+            argv = ("/bin/sh", "-c", f'{{ "$@" {redirect}' if "}" in redirect else f'exec "$@" {redirect}', "sh", *argv)
+        self.process = subprocess.Popen(
+            argv, env=clean_environ(**(environ or {})), stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, cwd=cwd
+        )
+        assert self.process.stderr is not None
+        self._keys = [value for name, value in (environ or {}).items() if name.endswith("_API_KEY") and value.strip()]
+        self.err = Captured(self.process.stderr)
+        self._out = Captured(self.process.stdout) if self.process.stdout is not None else None
+
+    @property
+    def out(self) -> Captured:
+        """Its stdout."""
+        assert self._out is not None
+        return self._out
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.close_stdin()
+
+    def send(self, text: str | bytes) -> None:
+        """Write to its stdin."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(text if isinstance(text, bytes) else text.encode())
+        self.process.stdin.flush()
+
+    def close_stdin(self) -> None:
+        """End its stdin."""
+        if self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):  # what it did not read any more
+                self.process.stdin.close()
+
+    def interrupt(self) -> None:
+        """Do what Ctrl-C does."""
+        self.process.send_signal(signal.SIGINT)
+
+    def wait(self, *, complaints: bool = False) -> Result:
+        """Wait for its end; unless `complaints` are expected, fail where there are any, or where the key is shown."""
+        code = self.process.wait(LIVENESS_S)
+        self.err.join()
+        if self._out is not None:
+            self._out.join()
+        out = self._out.data.decode("utf-8", errors="replace") if self._out is not None else ""
+        result = Result(code, out, self.err.text)
+        assert not any(key.strip() in out + result.err for key in self._keys if len(key) > 11), "the key was shown"
+        assert complaints or not any(words in result.err for words in COMPLAINTS), result.err
+        return result
+
+    def finish(self, stdin: str | bytes = b"") -> Result:
+        """Give it the whole of its stdin, and wait for its end."""
+        self.send(stdin)
+        self.close_stdin()
+        return self.wait()
+
+
+def run(*arguments: str, stdin: str | bytes = b"", environ: Mapping[str, str] | None = None) -> Result:
+    """Run the command from its beginning to its end."""
+    with Command(*arguments, environ=environ) as command:
+        return command.finish(stdin)
+
+
+class TerminalCommand:
+    """One run of the command in a pseudo-terminal, as a person has it. Not on Windows."""
+
+    def __init__(self, *arguments: str, environ: Mapping[str, str] | None = None, redirect: str = "") -> None:
+        """Start it in a terminal of its own, which its Ctrl-C belongs to.
+
+        Args:
+            arguments: Its own.
+            environ: In addition to the clean environment.
+            redirect: What a shell puts after the command, such as `| cat`.
+        """
+        self._screen = pyte.HistoryScreen(100, 40)
+        self._stream = pyte.ByteStream(self._screen)
+        self._n_shown = 0
+        self._master, self._slave = os.openpty()
+        argv: Sequence[str] = (sys.executable, "-X", "dev", "-m", "gemini_live", *arguments)
+        if redirect:
+            argv = ("/bin/sh", "-c", f'"$@" {redirect}', "sh", *argv)
+        self.process = subprocess.Popen(
+            [sys.executable, "-S", "-c", _IN_A_TERMINAL, *argv],
+            env=clean_environ(**{"TERM": "xterm-256color", **(environ or {})}),
+            stdin=self._slave,
+            stdout=self._slave,
+            stderr=self._slave,
+        )
+        self.written = Captured(os.fdopen(self._master, "rb", buffering=0))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._slave)
+        self.written.join()
+
+    @property
+    def lines(self) -> list[str]:
+        """What is on the screen, without the empty lines and asyncio's remarks about a slow machine."""
+        data = self.written.data
+        self._stream.feed(data[self._n_shown :])
+        self._n_shown = len(data)
+        text = "\n".join(line.rstrip() for line in self._screen.display)
+        return [line for line in _SLOW_CALLBACK_SHOWN.sub("", text).splitlines() if line]
+
+    @property
+    def settings(self) -> list[Any]:
+        """The settings of the terminal, as `termios` has them."""
+        import termios
+
+        return termios.tcgetattr(self._slave)
+
+    def type(self, text: str) -> None:
+        """Press keys."""
+        os.write(self._master, text.encode())
+
+    def wait_for(self, *parts: str) -> None:
+        """Wait until `parts` have been written in this order."""
+        self.written.wait_for(*parts)
+
+    def wait(self) -> int:
+        """Wait for its end; fail where it complained."""
+        code = self.process.wait(LIVENESS_S)
+        assert not any(words in self.written.text for words in COMPLAINTS), self.written.text
+        return code
+
+
+_IN_A_TERMINAL = "import os, sys; os.login_tty(0); os.execv(sys.argv[1], sys.argv[1:])"
+_SLOW_CALLBACK_SHOWN = re.compile(r"^Executing <.*?took \d+\.\d+ seconds$", re.MULTILINE | re.DOTALL)
+
+
+@contextmanager
+def serving(*faults: str, **options: Any) -> Iterator[Simulator]:
+    """Run a simulator in a thread of its own; what is read from it from outside is what it was at some moment."""
+    options = {"pace": 0, "espeak": False, "faults": faults, **options}
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="simulator")
+    thread.start()
+    try:
+        server = Simulator(**options)
+        asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(LIVENESS_S)
+        try:
+            yield server
+        finally:
+            asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result(LIVENESS_S)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(LIVENESS_S)
+        loop.close()
+
+
+class Timed:
+    """How long something took, in seconds."""
+
+    def __enter__(self) -> Self:
+        self._began_s = time.monotonic()
+        self.took_s = 0.0
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.took_s = time.monotonic() - self._began_s
