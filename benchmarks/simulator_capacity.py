@@ -1,9 +1,9 @@
 """How many sessions the simulator serves at once before what it says comes late.
 
-Each session speaks in real time (20 ms chunks: a sentence, a pause, a sentence, ...) and is answered in its own voice at
-real-time pace while it goes on speaking, so that sound flows both ways all the time. A chunk's lateness is how much later
-than its place in the answer it arrives, against the chunk of that answer that came soonest. The server is a process of
-its own; this one is a client that does as little as possible, so that what is measured is the server.
+Each session speaks in real time (20 ms chunks: a sentence, a pause, a sentence, ...) and is answered in its own voice,
+at real-time pace, while it goes on speaking, so that sound flows both ways all the time. A chunk's lateness is how much
+later than its place in the answer it arrives, against the chunk of that answer that came soonest. The server is a
+process of its own; this one is a client that does as little as possible, so that what is measured is the server.
 
     python benchmarks/simulator_capacity.py [--sessions 50 100 150 ...] [--seconds 20]
 
@@ -27,7 +27,7 @@ from pathlib import Path
 LIMIT_S = 0.020
 CHUNK_S = 0.02
 BURST_S = 0.2
-ANSWER_CHUNK_S = 0.04
+CHUNKS_A_BURST = 5
 RAMP_S = 5.0
 PATH = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
 SETUP = {
@@ -81,7 +81,7 @@ class Client(asyncio.Protocol):
         self.open = False
         self.measuring = False
         self.arrivals: list[float] = []
-        self.heard_s = 0.0
+        self.n_chunks = 0
         self.n_turns = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -122,14 +122,14 @@ class Client(asyncio.Protocol):
     def take(self, payload: bytearray, now: float) -> None:
         n_chunks = payload.count(b'"inlineData"')
         if n_chunks:
-            self.arrivals.append(now - (self.heard_s - self.heard_s % BURST_S))
-            self.heard_s += n_chunks * ANSWER_CHUNK_S
+            self.arrivals.append(now - self.n_chunks // CHUNKS_A_BURST * BURST_S)
+            self.n_chunks += n_chunks
         elif b'"turnComplete"' in payload:
             if self.measuring and self.arrivals:
                 soonest = min(self.arrivals)
                 self.lateness_s += [arrival - soonest for arrival in self.arrivals]
                 self.n_turns += 1
-            self.arrivals, self.heard_s = [], 0.0
+            self.arrivals, self.n_chunks = [], 0
 
     def tick(self) -> None:
         """Send the next chunk of the microphone, every 20 ms."""
@@ -188,9 +188,9 @@ async def measure(n_sessions: int, seconds: float, microphone: list[bytes]) -> f
     lateness_s.sort()
     p50, p99 = (lateness_s[int(len(lateness_s) * share)] for share in (0.5, 0.99))
     print(
-        f"{n_sessions:4d} sessions: {len(lateness_s):6d} messages in {sum(c.n_turns for c in clients)} answers, late by "
-        f"{p50 * 1000:.1f} ms (median) {p99 * 1000:.1f} ms (p99) {lateness_s[-1] * 1000:.1f} ms (worst); server "
-        f"{cpu * 100:.0f} % of a core, {cpu / n_sessions * 100:.2f} % and {mib / n_sessions:.2f} MiB a session; "
+        f"{n_sessions:4d} sessions: {len(lateness_s):6d} messages in {sum(c.n_turns for c in clients)} answers, "
+        f"late by {p50 * 1000:.1f} ms (median) {p99 * 1000:.1f} ms (p99) {lateness_s[-1] * 1000:.1f} ms (worst); "
+        f"server {cpu * 100:.0f} % of a core, {cpu / n_sessions * 100:.2f} % and {mib / n_sessions:.2f} MiB a session; "
         f"client {mine * 100:.0f} %",
         flush=True,
     )

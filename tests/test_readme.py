@@ -12,6 +12,7 @@ import pytest
 from gemini_live.errors import CAUSES, EXIT_CODE_MEANINGS
 from gemini_live.jsonl import EVENT_TYPES
 from gemini_live.options import build_parser
+from gemini_live.simulator import FAULT_KINDS
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -34,7 +35,17 @@ def _causes() -> str:
     return f"| code | the server's words | likely cause | what to do |\n|---|---|---|---|\n{rows}"
 
 
-SECTIONS = {"options": _options, "jsonl": _jsonl, "causes": _causes}
+def _faults() -> str:
+    rows = []
+    for kind in FAULT_KINDS:
+        argument = f":{kind.argument}" if kind.argument else ""
+        default = f" [{kind.default}]" if kind.default else ""
+        rows.append(f"| {kind.scope.value} | `{kind.name}{argument}`{default} | {kind.meaning} |")
+    head = "| when, if WHEN is left out | KIND:ARG [default] | what it does |\n|---|---|---|\n"
+    return head + "\n".join(rows)
+
+
+SECTIONS = {"faults": _faults, "options": _options, "jsonl": _jsonl, "causes": _causes}
 
 
 def _with_sections(text: str) -> str:
@@ -48,6 +59,13 @@ def _with_sections(text: str) -> str:
 def test_generated_sections_are_what_the_code_says() -> None:
     text = README.read_text(encoding="utf-8")
     assert text == _with_sections(text), "run `python -m tests.test_readme`"
+
+
+def test_the_example_of_a_test_is_one_of_ours() -> None:
+    example = re.search(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), flags=re.M | re.S)
+    assert example is not None
+    ours = (ROOT / "tests" / "simulator" / "test_example.py").read_text(encoding="utf-8")
+    assert ours.endswith(example[1])
 
 
 def test_every_exit_code_is_told() -> None:

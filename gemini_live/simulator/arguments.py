@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from gemini_live.errors import ConfigError
 
 from .answers import REQUESTS
-from .faults import FAULT_KINDS, parse_fault
+from .faults import FAULT_KINDS, Scope, parse_fault
 
 PROGRAM = "gemini-live-simulator"
 DEFAULT_PORT = 8765
@@ -77,10 +77,12 @@ def format_epilog() -> str:
         "  WHEN is @2.5s (since the session began), @turn3 or @message10 (sent by the server);",
         "  TIMES is how often at most, over all sessions.",
     ]
-    for kind in FAULT_KINDS:
-        spec = f"{kind.name}:{kind.argument}" if kind.argument else kind.name
-        default = f" [{kind.default}]" if kind.default else ""
-        lines.append(f"  {spec:<30}{kind.meaning}{default}; {kind.scope.value}")
+    for scope in Scope:
+        lines.append(f"  {scope.value}, where no WHEN says otherwise:")
+        for kind in FAULT_KINDS:
+            if kind.scope is scope:
+                spec = f"{kind.name}:{kind.argument}" if kind.argument else kind.name
+                lines.append(f"    {spec:<28}{kind.meaning}{f' [{kind.default}]' if kind.default else ''}")
     lines += [
         "",
         "exit codes: 0 ended by Ctrl-C or SIGTERM; 2 usage: an option, the port, the log file, a missing extra;",

@@ -22,6 +22,7 @@ _BURST_S = 0.2
 _TEXT_PIECE_S = 0.05
 _TRAILING_SHARE = 0.25
 """Of the turns: those whose last words come after turnComplete."""
+_LONGEST_LAG_S = 0.5
 _PARTS = (1, 1, 1, 2, 3)
 """Parts of a message of the 3.x models, each choice as likely as the others."""
 
@@ -88,7 +89,9 @@ class Delivery:
             await self._write(words, turn)
             return ""
         by_chance = self._trailing.random() < _TRAILING_SHARE and len(cut_words(words)) > 1
-        trails = trails or by_chance
+        # Playing lasts until turnComplete: transcripts lag behind the sound by less than a long answer takes.
+        plays_on_s = sound.duration_s * (1 - 1 / self._pace) if self._pace else 0.0
+        trails = trails or (by_chance and plays_on_s <= _LONGEST_LAG_S)
         return await self._speak(words, sound, turn, keeps_last=trails)
 
     async def fill(self, words: str, sound: Sound, turn: TurnRecord) -> None:

@@ -73,7 +73,7 @@ FAULT_KINDS: tuple[FaultKind, ...] = (
         "RATE",
         "0.01",
         Scope.STATE,
-        "before each message, with the probability RATE, one of the above at random",
+        "before each message, with the probability RATE, one of the faults of a moment",
     ),
 )
 

@@ -128,6 +128,7 @@ def start(*argv: str) -> tuple[subprocess.Popen[str], Any]:
     return process, type("Server", (), {"url": match[1]})
 
 
+@pytest.mark.skipif(os.name != "posix", reason="there are no signals to send")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_ends_it_with_a_verdict_and_exit_0(number: signal.Signals, tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"

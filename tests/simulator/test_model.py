@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import sys
 from typing import Any
 
 import pytest
@@ -220,5 +221,5 @@ async def test_speaker_speaks_each_voice_at_its_pitch_and_remembers() -> None:
 
 
 async def test_speaker_falls_back_to_tones_when_espeak_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.which", lambda name: "/bin/false")
+    monkeypatch.setattr("shutil.which", lambda name: sys.executable)
     assert await Speaker(espeak=True).say("Hello", "") == tones("Hello")
