@@ -1,6 +1,19 @@
 """`python -m gemini_live`, and the `gemini-live` command."""
 
-from .cli import run
+import os
+import signal
+from typing import NoReturn
+
+
+def run() -> NoReturn:
+    """Run the command."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # The rest takes a moment to load, and nothing needs an orderly end before that.
+        signal.signal(number, lambda number, _frame: os._exit(128 + number))
+    from .cli import run as run_command  # noqa: PLC0415
+
+    run_command()
+
 
 if __name__ == "__main__":
     run()

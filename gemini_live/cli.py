@@ -36,7 +36,7 @@ LAST_LINE_S = 0.2
 def run() -> NoReturn:
     """Run the command on the process's own arguments, environment and streams, and end the process."""
     streams = Streams(sys.stdin, claim_stdout(), sys.stderr)
-    leave(main(sys.argv[1:], os.environ, streams), streams.stdout, streams.stderr)
+    leave(_Command(os.environ, streams).main(sys.argv[1:]), streams.stdout, streams.stderr)
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str], streams: Streams) -> int:
@@ -47,18 +47,8 @@ def main(argv: Sequence[str], environ: Mapping[str, str], streams: Streams) -> i
         environ: The environment variables.
         streams: Where it reads and writes; stdin is read through its file descriptor.
     """
-    command = _Command(environ, streams)
-    with command.signals.caught():
-        try:
-            code = command.run(argv)
-        except KeyboardInterrupt:
-            code = command.signals.exit_code or ExitCode.INTERRUPTED
-        except SystemExit as leaving:  # of the parser, which has said why
-            code = leaving.code if isinstance(leaving.code, int) else ExitCode.DONE
-        except Exception:  # noqa: BLE001 - a bug: the one place that says so
-            command.writer.write(streams.stderr, f"{traceback.format_exc()}{PROG}: this is a bug in {PROG}\n")
-            code = ExitCode.BUG
-        return command.finish(code)
+    with contextlib.redirect_stdout(sys.stdout):  # gives it back
+        return _Command(environ, streams).main(argv)
 
 
 class _Command:
@@ -74,12 +64,26 @@ class _Command:
         self._output_ended = False
         self._timeout_report: str | None = None
         """What is to be said when the time is over; `None`: there is no limit, or it has been said."""
-        self._captured = contextlib.ExitStack()
         self._printed = FunctionOutput(self._pass_on)
         self._thread = threading.get_ident()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def run(self, argv: Sequence[str]) -> int:
+    def main(self, argv: Sequence[str]) -> int:
+        """Run, whatever happens, and return the exit code."""
+        with self.signals.caught():
+            try:
+                code = self._run(argv)
+            except KeyboardInterrupt:
+                code = self.signals.exit_code or ExitCode.INTERRUPTED
+            except SystemExit as leaving:  # of the parser, which has said why
+                code = leaving.code if isinstance(leaving.code, int) else ExitCode.DONE
+            except Exception:  # noqa: BLE001 - a bug: the one place that says so
+                bug = f"{traceback.format_exc()}{PROG}: this is a bug in {PROG}\n"
+                self.writer.write(self._streams.stderr, bug)
+                code = ExitCode.BUG
+            return self._finish(code)
+
+    def _run(self, argv: Sequence[str]) -> int:
         """Do what the arguments say and return the exit code."""
         arguments = options.parse(argv)
         try:
@@ -108,7 +112,7 @@ class _Command:
             self._end_output(code)
         return code
 
-    def finish(self, code: int) -> int:
+    def _finish(self, code: int) -> int:
         """Wait until all output has been read, unless we were told to leave; return the exit code."""
         told_to_leave = code in {ExitCode.TIMEOUT, ExitCode.INTERRUPTED, ExitCode.TERMINATED}
         try:
@@ -116,7 +120,6 @@ class _Command:
         except KeyboardInterrupt:
             code = self.signals.exit_code or ExitCode.INTERRUPTED
         self._timeout.lift()
-        self._captured.close()
         return self._judge_output(code)
 
     def _judge_output(self, code: int) -> int:
@@ -154,9 +157,9 @@ class _Command:
         """Hold a session and return the exit code."""
         for warning in options.find_warnings(config, self._environ):
             output.warning(warning)
-        # What a user's file prints while it is imported belongs to it as much as what its functions print; that of a
-        # function which runs on must not come after the conversation either, so this lasts to the end.
-        self._captured.enter_context(contextlib.redirect_stdout(self._printed))
+        # What a user's file prints while it is imported belongs to it as much as what its functions print. One that
+        # runs on must not print after the conversation either, so this lasts to the end of the process.
+        sys.stdout = self._printed
         functions = _load_functions(config)
         try:
             return asyncio.run(self._run_session(config, output, functions, simulator))

@@ -93,7 +93,7 @@ class Timings:
     """Quiet after `generationComplete` that completes the last answer of a session that plays nothing."""
     trailing_words_s: float = 1.0
     """Words may come after `turnComplete`: the quiet that is waited for before an answer is taken as whole."""
-    trailing_words_in_queue_s: float = 0.3
+    trailing_words_in_queue_s: float = 0.5
     """The same where another question waits for its turn."""
     after_interruption_s: float = 5.0
     """For the turn that follows one which was interrupted by nobody."""

@@ -194,7 +194,7 @@ class Conversation:
         self.hears_user = False
         """Whether the user's voice is an input, live or from a file, so that answers come without a typed question."""
         self.turns_complete = 0
-        self._trailing_s = self.timings.trailing_words_s if words_trail else 0.0
+        self._words_trail = words_trail
         self._generation_ends_turn = generation_ends_turn
         self._turns = turns
         self._queue: deque[Question] = deque()
@@ -513,6 +513,10 @@ class Conversation:
         self._asked.clear()
         return outcomes
 
+    def finish(self) -> list[Outcome]:
+        """Hand out the answer whose last words were still waited for, if there is one: the session ends."""
+        return self._settle()
+
     @property
     def n_to_ask_again(self) -> int:
         """How many questions wait that were asked on an earlier connection."""
@@ -524,6 +528,12 @@ class Conversation:
         return next((question for question in self._queue if question.times_asked >= MAX_ASKED), None)
 
     # Inside
+
+    @property
+    def _trailing_s(self) -> float:
+        if not self._words_trail:
+            return 0.0
+        return self.timings.trailing_words_in_queue_s if self._queue else self.timings.trailing_words_s
 
     @property
     def _turns_reached(self) -> bool:

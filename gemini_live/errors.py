@@ -102,8 +102,12 @@ class Cause:
 CAUSES: tuple[Cause, ...] = (
     Cause(1000, "", "the server ended the session politely", "start it again"),
     Cause(1001, "", "the server is going away", "try again"),
+    Cause(1002, "", "one side broke the protocol, or something between them broke its bytes", "try again"),
+    Cause(1003, "", "the server does not take this kind of data", "check --base-url and --model"),
+    Cause(1005, "", "the server ended the session without a reason", "start it again"),
     Cause(1006, "", "the connection was lost without a close", "check the network and try again"),
     Cause(1007, "api key not valid", "the API key is wrong", "check GOOGLE_API_KEY or GEMINI_API_KEY"),
+    Cause(1007, "precondition check failed", "the model does not take the setup as it is", "check --setup and --model"),
     Cause(1007, "api key expired", "the API key has expired", "make a new one at https://aistudio.google.com/apikey"),
     Cause(
         1007,
@@ -142,6 +146,9 @@ CAUSES: tuple[Cause, ...] = (
         "leave the option out, or choose another --model",
     ),
     Cause(1008, "requested entity was not found", "the session to resume is gone", "start a new one"),
+    Cause(1008, "not found", "the model is not offered at this address", "choose another --model, or check --base-url"),
+    Cause(1008, "deadline", "the connection reached the end of its life", "start it again"),
+    Cause(1008, "aborted", "the service broke off, and does not say why", "try again"),
     Cause(1008, "", "the service refused to go on", "start it again"),
     Cause(1009, "", "a message was too large", "use a smaller --screen-size or a shorter line"),
     Cause(
@@ -152,6 +159,8 @@ CAUSES: tuple[Cause, ...] = (
     ),
     Cause(1011, "overloaded", "the service is overloaded", "try again in a while"),
     Cause(1011, "deadline", "the connection reached the end of its life", "start it again"),
+    Cause(1011, "unavailable", "the service is not available", "try again in a while"),
+    Cause(1011, "keepalive", "the network or the server did not answer in time", "check the network and try again"),
     Cause(1011, "", "the service failed", "try again"),
     Cause(1012, "", "the server restarts", "try again"),
     Cause(1013, "", "the service is overloaded", "try again in a while"),
@@ -200,6 +209,7 @@ class ConnectionFailed(GeminiLiveError):
         *,
         http_status: int | None = None,
         retry_after_s: float | None = None,
+        opened: bool = False,
         transient: bool = False,
     ) -> None:
         super().__init__(reason)
@@ -207,6 +217,8 @@ class ConnectionFailed(GeminiLiveError):
         self.http_status = http_status
         self.retry_after_s = retry_after_s
         """What the server's Retry-After header asked for, in seconds."""
+        self.opened = opened
+        """Whether there was a WebSocket, but no session."""
         self.transient = transient
         """Whether another try may succeed."""
 

@@ -6,7 +6,6 @@ Runs on the event loop. Owns the microphone, the speaker, the screen and the sou
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -25,23 +24,6 @@ ECHO_TAIL_S = 0.3
 """How long a room goes on sounding after the speaker has fallen silent: half duplex waits for it."""
 MAX_LATE_S = 0.2
 """A sound file that stood still for longer, as in a machine that slept, goes on from there: nobody speaks in bursts."""
-
-
-_screen_logger = logging.getLogger(f"{__package__}.screen")
-
-
-class _WarningHandler(logging.Handler):
-    """Passes on, from whatever thread, what is logged as a warning."""
-
-    def __init__(self, warn: Callable[[str], None]) -> None:
-        super().__init__(logging.WARNING)
-        self._warn = warn
-        self._loop = asyncio.get_running_loop()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Any thread. Have the loop warn."""
-        with contextlib.suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(self._warn, record.getMessage())
 
 
 class Media:
@@ -85,7 +67,6 @@ class Media:
         self._audio: AudioSystem | None = None
         self._output_file: OutputFile | None = None
         self._screen: ScreenGrabber | None = None
-        self._screen_log = _WarningHandler(warn)
         self._half_duplex = False
         self._heard_until_s = 0.0
         self._started = False
@@ -121,7 +102,6 @@ class Media:
         """Stop everything, in bounded time."""
         if self._screen is not None:
             await self._screen.stop()
-            _screen_logger.removeHandler(self._screen_log)
         if self._audio is not None:
             await self._audio.close()
         if self._output_file is not None:
@@ -234,8 +214,8 @@ class Media:
             size=self._config.screen_size,
             on_frame=self._uplink.offer_frame,
             on_lost=lambda reason: self._warn(f"{reason}; the screen is no longer shown"),
+            warn=self._warn,
         )
-        _screen_logger.addHandler(self._screen_log)
         await self._screen.start()
 
     def _hear(self, chunk: bytes) -> None:

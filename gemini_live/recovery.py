@@ -58,10 +58,11 @@ class Recovery:
 
     def drops_handle(self, failure: ConnectionFailed | SessionClosed, stage: Stage) -> bool:
         """Whether the handle is to be forgotten: the server does not take it. One whose socket never opened is kept."""
-        if stage is not Stage.RESUMING or not isinstance(failure, SessionClosed):
+        if stage is not Stage.RESUMING or (isinstance(failure, ConnectionFailed) and not failure.opened):
             return False
         self._resumptions_failed += 1
-        return failure.code in _REFUSED or self._resumptions_failed > 1
+        refused = isinstance(failure, SessionClosed) and failure.code in _REFUSED
+        return refused or self._resumptions_failed > 1
 
     def delay_s(self, failure: ConnectionFailed | SessionClosed, stage: Stage, now_s: float) -> float | None:
         """Return after how many seconds to connect again; `None`: the failure is final."""

@@ -5,9 +5,9 @@ finished JPEGs, and the audio threads nothing. The thread reaches the loop throu
 """
 
 import asyncio
+import contextlib
 import ctypes
 import io
-import logging
 import math
 import os
 import sys
@@ -33,8 +33,6 @@ _JPEG_QUALITY = 80
 
 _REDUCING_GAP = 1.1
 """Shrinks by whole factors first, which is 2 to 4 times as fast from 4K as the filter alone, and as legible."""
-
-_logger = logging.getLogger(__name__)
 
 
 def scaled_size(width: int, height: int, longest: int) -> tuple[int, int]:
@@ -98,8 +96,7 @@ class _Screen:
             self._connect()
         try:
             shot = self._shoot()
-        except self._failures as exc:
-            _logger.debug("the screen refused a frame: %s", _first_line(exc))
+        except self._failures:
             shot = self._shoot_anew()
         return self._scale(shot)
 
@@ -114,10 +111,8 @@ class _Screen:
         """Let go of the display."""
         if self._mss is None:
             return
-        try:
+        with contextlib.suppress(*self._failures):  # the display has gone before us
             self._mss.close()
-        except self._failures as exc:
-            _logger.debug("closing the screen: %s", _first_line(exc))
         self._mss = None
 
     def _connect(self, *, anew: bool = False) -> None:
@@ -183,6 +178,7 @@ class ScreenGrabber:
         size: pixels of the longer side, at most.
         on_frame: called on the loop with each JPEG.
         on_lost: called on the loop, once, with the reason, when the display is gone for good.
+        warn: called on the loop with a line about pictures that show less than the user may think.
     """
 
     def __init__(
@@ -193,9 +189,10 @@ class ScreenGrabber:
         size: int,
         on_frame: Callable[[bytes], None],
         on_lost: Callable[[str], None],
+        warn: Callable[[str], None],
     ) -> None:
         self._fps, self._monitor, self._size = fps, monitor, size
-        self._on_frame, self._on_lost = on_frame, on_lost
+        self._on_frame, self._on_lost, self._warn = on_frame, on_lost, warn
         self._loop = asyncio.get_running_loop()
         self._started: asyncio.Future[None] = self._loop.create_future()
         self._ended = asyncio.Event()
@@ -227,11 +224,10 @@ class ScreenGrabber:
         self._stopping.set()
         if self._thread.ident is None:
             return
-        try:
+        # A thread that hangs is left behind.
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_STOP_TIMEOUT_S):
                 await self._ended.wait()
-        except TimeoutError:
-            _logger.debug("the screen does not answer: its thread is left behind")
 
     def _deliver(self, jpeg: bytes) -> None:
         if self._stopping.is_set():
@@ -261,14 +257,17 @@ class ScreenGrabber:
     def _capture(self) -> None:
         screen = _Screen(self._monitor, self._size)
         try:
-            self._post(self._deliver, _first_frame(screen))
+            jpeg, warning = _first_frame(screen)
+            if warning is not None:
+                self._post(self._warn, warning)
+            self._post(self._deliver, jpeg)
             waiting = False
             for _ in self._beats():
                 try:
                     jpeg = screen.encode(screen.grab())
                 except (_NotNow, ConfigError) as exc:
                     if not waiting:
-                        _logger.warning("the screen gives no picture now, waiting for it: %s", exc)
+                        self._post(self._warn, f"the screen gives no picture now, waiting for it: {exc}")
                     waiting = True
                 else:
                     waiting = False
@@ -293,12 +292,11 @@ class ScreenGrabber:
         except RuntimeError:
             if not self._loop.is_closed():
                 raise
-            _logger.debug("the event loop is closed: no more frames")
             self._stopping.set()
 
 
-def _first_frame(screen: _Screen) -> bytes:
-    """Worker thread. Return the first frame, and warn where it shows that no other will be better.
+def _first_frame(screen: _Screen) -> tuple[bytes, str | None]:
+    """Worker thread. Return the first frame, with a warning where it shows that no other will be better.
 
     Raises:
         ConfigError: there is no such monitor.
@@ -308,11 +306,12 @@ def _first_frame(screen: _Screen) -> bytes:
         picture = screen.grab()
     except (DeviceError, _NotNow) as exc:
         raise _refusal(str(exc)) from exc
+    warning = None
     if _is_black(picture):
-        _logger.warning("the screen is black: it may be locked, or in a Wayland session, which hides it from programs")
+        warning = "the screen is black: it may be locked, or in a Wayland session, which hides it from programs"
     elif not _may_see_windows():
-        _logger.warning("of the screen, only the background can be captured: %s", advise(sys.platform, os.environ))
-    return screen.encode(picture)
+        warning = f"of the screen, only the background can be captured: {advise(sys.platform, os.environ)}"
+    return screen.encode(picture), warning
 
 
 def _refusal(reason: str) -> DeviceError:

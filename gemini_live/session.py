@@ -17,7 +17,7 @@ from .dispatch import Action, CancelCalls, Dispatcher, Fail, LeaveBefore, Output
 from .errors import ConnectionFailed, GeminiLiveError, ProtocolError, SessionClosed
 from .function_helper import FunctionHelper
 from .media import Media
-from .models import Modality, capabilities_of
+from .models import History, Modality, capabilities_of
 from .recovery import STABLE_AFTER_S, Recovery, Stage
 from .server_events import FunctionCall, ServerError, ServerEvent, SetupComplete, parse_server_message
 from .setup_message import build_setup, missing_capabilities, read_setup, unknown_field
@@ -149,7 +149,8 @@ class Session:
             await self._close()
 
     async def _close(self) -> None:
-        """End the streams, then the connection."""
+        """Write the answer that is complete, then end the streams, then the connection."""
+        self._apply(self._conversation.finish())
         try:
             await self._media.close()
         finally:
@@ -313,9 +314,15 @@ class Session:
         if history is not None:
             await connection.send(history)
         if opening.history:
-            omitted = f" ({opening.omitted} older exchanges left out)" if opening.omitted else ""
-            self._output.status(f"a new session was begun and told the conversation so far{omitted}")
+            self._tell_fresh_start(opening)
         self._act(self._dispatcher.dispatch(events))
+
+    def _tell_fresh_start(self, opening: Opening) -> None:
+        if capabilities_of(self._config.model).history is History.NOT_SUPPORTED:
+            self._output.status("a new session was begun; this model cannot be told the conversation so far")
+            return
+        omitted = f" ({opening.omitted} older exchanges left out)" if opening.omitted else ""
+        self._output.status(f"a new session was begun and told the conversation so far{omitted}")
 
     async def _await_setup(self, connection: Connection) -> list[ServerEvent]:
         """Wait for setupComplete; return what else came."""
@@ -331,7 +338,7 @@ class Session:
                         return others
         except TimeoutError:
             raise ConnectionFailed(
-                f"the server has not completed the setup within {SETUP_TIMEOUT_S:g} s", transient=True
+                f"the server has not completed the setup within {SETUP_TIMEOUT_S:g} s", opened=True, transient=True
             ) from None
 
     async def _disconnect(self) -> None:

@@ -12,15 +12,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NamedTuple, Self
 
 import pyte
 
-from gemini_live.simulator import Simulator
+from gemini_live.simulator import SessionRecord, Simulator
 
 ROOT = Path(__file__).parent.parent
 LIVENESS_S = 40.0
@@ -84,20 +83,28 @@ class Captured:
         """The text so far, without colours, and the lines that asyncio's debug mode adds about a slow machine."""
         return _SLOW_CALLBACK.sub("", _COLOR.sub("", self.data.decode("utf-8", errors="replace")))
 
-    def wait_for(self, *parts: str) -> str:
-        """Wait until `parts` have come in this order; return the text so far."""
-        pattern = re.compile(".*?".join(map(re.escape, parts)), re.DOTALL)
+    def wait_for(self, *parts: str) -> None:
+        """Wait until `parts` have come, one after the other."""
         with self._changed:
-            found = self._changed.wait_for(lambda: pattern.search(self.text) or self._ended, LIVENESS_S)
-        text = self.text
-        assert found and pattern.search(text), f"{parts} has not come, but: {text[-2000:]}"
-        return text
+            self._changed.wait_for(lambda: self._has(parts) or self._ended, LIVENESS_S)
+        assert self._has(parts), f"{parts} has not come, but: {self.text[-2000:]}"
 
     def join(self) -> None:
         """Wait for the end of the stream."""
+        if self._stream.closed:
+            return
         self._thread.join(LIVENESS_S)
         assert not self._thread.is_alive(), "a child of the command holds its output open"
         self._stream.close()
+
+    def _has(self, parts: Sequence[str]) -> bool:
+        text, position = self.text, 0
+        for part in parts:
+            position = text.find(part, position)
+            if position < 0:
+                return False
+            position += len(part)
+        return True
 
     def _read(self) -> None:
         while True:
@@ -162,6 +169,9 @@ class Command:
         self.process.kill()
         self.process.wait()
         self.close_stdin()
+        for captured in (self.err, self._out):
+            if captured is not None:
+                captured.join()
 
     def send(self, text: str | bytes) -> None:
         """Write to its stdin."""
@@ -263,7 +273,7 @@ class TerminalCommand:
         os.write(self._master, text.encode())
 
     def wait_for(self, *parts: str) -> None:
-        """Wait until `parts` have been written in this order."""
+        """Wait until `parts` have been written, one after the other."""
         self.written.wait_for(*parts)
 
     def wait(self) -> int:
@@ -277,20 +287,38 @@ _IN_A_TERMINAL = "import os, sys; os.login_tty(0); os.execv(sys.argv[1], sys.arg
 _SLOW_CALLBACK_SHOWN = re.compile(r"^Executing <.*?took \d+\.\d+ seconds$", re.MULTILINE | re.DOTALL)
 
 
-@contextmanager
-def serving(*faults: str, **options: Any) -> Iterator[Simulator]:
-    """Run a simulator in a thread of its own; what is read from it from outside is what it was at some moment."""
-    options = {"pace": 0, "espeak": False, "faults": faults, **options}
+class Served:
+    """A simulator that runs in a thread of its own."""
+
+    def __init__(self, simulator: Simulator, loop: asyncio.AbstractEventLoop) -> None:
+        self._simulator, self._loop = simulator, loop
+        self.url = simulator.url
+        self.sessions = simulator.sessions
+        """What is read of them is what they were at some moment."""
+
+    def wait_for(self, condition: Callable[[SessionRecord], bool]) -> None:
+        """Wait until `condition` holds for the first session."""
+
+        async def wait() -> None:
+            record = await self._simulator.wait_for_session(1, LIVENESS_S)
+            await record.wait_for(condition, LIVENESS_S)
+
+        asyncio.run_coroutine_threadsafe(wait(), self._loop).result()
+
+
+@contextlib.contextmanager
+def serving(*faults: str, **options: Any) -> Iterator[Served]:
+    """Run a simulator in a thread of its own."""
+    simulator = Simulator(**{"pace": 0, "espeak": False, "faults": faults, **options})
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="simulator")
     thread.start()
     try:
-        server = Simulator(**options)
-        asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(LIVENESS_S)
+        asyncio.run_coroutine_threadsafe(simulator.__aenter__(), loop).result(LIVENESS_S)
         try:
-            yield server
+            yield Served(simulator, loop)
         finally:
-            asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result(LIVENESS_S)
+            asyncio.run_coroutine_threadsafe(simulator.__aexit__(None, None, None), loop).result(LIVENESS_S)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(LIVENESS_S)

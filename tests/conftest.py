@@ -2,12 +2,14 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
 
+from .breaking import install_chaos
 from .fakes import FakePyAudio
 from .rig import RigError
 from .rig.analysis import Samples
@@ -15,12 +17,39 @@ from .rig.analysis import speak as speak_into
 from .rig.virtual_audio import VirtualAudio
 from .rig.virtual_card import VirtualCard
 from .rig.virtual_screen import VirtualScreen
+from .talk import install_typed_lines, install_virtual_sound
 
 
 def _refuse(error: RigError) -> NoReturn:
     if os.environ.get("CI") or os.environ.get("GEMINI_LIVE_RIG") == "1":
         pytest.fail(f"the rig does not start: {error}")
     pytest.skip(f"the rig does not start (GEMINI_LIVE_RIG=1 makes this a failure): {error}")
+
+
+KEYS = ("AIza-not-a-real-key", "not-a-real-token", "a-key-of-no-one-at-all")
+"""What the tests' API keys and tokens have in common with no other text."""
+_MAX_FILE_BYTES = 10_000_000
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail every test that shows a key on its streams, in its log or in a file that it leaves."""
+    report = yield
+    if report.when == "call" and report.passed:
+        places = [name for name, text in report.sections if any(key in text for key in KEYS)]
+        folder = getattr(item, "funcargs", {}).get("tmp_path")
+        for path in folder.rglob("*") if folder is not None else ():
+            if path.is_file() and path.stat().st_size < _MAX_FILE_BYTES and _shows_key(path):
+                places.append(str(path))
+        if places:
+            report.outcome = "failed"
+            report.longrepr = f"an API key was shown: {', '.join(places)}"
+    return report
+
+
+def _shows_key(path: Path) -> bool:
+    data = path.read_bytes()
+    return any(key.encode() in data for key in KEYS)
 
 
 @pytest.fixture
@@ -87,3 +116,21 @@ def fake_pyaudio(monkeypatch: pytest.MonkeyPatch) -> FakePyAudio:
     module = FakePyAudio()
     monkeypatch.setitem(sys.modules, "pyaudio", module)
     return module
+
+
+@pytest.fixture
+def typed_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions read what `Talk.type` gives."""
+    install_typed_lines(monkeypatch)
+
+
+@pytest.fixture
+def virtual_sound(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Devices in the loop's time for every session; what the microphone hears is its `speech`."""
+    return install_virtual_sound(monkeypatch)
+
+
+@pytest.fixture
+def chaos(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The faults of connections and setups happen now and then, and chaos is what `breaking` says."""
+    install_chaos(monkeypatch)

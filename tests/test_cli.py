@@ -14,6 +14,7 @@ import pytest
 
 from gemini_live import __version__, cli
 from gemini_live.cli import main
+from gemini_live.dispatch import Dispatcher
 from gemini_live.errors import EXIT_CODE_MEANINGS, ExitCode
 from gemini_live.streams import Streams
 
@@ -151,6 +152,19 @@ def test_a_key_in_a_traceback_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> N
     assert "a bug that knows ***" in result.err
     assert "this is a bug in gemini-live" in result.err
     assert KEY not in result.err
+
+
+@pytest.mark.parametrize("output_format", ["text", "jsonl"])
+def test_a_bug_in_a_session_is_exit_1_with_its_traceback(output_format: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(Dispatcher, "dispatch", fail)
+    result = call(*SIMULATED, *ASK, f"--output-format={output_format}")
+    assert result.code == 1
+    assert "KeyError: 'a bug'" in result.err
+    assert result.err.endswith("gemini-live: this is a bug in gemini-live\n")
+    assert output_format == "text" or result.events[-1]["exit_code"] == 1
 
 
 def test_a_session_without_any_input_says_so() -> None:

@@ -868,8 +868,11 @@ class Proxy:
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.requests.append(await read_request(reader))
         writer.write(self.answer)
-        if not self.answer.startswith(b"HTTP/1.1 200"):
-            return
+        if self.answer.startswith(b"HTTP/1.1 200"):
+            await self.carry_both(reader, writer)
+
+    async def carry_both(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry what comes from either side to the other."""
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
         try:
             async with asyncio.TaskGroup() as directions:
@@ -1018,6 +1021,35 @@ async def test_a_proxy_that_is_no_address_is_a_usage_error_that_shows_no_passwor
     assert "http://host:port" in str(refused.value)
     assert "s3" not in shown
     assert "\n" not in str(refused.value)
+
+
+async def test_a_socks_proxy_carries_the_session_and_never_sees_the_key(
+    tls: ssl.SSLContext, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    named: list[bytes] = []
+    async with websocket_server(echo, ssl=tls) as url:
+        proxy = Proxy(int(url.rsplit(":", 1)[1]))
+
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            # RFC 1928: greeting, then CONNECT to a name.
+            _, n_methods = await reader.readexactly(2)
+            await reader.readexactly(n_methods)
+            writer.write(b"\x05\x00")
+            *_, kind, length = await reader.readexactly(5)
+            assert kind == 3
+            named.append(await reader.readexactly(length))
+            await reader.readexactly(2)
+            writer.write(b"\x05\x00\x00\x01" + bytes(6))
+            await proxy.carry_both(reader, writer)
+
+        async with raw_server(handle) as port:
+            monkeypatch.setenv("ALL_PROXY", f"socks5h://127.0.0.1:{port}")
+            async with connected("https://service.test") as c:
+                await c.send({"a": 1})
+                assert await c.receive() == b'{"a":1}'
+    assert named == [b"service.test"]
+    assert KEY.encode() not in proxy.carried
 
 
 async def test_a_socks_proxy_without_its_extra_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

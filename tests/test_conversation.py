@@ -1,4 +1,6 @@
-"""Example tests of `conversation.py`, one a rule; `test_conversation_model.py` holds it against a model of the truth."""
+"""Example tests of `conversation.py`, one a rule; `test_conversation_model.py` holds it against a model."""
+
+from functools import partial
 
 import pytest
 
@@ -28,7 +30,7 @@ TRAILING = TIMINGS.trailing_words_s
 
 
 class Dialogue:
-    """A conversation, driven as a session drives it: every event is followed by a tick and by asking what may be asked."""
+    """A conversation, driven as a session drives it: after every event, a tick, and asking what may be asked."""
 
     def __init__(
         self, *, plays: bool = True, words_trail: bool = True, thinks: bool = False, turns: int | None = None
@@ -175,7 +177,7 @@ def test_a_line_from_a_pipe_is_asked_when_the_answer_before_it_is_whole() -> Non
     dialogue = Dialogue()
     dialogue.pipe("one", "two")
     dialogue.answer("1")
-    dialogue.wait(TRAILING - 0.1)
+    dialogue.wait(TIMINGS.trailing_words_in_queue_s - 0.1)
     assert dialogue.asked == ["one"]
     dialogue.wait(0.1)
     assert dialogue.asked == ["one", "two"]
@@ -270,9 +272,10 @@ def test_words_of_the_model_may_come_before_its_sound() -> None:
     assert dialogue.answers == ["one: 1"]
 
 
-@pytest.mark.parametrize("late_s", [0.0, 0.5, 0.99])
-@pytest.mark.parametrize("queue", [(), ("two",)], ids=["last", "in a queue"])
-def test_words_that_trail_the_end_of_a_turn_belong_to_its_answer(late_s: float, queue: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("queue", "late_s"), [((), 0.0), ((), 0.5), ((), 0.99), (("two",), 0.0), (("two",), 0.25), (("two",), 0.49)]
+)
+def test_words_that_trail_the_end_of_a_turn_belong_to_its_answer(queue: tuple[str, ...], late_s: float) -> None:
     dialogue = Dialogue()
     dialogue.pipe("one", *queue)
     dialogue.answer("1")
@@ -280,6 +283,16 @@ def test_words_that_trail_the_end_of_a_turn_belong_to_its_answer(late_s: float, 
     dialogue.words("st")
     dialogue.wait(TRAILING)
     assert dialogue.answers == ["one: 1st"]
+
+
+def test_a_complete_answer_is_handed_out_when_the_session_is_ended_while_its_last_words_are_waited_for() -> None:
+    dialogue = Dialogue()
+    dialogue.line("one")
+    dialogue.answer("1")
+    assert dialogue.answers == []
+    dialogue.step(dialogue.conversation.finish())
+    assert dialogue.answers == ["one: 1"]
+    assert dialogue.conversation.finish() == []
 
 
 def test_trailing_words_are_waited_for_until_it_is_quiet() -> None:
@@ -1305,7 +1318,7 @@ def test_every_transcript_and_output_begins_the_wait_after_the_end_of_the_audio_
     dialogue = Dialogue()
     dialogue.listen()
     dialogue.end_audio()
-    for sign in (lambda: dialogue.heard("hello"), lambda: dialogue.words("hi"), dialogue.sound):
+    for sign in (partial(dialogue.heard, "hello"), partial(dialogue.words, "hi"), partial(dialogue.sound, 0.0)):
         dialogue.wait(TIMINGS.after_audio_end_s - 0.1)
         sign()
     dialogue.wait(TIMINGS.after_audio_end_s - 0.1)

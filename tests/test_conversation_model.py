@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -243,7 +243,7 @@ class Server:
             if ask.plan.gives_handle:
                 self.world.give_handle(self.knows)
 
-    def _answer(self, ask: Ask) -> Script:
+    def _answer(self, ask: Ask) -> Script:  # noqa: PLR0912 - one branch a shape
         plan = ask.plan
         match plan.shape:
             case Shape.EMPTY if not self.sound_first:
@@ -255,8 +255,9 @@ class Server:
             # Ambiguous: when another line was sent, what goes on could be the answer to that.
             case Shape.TOO_EARLY if not self.inbox:
                 yield from self._say(ask)
-                self._turn_complete()
-                yield from self._yield_to_user(0.2)
+                if not self.inbox:
+                    self._turn_complete()
+                    yield from self._yield_to_user(0.2)
             case Shape.CALL:
                 yield from self._call(ask, "call")
             case Shape.SILENT_CALL:
@@ -675,7 +676,7 @@ class World:
             self.n_not_cut_off += 1
         ask.is_settled = True
         if ask.question:
-            assert ask is min(self.open_lines + [ask], key=self.asks.index), "an answer has overtaken another"
+            assert ask is min([*self.open_lines, ask], key=self.asks.index), "an answer has overtaken another"
         self.settled.append(ask)
         if ask.text or answered.text:
             self.told.append(Exchange(ask.text, answered.text))
@@ -754,13 +755,12 @@ class ConversationMachine(RuleBasedStateMachine):
         world = self.world
         if self.is_ending or world.kind is Kind.PIPE or self._awaits_voice:
             return False
-        # Ambiguous: likewise; and while the end of an answer is missing, what is heard soon after its beginning could
-        # be the rest of what it answers.
+        # Ambiguous: likewise, and a line that waits is not held back for speech; while the end of an answer is missing,
+        # what is heard soon after its beginning could be the rest of what it answers.
         server = world.server
         unclear = server.sound_first and world.now_s - server.begun_s <= TIMINGS.late_transcript_s
-        return not (unclear or server.inbox) and all(
-            ask.times_asked and (ask is not server.present or server.has_begun) for ask in world.open_lines
-        )
+        unanswered = server.present is not None and not server.has_begun
+        return not (unclear or unanswered or server.inbox or world.conversation.n_waiting)
 
     @property
     def _awaits_voice(self) -> bool:
@@ -773,8 +773,8 @@ class ConversationMachine(RuleBasedStateMachine):
     def the_deadline_is_not_past_and_ticks_before_it_do_nothing(self) -> None:
         conversation, now_s = self.world.conversation, self.world.now_s
         deadline_s = conversation.deadline_s()
-        assert deadline_s is None or deadline_s > now_s
-        assert conversation.tick(now_s) == []
+        assert deadline_s is None or deadline_s > now_s or self.world.is_over
+        assert self.world.is_over or conversation.tick(now_s) == []
         assert conversation.deadline_s() == deadline_s
 
     @invariant()
@@ -834,8 +834,8 @@ def assert_ends(conversation: Conversation, now_s: float, quiet_s: float) -> Non
     pytest.fail("there is no end")
 
 
-def run(max_examples: int, steps: int) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+def run(max_examples: int, steps: int, *phases: Phase) -> None:
+    run_state_machine_as_test(
         ConversationMachine,
         settings=settings(
             max_examples=max_examples,
@@ -843,16 +843,18 @@ def run(max_examples: int, steps: int) -> None:
             deadline=None,
             derandomize=True,
             database=None,
+            phases=phases,
+            report_multiple_bugs=False,
             suppress_health_check=list(HealthCheck),
         ),
     )
 
 
 def test_the_conversation_agrees_with_the_truth() -> None:
-    run(max_examples=150, steps=30)
+    run(150, 30, Phase.generate)  # shrinking a failure takes minutes: the long variant does it
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_the_conversation_agrees_with_the_truth_in_many_more_cases() -> None:
-    run(max_examples=20_000, steps=60)
+    run(20_000, 60, Phase.generate, Phase.shrink)

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from gemini_live.simulator import SessionRecord
+
 from .command import (
     LIVENESS_S,
     ROOT,
@@ -36,6 +38,8 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="signals, closed desc
 KEY = "a-key-of-no-one-at-all"
 WITH_KEY = {"GEMINI_API_KEY": KEY}
 ASK = ("--no-stdin", "--initial-message=Good morning.")
+MORE_THAN_A_PIPE_HOLDS = [f"{n} {'x' * 9_999}\n" for n in range(20)]
+MORE_THAN_A_PIPE_HOLDS = [f"{n} {'x' * 9_999}\n" for n in range(20)]
 LEAVES_WITHIN_S = 3.0 + 2.0
 """After a signal; with what a busy machine takes to end a process."""
 
@@ -175,33 +179,35 @@ def test_a_reader_that_leaves_ends_it_quietly() -> None:
         assert command.wait() == (0, "first\n", "exit code 141\n")
 
 
+def all_answered(record: SessionRecord) -> bool:
+    return sum(turn.complete for turn in record.turns) == len(MORE_THAN_A_PIPE_HOLDS)
+
+
 @posix
 def test_a_slow_reader_gets_everything() -> None:
     receiver, sender = os.pipe()
-    lines = "".join(f"{'x' * 999}\n" for _ in range(200))  # more than a pipe holds
-    with Command(*SIMULATED, "-v", stdout=sender) as command:
+    options = (*SIMULATED[1:], "-q")
+    with serving() as server, Command(f"--base-url={server.url}", *options, environ=WITH_KEY, stdout=sender) as command:
         os.close(sender)
-        command.send(lines)
+        command.send("".join(MORE_THAN_A_PIPE_HOLDS))
         command.close_stdin()
-        # All has been said, and nobody has read it.
-        command.err.wait_for(*['"turnComplete":true'] * 200)
+        server.wait_for(lambda record: all_answered(record) and not record.open)
         with open(receiver, encoding="utf-8") as reader:
-            assert reader.read() == lines
-        assert command.wait().code == 0
+            assert reader.readlines() == MORE_THAN_A_PIPE_HOLDS
+        assert command.wait()[::2] == (0, "")
 
 
 @posix
 def test_ctrl_c_while_nobody_reads_leaves() -> None:
     receiver, sender = os.pipe()
-    with Command(*SIMULATED, "-v", stdout=sender) as command, open(receiver):
+    options = (*SIMULATED[1:], "-q")
+    with serving() as server, Command(f"--base-url={server.url}", *options, environ=WITH_KEY, stdout=sender) as command:
         os.close(sender)
-        command.send("".join(f"{'x' * 999}\n" for _ in range(100)))
+        command.send("".join(MORE_THAN_A_PIPE_HOLDS))
         command.close_stdin()
-        command.err.wait_for(*['"turnComplete":true'] * 100)
-        with Timed() as timed:
-            command.interrupt()
-            assert command.wait().code == 130
-    assert timed.took_s < LEAVES_WITHIN_S
+        server.wait_for(lambda record: all_answered(record) and not record.open)
+        assert_leaves(command)
+        os.close(receiver)
 
 
 @posix
@@ -212,13 +218,14 @@ def test_ctrl_c_while_nobody_reads_leaves() -> None:
         ("<&-", 0, "Good morning.\n", ""),
         (">&-", 0, "", ""),
         ("2>&-", 0, "Good morning.\n", ""),
+        ("2>/dev/full", 0, "Good morning.\n", ""),
         ("<&- >&- 2>&-", 0, "", ""),
         (">/dev/full", 2, "", "gemini-live: error: stdout cannot be written to: No space left on device\n"),
-        ("<.", 0, "Good morning.\n", ""),
     ],
 )
 def test_streams_that_are_closed_full_or_no_files(redirect: str, code: int, out: str, err: str) -> None:
     with Command(*SIMULATED, "-q", "--initial-message=Good morning.", redirect=redirect) as command:
+        command.close_stdin()
         assert command.wait() == (code, out, err)
 
 
@@ -328,11 +335,10 @@ def test_ctrl_c_while_the_name_is_resolved(tmp_path: Path) -> None:
 
 
 @posix
-@SIGNALS
-def test_a_signal_while_a_server_says_nothing(number: int, code: int) -> None:
+def test_ctrl_c_while_a_server_says_nothing() -> None:
     with silent_server() as (url, accept), Command(f"--base-url={url}", "--text-output", *ASK, environ=WITH_KEY) as it:
         accept()
-        assert_leaves(it, code, number)
+        assert_leaves(it)
 
 
 @posix
@@ -363,14 +369,15 @@ def test_a_signal_while_it_waits_for_a_line(number: int, code: int) -> None:
 
 
 @posix
-@pytest.mark.parametrize("function", ["sleep", "block"])
-@SIGNALS
+@pytest.mark.parametrize(
+    ("function", "number", "code"), [("sleep", signal.SIGINT, 130), ("block", signal.SIGTERM, 143)]
+)
 def test_a_signal_while_a_function_sleeps(function: str, number: int, code: int, functions: str) -> None:
     with Command(*SIMULATED, functions, "--output-format=jsonl") as command:
         command.send(f"call {function}\n")
         command.out.wait_for("tool_call")
         out = assert_leaves(command, code, number)
-    assert json.loads(out.splitlines()[-1]) == {**json.loads(out.splitlines()[-1]), "exit_code": code, "v": 1}
+    assert json.loads(out.splitlines()[-1])["exit_code"] == code
 
 
 @posix
@@ -400,9 +407,11 @@ def test_ctrl_c_at_any_moment_of_the_start() -> None:
                 command.process.wait(0.02 * step)
             command.interrupt()
             result = command.wait(complaints=True)
-            # Before its first line, Python itself says what has interrupted it.
-            assert result.code in {0, 130, -signal.SIGINT, 1}, (step, result)
-            assert "gemini_live" not in result.err or "Traceback" not in result.err, (step, result.err)
+            # Before it comes to our first line, Python itself is interrupted, and says where.
+            if "KeyboardInterrupt" in result.err:
+                assert not re.search(r"gemini_live.(?!__main__)", result.err), (step, result.err)
+            else:
+                assert result.code in {0, 130, -signal.SIGINT}, (step, result)
 
 
 # --timeout, where the main thread hangs.
@@ -518,7 +527,7 @@ def test_the_core_alone_names_the_extra_that_an_option_needs(
 ) -> None:
     (tmp_path / "speech.flac").write_bytes(b"fLaC" + bytes(100))
     (tmp_path / "function_examples.py").write_text((ROOT / "function_examples.py").read_text())
-    with Command("--simulate", *ASK, *arguments, environ=core_only, cwd=tmp_path) as command:
+    with Command("--simulate", "-q", *ASK, *arguments, environ=core_only, cwd=tmp_path) as command:
         result = command.wait()
     assert (result.code, result.out) == (2, "")
     [line] = result.err.splitlines()

@@ -119,9 +119,7 @@ def test_a_monitor_that_is_not_there_is_exit_2_and_one_line(virtual_screen: Virt
     assert result.err.splitlines()[-1] == f"gemini-live: error: {reason}"
 
 
-@pytest.mark.parametrize(
-    ("option", "n_warnings"), [("--output-format=text", 1), ("--output-format=jsonl", 1), ("--quiet", 0)]
-)
+@pytest.mark.parametrize(("option", "n_warnings"), [("--output-format=jsonl", 1), ("--quiet", 0)])
 def test_a_black_screen_is_a_warning_like_others(virtual_screen: VirtualScreen, option: str, n_warnings: int) -> None:
     arguments = ("--text-output", "--no-stdin", "--initial-message=Hello", "--screen-capture-fps=1")
     result = run("--simulate=--pace 0", *arguments, option)

@@ -215,3 +215,21 @@ def test_a_connection_that_has_proved_itself_ends_the_outage() -> None:
 @pytest.mark.parametrize("failure", [NO_NETWORK, http(503), closed(1006), closed(1011), closed(1008)])
 def test_nothing_is_tried_again_where_that_was_forbidden(stage: Stage, failure: Failure) -> None:
     assert new(enabled=False, was_live=True).delay_s(failure, stage, 0.0) is None
+
+
+def test_a_handle_with_which_no_setup_is_completed_is_dropped_at_the_second_try() -> None:
+    recovery = new(was_live=True)
+    silent = ConnectionFailed("no setupComplete", opened=True, transient=True)
+    assert not recovery.drops_handle(NO_NETWORK, Stage.RESUMING)
+    assert not recovery.drops_handle(silent, Stage.RESUMING)
+    assert recovery.drops_handle(silent, Stage.RESUMING)
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+def test_an_error_message_that_says_that_the_service_failed_is_a_lost_connection(status: int) -> None:
+    assert new(was_live=True).delay_s(closed(status), Stage.LIVE, 0.0) is not None
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_an_error_message_that_refuses_is_final(status: int) -> None:
+    assert new(was_live=True).delay_s(closed(status), Stage.LIVE, 0.0) is None

@@ -213,6 +213,21 @@ async def test_a_lost_connection_ends_the_task() -> None:
             await bench.uplink.run(cast(Connection, bench.peer))
 
 
+async def test_the_end_of_the_voice_is_open_until_what_was_said_before_it_is_sent() -> None:
+    bench = Bench()
+    assert not bench.uplink.ends_audio
+    bench.uplink.offer_audio(b"last words")
+    bench.uplink.end_audio(by_hand=False)
+    assert bench.uplink.ends_audio
+    assert bench.uplink.ends_file
+    async with bench.connected():
+        assert kinds(bench.peer) == ["audio", "audioStreamEnd"]
+    assert not bench.uplink.ends_audio
+    bench.uplink.end_audio(by_hand=True)
+    assert bench.uplink.ends_audio
+    assert not bench.uplink.ends_file
+
+
 # Order
 
 

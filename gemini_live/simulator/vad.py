@@ -15,6 +15,7 @@ from gemini_live.pcm import SAMPLE_BYTES, to_samples
 
 from .settings import ActivitySettings
 
+_DIGITAL_SILENCE_DBFS = -90.0
 FRAME_S = 0.02
 MAX_UTTERANCE_S = 120.0
 """An utterance that is longer is ended, so that a noise without end does not fill the memory."""
@@ -188,7 +189,8 @@ class VoiceDetector:
             self._decide(frame, level, events)
 
     def _decide(self, frame: bytes, level: float, events: list[SpeechStarted | Utterance]) -> None:
-        self._floor.add(level)
+        if level > _DIGITAL_SILENCE_DBFS:  # zeros, as a client in half duplex sends them, tell nothing of the room
+            self._floor.add(level)
         self._n_frames += 1
         if self._speaking:
             self._go_on(frame, level > max(self._stay_dbfs, self._floor.level_dbfs + self._stay_margin_db), events)

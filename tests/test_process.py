@@ -1,0 +1,258 @@
+"""The process's own streams, signals and end: most of it in a process of its own, for it ends that process."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+
+import pytest
+
+from gemini_live.process import Deadline, Signals
+
+from .command import LIVENESS_S, Timed, clean_environ
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="closed descriptors and signals are POSIX's")
+
+
+def run(script: str, redirect: str = "", environ: dict[str, str] | None = None) -> tuple[int, str, str]:
+    """Run a script in a process of its own; return its exit code, stdout and stderr."""
+    argv = [sys.executable, "-X", "dev", "-c", f"from gemini_live.process import *\n{textwrap.dedent(script)}"]
+    if redirect:
+        argv = ["/bin/sh", "-c", f'exec "$@" {redirect}', "sh", *argv]
+    done = subprocess.run(
+        argv, env=clean_environ(**(environ or {})), capture_output=True, timeout=LIVENESS_S, check=False
+    )
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+class Ended(list[int]):
+    """Takes the place of `os._exit`: keeps the codes."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        self.came = threading.Event()
+        monkeypatch.setattr(os, "_exit", self)
+
+    def __call__(self, code: int) -> None:
+        self.append(code)
+        self.came.set()
+
+
+# stdout
+
+
+@posix
+def test_stdout_is_ours_alone() -> None:
+    script = """
+        import os, subprocess
+        own = claim_stdout()
+        os.write(1, b"descriptor ")
+        subprocess.run(["printf", "child "])
+        print("ours", file=own, flush=True)
+        leave(0, own)
+    """
+    assert run(script) == (0, "ours\n", "descriptor child ")
+
+
+@posix
+def test_the_parser_still_writes_to_stdout() -> None:
+    assert run("claim_stdout()\nprint('help')") == (0, "help\n", "")
+
+
+@posix
+@pytest.mark.parametrize("redirect", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_no_socket_gets_the_number_of_a_standard_stream_that_is_closed(redirect: str) -> None:
+    script = """
+        import os, socket
+        claim_stdout()
+        left, right = socket.socketpair()
+        os._exit(0 if min(left.fileno(), right.fileno()) > 2 else 1)
+    """
+    assert run(script, redirect)[0] == 0
+
+
+@posix
+@pytest.mark.parametrize(
+    ("environ", "out"),
+    [
+        ({"LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, "é\n"),
+        ({"PYTHONIOENCODING": "ascii"}, "\\xe9\n"),
+    ],
+)
+def test_a_pipe_gets_utf_8_unless_another_encoding_was_asked_for(environ: dict[str, str], out: str) -> None:
+    assert run("print(chr(233), file=claim_stdout())", environ=environ) == (0, out, "")
+
+
+# Deadlines
+
+
+def test_a_deadline_says_its_last_words_and_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended, said = Ended(monkeypatch), list[int]()
+    Deadline(said.append).set(0.0, 124)
+    assert ended.came.wait(LIVENESS_S)
+    assert (said, ended) == ([124], [124])
+
+
+def test_a_deadline_ends_the_process_though_its_last_words_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = Ended(monkeypatch)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+
+    def fail(_: int) -> None:
+        raise RuntimeError
+
+    Deadline(fail).set(0.0, 3)
+    assert ended.came.wait(LIVENESS_S)
+    assert ended == [3]
+
+
+def test_a_deadline_that_is_lifted_or_replaced_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = Ended(monkeypatch)
+    deadline = Deadline(lambda _: None)
+    deadline.lift()
+    deadline.set(1e300, 1)
+    deadline.set(0.0, 2)
+    assert ended.came.wait(LIVENESS_S)
+    deadline.set(1e300, 3)
+    deadline.lift()
+    assert ended == [2]
+
+
+# Signals
+
+
+@posix
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_is_raised_where_nothing_can_be_stopped(number: int, code: int) -> None:
+    signals = Signals(lambda _: None)
+    with signals.caught(), pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), number)
+        threading.Event().wait(LIVENESS_S)
+    assert signals.exit_code == code
+
+
+@posix
+def test_a_signal_stops_what_can_be_stopped() -> None:
+    stopped = threading.Event()
+    signals = Signals(lambda _: None)
+    with signals.caught():
+        signals.stop = stopped.set
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stopped.wait(LIVENESS_S)
+    assert signals.exit_code == 143
+
+
+@posix
+def test_a_second_signal_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = Ended(monkeypatch)
+    signals = Signals(lambda _: None)
+    with signals.caught():
+        signals.stop = lambda: None
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert ended.came.wait(LIVENESS_S)
+    assert ended == [143]
+
+
+@posix
+def test_other_handlers_come_back() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with Signals(lambda _: None).caught():
+        assert signal.getsignal(signal.SIGINT) != before
+    assert signal.getsignal(signal.SIGINT) == before
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_signals_are_left_alone_outside_the_main_thread() -> None:
+    before, inside = signal.getsignal(signal.SIGINT), []
+
+    def look() -> None:
+        with Signals(lambda _: None).caught():
+            inside.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert inside == [before]
+
+
+@posix
+def test_a_signal_that_does_not_reach_the_main_thread_ends_the_process_all_the_same() -> None:
+    """Let another thread get it, as if it had come just before the main one began to sleep."""
+    script = """
+        import time
+        signals = Signals(lambda code: os.write(1, f"last words {code} ".encode()))
+        signals.wake = lambda: os.write(1, b"woken ")
+        with signals.caught():
+            threading.Thread(target=time.sleep, args=[60], daemon=True).start()
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(60)
+    """
+    with Timed() as timed:
+        assert run(script) == (130, "woken last words 130 ", "")
+    assert timed.took_s < 20
+
+
+# The end
+
+
+@posix
+def test_leaving_waits_for_neither_threads_nor_readers_without_end() -> None:
+    script = """
+        import time
+        own = claim_stdout()
+        stuck = open(os.pipe()[1], "w")  # nobody reads it
+        threading.Thread(target=lambda: (stuck.write("x" * 2**20), stuck.flush()), daemon=True).start()
+        threading.Thread(target=time.sleep, args=[60]).start()
+        print("said", file=own)
+        leave(7, own, stuck, None)
+    """
+    assert run(script) == (7, "said\n", "")
+
+
+@posix
+def test_leaving_waits_for_a_thread_that_ends_soon() -> None:
+    script = """
+        import atexit, time
+        atexit.register(os.write, 1, b"at exit")
+        threading.Thread(target=lambda: (time.sleep(0.1), os.write(1, b"thread "))).start()
+        leave(0)
+    """
+    assert run(script) == (0, "thread at exit", "")
+
+
+@posix
+def test_leaving_is_quiet_where_stdout_cannot_take_what_is_left() -> None:
+    script = """
+        own = claim_stdout()
+        own.write("lost")
+        leave(5, own)
+    """
+    assert run(script, ">/dev/full") == (5, "", "")
+
+
+@posix
+def test_a_daemon_thread_that_prints_on_does_not_disturb_the_end() -> None:
+    script = """
+        def print_on():
+            while True:
+                print("x" * 1000)
+        threading.Thread(target=print_on, daemon=True).start()
+        leave(0, claim_stdout())
+    """
+    code, _, err = run(script)
+    assert code == 0
+    assert "Fatal" not in err
+
+
+@posix
+def test_ctrl_c_while_it_leaves_is_the_end() -> None:
+    script = """
+        import time
+        threading.Thread(target=time.sleep, args=[60]).start()
+        threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGINT]).start()
+        leave(0)
+    """
+    assert run(script) == (130, "", "")
