@@ -14,12 +14,12 @@ PACKAGE = Path(__file__).parent.parent / "gemini_live"
 
 LAYERS = (
     (
-        *("__init__", "c_stderr", "call_thread", "config", "errors", "json_fields", "models", "pcm", "process"),
+        *("__init__", "c_stderr", "call_thread", "config", "errors", "json_fields", "models", "pcm"),
         *("streams", "threads"),
     ),
     (
         *("buffers", "client_messages", "conversation", "conversion", "devices", "echo", "function_helper", "jsonl"),
-        *("recovery", "server_events", "setup_message", "stats", "terminal"),
+        *("process", "recovery", "server_events", "setup_message", "stats", "terminal"),
     ),
     ("audio", "connection", "dispatch", "prompt", "screen", "soundfiles"),
     ("commands", "uplink"),
