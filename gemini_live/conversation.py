@@ -316,7 +316,7 @@ class Conversation:
 
     def generation_completed(self, now_s: float) -> None:
         """Note `generationComplete`."""
-        if self._answer is None and self._asked:
+        if self._answer is None and (self._asked or self._heard):
             self._begin_answer(now_s)
         if self._answer is not None and not self._answer.interrupted:
             self._answer.generation_complete_s = now_s

@@ -26,6 +26,13 @@ def _refuse(error: RigError) -> NoReturn:
     pytest.skip(f"the rig does not start (GEMINI_LIVE_RIG=1 makes this a failure): {error}")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Try a test on the rig up to three times: real time is not to be had on a busy machine, a fault of ours stays."""
+    for item in items:
+        if item.get_closest_marker("rig") is not None:
+            item.add_marker(pytest.mark.flaky(reruns=2))
+
+
 KEYS = ("AIza-not-a-real-key", "not-a-real-token", "a-key-of-no-one-at-all")
 """What the tests' API keys and tokens have in common with no other text."""
 _MAX_FILE_BYTES = 10_000_000

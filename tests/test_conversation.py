@@ -539,6 +539,20 @@ def test_an_empty_turn_answers_speech_too() -> None:
     assert dialogue.answers == ["?: "]
 
 
+def test_generation_complete_tells_an_empty_turn_that_answers_speech_from_an_end_that_is_owed() -> None:
+    dialogue = Dialogue()
+    dialogue.listen()
+    dialogue.heard("one")
+    dialogue.speak("1")
+    dialogue.generated()
+    dialogue.wait(MISSING_END + TRAILING)
+    dialogue.heard("hm")
+    dialogue.generated()
+    dialogue.ended()
+    dialogue.wait(TRAILING)
+    assert dialogue.answers == ["?: 1", "?: "]
+
+
 def test_a_turn_complete_that_nobody_waits_for_is_nothing() -> None:
     dialogue = Dialogue()
     dialogue.ended()

@@ -275,8 +275,9 @@ class Server:
             # Ambiguous: likewise.
             case Shape.SPURIOUS if not self.inbox:
                 yield from self._say(ask)
-                yield from self._be_interrupted(ask, 4.0)
-                self.world.expect_restart(ask)
+                if not self.inbox:
+                    yield from self._be_interrupted(ask, 4.0)
+                    self.world.expect_restart(ask)
             case Shape.SPURIOUS_END if not self.inbox:
                 yield from self._say(ask)
                 yield from self._be_interrupted(ask, 6.0)
@@ -350,6 +351,8 @@ class Server:
             self.world.run_function(call_id, ask.plan.call_s, silent=silent)
         if ask.plan.ends_first_turn:
             yield 0.05
+            if self.lacked_end:  # Ambiguous: else its end could be the one that is still missing
+                self._generation_complete()
             self._turn_complete()
         if cancelled:
             yield 12.0

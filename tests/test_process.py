@@ -184,6 +184,7 @@ def test_a_signal_that_does_not_reach_the_main_thread_ends_the_process_all_the_s
         import time
         signals = Signals(lambda code: os.write(1, f"last words {code} ".encode()))
         signals.wake = lambda: os.write(1, b"woken ")
+        signals.stop = lambda: None  # should the main thread be awake after all: it goes to sleep
         with signals.caught():
             threading.Thread(target=time.sleep, args=[60], daemon=True).start()
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
