@@ -273,12 +273,13 @@ class Server:
             case Shape.TALK_DURING_CALL:
                 yield from self._talk_during_call(ask)
             # Ambiguous: likewise.
-            case Shape.SPURIOUS if not self.inbox:
+            # Ambiguous, too: while an end is missing, that of the interrupted turn could be it.
+            case Shape.SPURIOUS if not self.inbox and not self.owes_end:
                 yield from self._say(ask)
                 if not self.inbox:
                     yield from self._be_interrupted(ask, 4.0)
                     self.world.expect_restart(ask)
-            case Shape.SPURIOUS_END if not self.inbox:
+            case Shape.SPURIOUS_END if not self.inbox and not self.owes_end:
                 yield from self._say(ask)
                 yield from self._be_interrupted(ask, 6.0)
                 return
