@@ -1,7 +1,7 @@
 """The command's options: the parser, and what argv and the environment make of a `Config`.
 
 Defaults are those of `Config`, the only place that has any: the parser leaves out what was not given. Pure, but for the
-file that `--setup @FILE` names.
+file that `--setup @FILE` names, and a look at whether two names are one file.
 """
 
 import argparse
@@ -285,14 +285,22 @@ def _check(config: Config) -> None:
         raise ConfigError("--verbose and --quiet: only one of them")
     if not config.model.strip() or not re.fullmatch(r"[!-~]+", config.model):
         raise ConfigError(f"--model: {config.model!r} is not the id of a model")
-    if config.input_file is not None:
-        if config.audio_input or config.input_device is not None:
-            raise ConfigError("--input-file replaces the microphone: leave out --audio-input and --input-device")
-        if config.output_file is not None and config.input_file.absolute() == config.output_file.absolute():
-            raise ConfigError("--input-file and --output-file are the same file")
+    if config.input_file is not None and (config.audio_input or config.input_device is not None):
+        raise ConfigError("--input-file replaces the microphone: leave out --audio-input and --input-device")
+    for path in (config.input_file, *config.import_functions):
+        if path is not None and config.output_file is not None and _is_same(path, config.output_file):
+            raise ConfigError(f"--output-file would overwrite {path}, which --input-file or --import-functions reads")
     facts = read_setup(build_setup(config, [], handle=None, seeds_history=False))
     if config.text_output and facts.modality is Modality.AUDIO and not facts.transcribes_output:
         raise ConfigError(f"--text-output: {config.model} only speaks, and without --transcription there are no words")
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two names are of one file, through links too."""
+    try:
+        return one.samefile(other)
+    except OSError:  # one of them is not there yet
+        return one.absolute() == other.absolute()
 
 
 def find_warnings(config: Config, environ: Mapping[str, str]) -> list[str]:

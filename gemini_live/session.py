@@ -168,7 +168,9 @@ class Session:
             inputs.add("microphone")
         self._conversation.hears_user = bool(inputs & {"file", "microphone"})
         if not inputs:
-            self._output.warning("there is nothing to ask: no initial message, no stdin, no audio input")
+            self._output.warning(
+                "there is nothing to ask: give --initial-message, a pipe, --input-file or --audio-input"
+            )
             self._conversation.inputs_ended = True
         return inputs
 
@@ -453,7 +455,9 @@ class Session:
         """Watch the time: what has to happen when nothing else does, and the end."""
         while True:
             now_s = self._clock()
-            self._apply(self._conversation.tick(now_s))
+            if outcomes := self._conversation.tick(now_s):
+                self._apply(outcomes)
+                self._note_change()  # an answer is whole: an input may have waited for that
             if self._is_over() and self._media.queued_s <= 0:
                 self._drop_unsent()
                 raise _Over

@@ -20,6 +20,7 @@ from gemini_live.streams import Streams
 
 from .command import SIMULATED, serving
 from .fakes import FakeDevice, FakePyAudio
+from .rig.analysis import make_tone, write_wav
 
 KEY = "a-key-of-no-one-at-all"
 WITH_KEY = {"GEMINI_API_KEY": KEY}
@@ -171,6 +172,21 @@ def test_a_session_without_any_input_says_so() -> None:
     result = call(*SIMULATED)
     assert result.code == 0
     assert "nothing to ask" in result.err
+
+
+def test_a_sound_file_is_played_when_the_typed_questions_before_it_are_answered(tmp_path: Path) -> None:
+    write_wav(tmp_path / "hum.wav", make_tone(300, 1.0, 16_000), 16_000)
+    result = call(*SIMULATED, *ASK, "--no-stdin", f"--input-file={tmp_path / 'hum.wav'}")
+    assert (result.code, result.out) == (0, "Good morning.\n")
+    assert "no answer came after the end of the audio" in result.err  # a hum is no speech, but it was sent
+
+
+def test_a_log_of_the_simulator_that_cannot_be_written_to_the_end_is_told_in_one_line() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no full device here")
+    result = call("--simulate=--pace 0 --log /dev/full", "--text-output", "-q", *ASK)
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "the log could not be written to the end" in result.err
 
 
 @pytest.mark.parametrize("message", ["", "  "])
@@ -343,7 +359,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["--simulate", "--input-file={tmp}/x.wav", "--audio-input"], {}, 2, "--input-file replaces the microphone"),
         (["--simulate", "--output-file={tmp}/no/out.wav"], {}, 2, "{tmp}/no/out.wav"),
         (["--simulate", "--output-file={tmp}"], {}, 2, "{tmp}"),
-        (["--simulate", "--input-file={tmp}/x.wav", "--output-file={tmp}/x.wav"], {}, 2, "are the same file"),
+        (["--simulate", "--input-file={tmp}/x.wav", "--output-file={tmp}/x.wav"], {}, 2, "would overwrite"),
         (["--simulate", "--setup={"], {}, 2, "argument --setup: "),
         (["--simulate", "--setup=[1]"], {}, 2, "argument --setup: "),
         (["--simulate", "--setup=@{tmp}/missing.json"], {}, 2, "argument --setup: "),

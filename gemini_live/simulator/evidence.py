@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
+from gemini_live.errors import ConfigError
+
 _MAX_MISTAKES = 100
 _GAP_S = 0.1
 
@@ -176,16 +178,32 @@ class MessageLog:
 
     def __init__(self, file: TextIO, *, media: bool) -> None:
         self._file, self._media = file, media
+        self._error: OSError | None = None
+        """Why nothing more is written: a full disk ends the log, not the server."""
 
     def write(self, t_s: float, session: int, event: str, content: Any) -> None:
         """Write one line: `event` is `client`, `server` (a message), `open`, `close` or `mistake`."""
+        if self._error is not None:
+            return
         line = {"t_s": round(t_s, 4), "session": session, "event": event, "content": elide(content, media=self._media)}
-        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self._file.flush()
+        except OSError as error:
+            self._error = error
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file.
+
+        Raises:
+            ConfigError: It could not be written to the end.
+        """
+        try:
+            self._file.close()
+        except OSError as error:
+            self._error = self._error or error
+        if self._error is not None:
+            raise ConfigError(f"the log could not be written to the end: {self._error.strerror}")
 
 
 def format_verdict(record: SessionRecord) -> Iterator[str]:
