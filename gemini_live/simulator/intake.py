@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from gemini_live.pcm import INPUT, SAMPLE_BYTES, PcmFormat, parse_rate_hz
+from gemini_live.vad import SpeechStarted, Utterance
 
 from .alarm import Clock
 from .calls import Result, Scheduling
@@ -16,7 +17,6 @@ from .memory import Said, jpeg_size
 from .refusals import INVALID_PAYLOAD, Refusal, invalid_argument
 from .settings import Settings, has_search, read_declarations
 from .speech import Sound
-from .vad import SpeechStarted, Utterance
 
 _LONG_CHUNK_S = 1.0
 _FRAME_INTERVAL_S = 0.7

@@ -4,11 +4,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gemini_live.models import MODELS, Behavior, Modality, ModelCapabilities, Thinking, capabilities_of
+from gemini_live.vad import DEFAULT_PREFIX_S, DEFAULT_SILENCE_S, VoiceSettings
 
 from .refusals import INVALID_PAYLOAD, POLICY_VIOLATION, Refusal, invalid_argument, not_supported, unknown_name
-
-DEFAULT_SILENCE_S = 0.8
-DEFAULT_PREFIX_S = 0.02
 
 _NOT_IN_LIVE = (
     "responseLogprobs",
@@ -35,18 +33,11 @@ class Declaration:
 
 
 @dataclass(frozen=True)
-class ActivitySettings:
-    """How the client's speech is found."""
+class ActivitySettings(VoiceSettings):
+    """How the client's speech is found, if it is, and what it does."""
 
     automatic: bool = True
-    silence_s: float = DEFAULT_SILENCE_S
-    """Quiet that ends an utterance."""
-    prefix_s: float = DEFAULT_PREFIX_S
-    """Speech that begins one."""
-    start_high: bool = True
-    """Whether a faint start counts (START_SENSITIVITY_HIGH, the default here)."""
-    end_high: bool = True
-    """Whether a fading end counts as quiet (END_SENSITIVITY_HIGH, the default here)."""
+    """Whether the server finds it; else the client marks it."""
     interrupts: bool = True
 
 

@@ -6,10 +6,9 @@ import pytest
 import webrtcvad
 
 from gemini_live import pcm
-from gemini_live.simulator.settings import ActivitySettings
-from gemini_live.simulator.vad import MAX_UTTERANCE_S, SpeechStarted, Utterance, VoiceDetector
+from gemini_live.vad import MAX_UTTERANCE_S, SpeechStarted, Utterance, VoiceDetector, VoiceSettings
 
-from .sounds import SILENCE, mix, noise, spoken
+from .simulator.sounds import SILENCE, mix, noise, spoken
 
 FRAME = 640
 TOLERANCE_S = 0.150
@@ -17,7 +16,7 @@ TOLERANCE_S = 0.150
 
 def detect(sound: bytes, *, chunk_bytes: int = FRAME, rate_hz: int = 16_000, **settings: float) -> list[Utterance]:
     """The utterances that are found in a sound, the last one ended by the end of the stream."""
-    detector = VoiceDetector(ActivitySettings(**settings))  # type: ignore[arg-type]
+    detector = VoiceDetector(VoiceSettings(**settings))  # type: ignore[arg-type]
     events: list[SpeechStarted | Utterance] = []
     for start in range(0, len(sound), chunk_bytes):
         events += detector.feed(sound[start : start + chunk_bytes], rate_hz)
@@ -124,7 +123,7 @@ def test_utterance_is_the_users_own_voice() -> None:
 def test_how_audio_is_cut_does_not_matter() -> None:
     sound = SILENCE + spoken() + SILENCE
     generator = random.Random(3)
-    detector = VoiceDetector(ActivitySettings())
+    detector = VoiceDetector(VoiceSettings())
     events: list[SpeechStarted | Utterance] = []
     position = 0
     while position < len(sound):
@@ -144,7 +143,7 @@ def test_any_rate_is_heard(rate_hz: int) -> None:
 
 
 def test_change_of_rate_ends_the_utterance() -> None:
-    detector = VoiceDetector(ActivitySettings())
+    detector = VoiceDetector(VoiceSettings())
     events = detector.feed(SILENCE + spoken(), 16_000)
     events += detector.feed(bytes(4800), 24_000)
     assert [type(event) for event in events] == [SpeechStarted, Utterance]
@@ -158,7 +157,7 @@ def test_silence_duration_decides_whether_a_pause_ends_an_utterance(silence_s: f
 
 @pytest.mark.parametrize("silence_s", [0.1, 0.5, 0.8])
 def test_end_is_found_after_the_silence_that_was_asked_for(silence_s: float) -> None:
-    detector = VoiceDetector(ActivitySettings(silence_s=silence_s))
+    detector = VoiceDetector(VoiceSettings(silence_s=silence_s))
     sound = SILENCE + spoken("Hello.") + SILENCE + SILENCE
     for start in range(0, len(sound), FRAME):
         ended = [event for event in detector.feed(sound[start : start + FRAME], 16_000) if isinstance(event, Utterance)]
@@ -183,7 +182,7 @@ def test_low_sensitivity_takes_more_to_begin() -> None:
 
 
 def test_flush_ends_what_is_being_said_and_readies_for_more() -> None:
-    detector = VoiceDetector(ActivitySettings())
+    detector = VoiceDetector(VoiceSettings())
     first = detector.feed(SILENCE + spoken(), 16_000) + detector.flush()
     assert not detector.speaking
     second = detector.feed(SILENCE + spoken(), 16_000) + detector.flush()
@@ -192,7 +191,7 @@ def test_flush_ends_what_is_being_said_and_readies_for_more() -> None:
 
 
 def test_very_long_utterance_is_cut() -> None:
-    detector = VoiceDetector(ActivitySettings())
+    detector = VoiceDetector(VoiceSettings())
     detector.feed(SILENCE, 16_000)
     lively = (spoken() * (1 + int(MAX_UTTERANCE_S / 2)))[: 32_000 * (int(MAX_UTTERANCE_S) + 5)]
     events = detector.feed(lively, 16_000)

@@ -1,8 +1,9 @@
-"""Finds speech in the client's audio by its energy, on the audio's own time: how fast it is sent does not matter.
+"""Finds speech in audio by its energy, on the audio's own time: how fast it comes does not matter.
 
-Frames of 20 ms are speech when they stand out of the noise floor, which is the quietest that the last two seconds have
-been. An utterance begins with enough speech in a row and ends with enough quiet. Pure; cheap enough for a hundred
-sessions (a frame costs some microseconds: every fourth sample is looked at).
+The simulator hears its clients with it, and the client its user, to know since when an answer is due. Frames of 20 ms
+are speech when they stand out of the noise floor, which is the quietest that the last two seconds have been. An
+utterance begins with enough speech in a row and ends with enough quiet. Pure; cheap enough for a hundred sessions (a
+frame costs some microseconds: every fourth sample is looked at).
 """
 
 import array
@@ -11,12 +12,12 @@ from collections import deque
 from dataclasses import dataclass
 from operator import mul
 
-from gemini_live.pcm import SAMPLE_BYTES, to_samples
+from .pcm import SAMPLE_BYTES, to_samples
 
-from .settings import ActivitySettings
-
-_DIGITAL_SILENCE_DBFS = -90.0
 FRAME_S = 0.02
+DEFAULT_SILENCE_S = 0.8
+DEFAULT_PREFIX_S = 0.02
+_DIGITAL_SILENCE_DBFS = -90.0
 MAX_UTTERANCE_S = 120.0
 """An utterance that is longer is ended, so that a noise without end does not fill the memory."""
 
@@ -43,6 +44,20 @@ _FADING_FRAMES = 4
 """Quiet frames that still belong to an utterance: speech fades out."""
 _TAIL_FRAMES = 5
 """More of them that are sent back, so that an echo does not sound cut off."""
+
+
+@dataclass(frozen=True)
+class VoiceSettings:
+    """How speech is found; the defaults are the service's, as far as they are known."""
+
+    silence_s: float = DEFAULT_SILENCE_S
+    """Quiet that ends an utterance."""
+    prefix_s: float = DEFAULT_PREFIX_S
+    """Speech that begins one."""
+    start_high: bool = True
+    """Whether a faint start counts (START_SENSITIVITY_HIGH)."""
+    end_high: bool = True
+    """Whether a fading end counts as quiet (END_SENSITIVITY_HIGH)."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +124,7 @@ class NoiseFloor:
 class VoiceDetector:
     """Cuts a stream of audio into utterances."""
 
-    def __init__(self, settings: ActivitySettings) -> None:
+    def __init__(self, settings: VoiceSettings) -> None:
         self._settings = settings
         self._rate_hz = self._frame_bytes = self._step = 0
         self._partial = b""
@@ -136,6 +151,16 @@ class VoiceDetector:
     def speaking(self) -> bool:
         """Whether an utterance is going on."""
         return self._speaking
+
+    @property
+    def quiet_s(self) -> float:
+        """For how long the audio has been quiet, in an utterance that is going on."""
+        return self._quiet_frames * FRAME_S
+
+    @property
+    def heard_s(self) -> float:
+        """How much audio has been decided on: the present, on the time of what is found."""
+        return self._n_frames * FRAME_S
 
     def feed(self, pcm: bytes, rate_hz: int) -> list[SpeechStarted | Utterance]:
         """Take more audio, in pieces of any length; return what it brought."""
