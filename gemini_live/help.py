@@ -1,0 +1,34 @@
+"""What can be pressed and typed at the prompt: the words of the overlay, of `/help`, and of the README's tables."""
+
+COMMAND_MARK = "/"
+
+KEYS: dict[str, str] = {
+    "Enter": "send the line; what is still playing stops",
+    "Alt-Enter": "begin another line",
+    "Ctrl-T": "mute the microphone, or open it again; the talk key of --push-to-talk",
+    "Space": "with --push-to-talk, on an empty line: the talk key, too",
+    "Esc": "stop the answer that is being said",
+    "Up, Ctrl-R": "earlier lines; search them",
+    "Ctrl-C": "clear the line; on an empty line, leave (exit code 130)",
+    "Ctrl-D": "on an empty line: no more input; leave when all is answered",
+    "Ctrl-Z": "suspend; fg goes on",
+    "F1": "show or hide this",
+}
+
+COMMANDS: dict[str, str] = {
+    "/help": "show the keys and commands",
+    "/mute": "mute the microphone, or open it again",
+    "/stats": "show what the session amounts to so far",
+    "/devices": "list the sound devices",
+    "/image FILE": "show a picture to the model",
+    "/screen on|off": "show the screen to the model, or no more",
+    "/save FILE": "write the conversation so far into a new file",
+    "/quit": "leave at once (exit code 0)",
+    "//": "begins a line that begins with a slash",
+}
+
+
+def format_help() -> str:
+    """Return both tables as lines of text."""
+    width = max(map(len, (*KEYS, *COMMANDS)))
+    return "\n".join(f"{name:<{width}}  {meaning}" for name, meaning in (*KEYS.items(), *COMMANDS.items()))

@@ -1,0 +1,212 @@
+"""What was said and done, in the order in which it was, for a reader: fragments grow, and come out once, as a whole.
+
+Pure, on times that are passed in. Fragments of what the user and the model say come in between each other, and late: an
+utterance stays open until no more of it can come, and what follows waits behind it. `take` hands out what is settled;
+`pending` is the rest, to be shown as it grows.
+"""
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Generic, TypeVar
+
+from .config import Timings
+
+LATE_S = Timings().late_transcript_s
+"""For so long after an answer began, words of the user that it answers may come: transcripts lag."""
+
+# Scripts that put no spaces between words, with their punctuation; Korean does, and is not among them.
+_CJK = r"[\u3000-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]"
+_STRAY_SPACE = re.compile(rf"(?<={_CJK})[ \t]+(?={_CJK})")
+_SENTENCE_END = re.compile(r"[^\W\d_A-Z][.!?]['\")\]\u2019\u201d]*$")
+_SENTENCE_START = re.compile(r"['\"(\[\u2018\u201c]*[^\W\d_a-z]")
+
+Content = TypeVar("Content")
+
+
+class Speaker(Enum):
+    """Who says something."""
+
+    USER = "you"
+    MODEL = "gemini"
+
+
+@dataclass
+class Utterance:
+    """What one of the two said in one go."""
+
+    speaker: Speaker
+    text: str = ""
+    mark: str = ""
+    """How it ended, if it did not end by itself."""
+    is_settled: bool = False
+    n_taken: int = 0
+    """Characters of it that were handed out."""
+
+
+@dataclass
+class Note(Generic[Content]):
+    """Something that was done, and stands between what was said."""
+
+    content: Content
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some of an utterance, for good: whole lines of one that goes on, or the rest of it."""
+
+    speaker: Speaker
+    text: str
+    """Without a line break at its end."""
+    mark: str
+    begins: bool
+    """Whether it is the first of its utterance."""
+
+
+def stitch(text: str, fragment: str) -> str:
+    """Return `text` with the next fragment of it: with one space, or none, wherever the two disagree about it."""
+    if not text:
+        return _STRAY_SPACE.sub("", fragment.lstrip())
+    if text[-1] in " \t":
+        fragment = fragment.lstrip(" \t")
+    elif _SENTENCE_END.search(text[-4:]) and _SENTENCE_START.match(fragment):
+        fragment = f" {fragment}"
+    seam = max(0, len(text.rstrip(" \t")) - 1)
+    return text[:seam] + _STRAY_SPACE.sub("", text[seam:] + fragment)
+
+
+@dataclass
+class Transcript(Generic[Content]):
+    """The conversation as it is read; `Content` is whatever stands for what was done."""
+
+    _entries: deque[Utterance | Note[Content]] = field(default_factory=deque)
+    """What was not handed out yet, in order."""
+    _answers: bool = False
+    """Whether an answer has begun and not ended."""
+    _began_s: float = 0.0
+    _is_typed: bool = False
+    """Whether the newest thing that is not answered was typed."""
+    _question: Utterance | None = None
+    """What the user said that is being answered, as long as late words of it may come."""
+    _next: Utterance | None = None
+    """What the user said since."""
+    _words: Utterance | None = None
+    """What the model is saying."""
+
+    def typed(self, text: str) -> None:
+        """Take a line that was sent."""
+        self._entries.append(Utterance(Speaker.USER, text, is_settled=True))
+        self._is_typed = True
+
+    def heard(self, fragment: str, *, late: bool) -> None:
+        """Take words of the user; `late`: they are answered already."""
+        utterance = self._question if late else self._next
+        if utterance is None:
+            utterance = Utterance(Speaker.USER)
+            self._entries.append(utterance)
+            self._next = utterance
+        utterance.text = stitch(utterance.text, fragment)
+
+    def words(self, fragment: str, now_s: float) -> None:
+        """Take words of the model."""
+        self._begin(now_s)
+        if self._words is None:
+            self._words = Utterance(Speaker.MODEL)
+            self._entries.append(self._words)
+        self._words.text = stitch(self._words.text, fragment)
+
+    def act(self, content: Content, now_s: float) -> None:
+        """Take something that the model does in its answer: what it says after that is another utterance."""
+        self._begin(now_s)
+        self._end_words("")
+        self.note(content)
+
+    def note(self, content: Content) -> None:
+        """Take something that stands after what was said so far."""
+        self._entries.append(Note(content))
+
+    def restarted(self, mark: str) -> None:
+        """Note that the answer begins anew: what it had said ends with `mark`."""
+        self._end_words(mark)
+
+    def answered(self, mark: str = "") -> None:
+        """Note the end of the answer; `mark` says how, if not by itself."""
+        self._end_words(mark)
+        if not self._answers:  # the model has answered with silence
+            self._question, self._next, self._is_typed = self._next, None, False
+        self._settle_question()
+        self._answers = False
+
+    def late_words(self, fragment: str, mark: str) -> None:
+        """Take words of an answer that has ended."""
+        self._entries.append(Utterance(Speaker.MODEL, fragment.strip(), mark, is_settled=True))
+
+    def settle(self) -> None:
+        """Take everything for whole: the session ends."""
+        for entry in self._entries:
+            if isinstance(entry, Utterance):
+                entry.is_settled = True
+        self._answers, self._question, self._next, self._words = False, None, None, None
+
+    def take(self, now_s: float) -> Iterator[Piece | Content]:
+        """Yield, once, what no more can come to: whole utterances, notes, and the whole lines of a long answer."""
+        if self._question is not None and now_s - self._began_s >= LATE_S:
+            self._settle_question()
+        while self._entries:
+            entry = self._entries[0]
+            if isinstance(entry, Note):
+                self._entries.popleft()
+                yield entry.content
+            elif entry.is_settled:
+                self._entries.popleft()
+                yield from _rest(entry)
+            else:
+                yield from _whole_lines(entry)
+                return
+
+    def pending(self) -> Iterator[Piece | Content]:
+        """Yield what `take` has not yielded yet, as it stands."""
+        for entry in self._entries:
+            if isinstance(entry, Note):
+                yield entry.content
+            elif text := entry.text[entry.n_taken :].rstrip():
+                yield Piece(entry.speaker, text, entry.mark, begins=not entry.n_taken)
+
+    def _begin(self, now_s: float) -> None:
+        if self._answers:
+            return
+        self._answers, self._began_s = True, now_s
+        self._question, self._next = self._next, None
+        if self._question is None and not self._is_typed:
+            # What the user said may be written down only after the answer to it has begun.
+            self._question = Utterance(Speaker.USER)
+            self._entries.append(self._question)
+        self._is_typed = False
+
+    def _end_words(self, mark: str) -> None:
+        if self._words is None and mark and self._answers:
+            self._words = Utterance(Speaker.MODEL)
+            self._entries.append(self._words)
+        if self._words is not None:
+            self._words.mark, self._words.is_settled = mark, True
+            self._words = None
+
+    def _settle_question(self) -> None:
+        if self._question is not None:
+            self._question.is_settled = True
+            self._question = None
+
+
+def _rest(utterance: Utterance) -> Iterator[Piece]:
+    text = utterance.text[utterance.n_taken :].rstrip()
+    if text or utterance.mark:
+        yield Piece(utterance.speaker, text, utterance.mark, begins=not utterance.n_taken)
+
+
+def _whole_lines(utterance: Utterance) -> Iterator[Piece]:
+    end = utterance.text.rfind("\n")
+    if utterance.speaker is Speaker.MODEL and end >= utterance.n_taken:
+        yield Piece(utterance.speaker, utterance.text[utterance.n_taken : end], "", begins=not utterance.n_taken)
+        utterance.n_taken = end + 1
