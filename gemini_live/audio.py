@@ -350,6 +350,11 @@ class Speaker(_Stream):
             return self._buffer.n_bytes / (self._converter.frame_bytes * self.rate_hz) + self.latency_s
         return max(0.0, self._silent_at_s - self._loop.time())
 
+    @property
+    def is_dry(self) -> bool:
+        """Whether it has nothing to play, and the device has asked for something since."""
+        return self._buffer.is_silent
+
     def write(self, pcm: bytes, rate_hz: int) -> None:
         """Play `pcm`, mono, of any length and rate, after all that was written before; a closed speaker drops it."""
         if self.is_open:

@@ -89,20 +89,21 @@ class MicQueue:
         self._max_bytes = max_bytes
         self._chunks: asyncio.Queue[bytes] = asyncio.Queue()
         self.n_bytes = 0
-        self.n_dropped = 0
-        """Chunks that were dropped since the beginning, oldest first, because nobody took them in time."""
+        self.n_bytes_dropped = 0
+        """How much was dropped since the beginning, oldest first, because nobody took it in time."""
 
     def __len__(self) -> int:
         """Return the number of chunks that wait."""
         return self._chunks.qsize()
 
     def offer(self, chunk: bytes) -> None:
-        """Add a chunk, and drop the oldest ones if there are too many now."""
+        """Add a chunk, and drop the oldest ones if there are too many now; an empty one marks a pause."""
         self._chunks.put_nowait(chunk)
         self.n_bytes += len(chunk)
         while self.n_bytes > self._max_bytes and len(self) > 1:
-            self.n_bytes -= len(self._chunks.get_nowait())
-            self.n_dropped += 1
+            n_bytes = len(self._chunks.get_nowait())
+            self.n_bytes -= n_bytes
+            self.n_bytes_dropped += n_bytes
 
     async def get(self) -> bytes:
         """Wait for a chunk and take the oldest."""

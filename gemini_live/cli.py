@@ -8,12 +8,13 @@ import contextlib
 import dataclasses
 import os
 import shlex
+import signal
 import sys
 import threading
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from . import options
 from .config import Color, Config, OutputFormat
@@ -21,13 +22,16 @@ from .errors import ConfigError, ExitCode, GeminiLiveError
 from .jsonl import Jsonl
 from .models import capabilities_of
 from .options import PROG
-from .process import LAST_WORDS_S, LEAVE_WITHIN_S, Deadline, Signals, claim_stdout, leave
+from .process import LAST_WORDS_S, LEAVE_WITHIN_S, Deadline, Signals, captured_output, claim_stdout, leave
 from .streams import BackgroundWriter, Streams, is_closed_pipe, is_terminal
 from .terminal import FunctionOutput, Terminal
 
 if TYPE_CHECKING:
     from .dispatch import Output
     from .function_helper import FunctionHelper
+    from .live_terminal import LiveTerminal
+    from .prompt import Prompt
+    from .session import Session
 
 LAST_LINE_S = 0.2
 """How long the last line may take to be written where the process hangs and is ended."""
@@ -61,6 +65,8 @@ class _Command:
         self._started_s = time.monotonic()
         self._timeout, self._shutdown = Deadline(self._say_last_words), Deadline(self._say_last_words)
         self._output: Output | None = None
+        self._prompt: Prompt | None = None
+        """There is one where a person types and reads at a terminal."""
         self._output_ended = False
         self._timeout_report: str | None = None
         """What is to be said when the time is over; `None`: there is no limit, or it has been said."""
@@ -96,7 +102,11 @@ class _Command:
             self._build_terminal(Color.AUTO).error(str(error))
             return error.exit_code
         self.writer.keep_secret(config.api_key)
-        self._output = self._build_output(config)
+        try:
+            self._output = self._build_output(config)
+        except ConfigError as error:
+            self._build_terminal(Color.AUTO).error(str(error))
+            return error.exit_code
         if config.timeout_s is not None:
             self._timeout_report = f"--timeout: {config.timeout_s:g} s are over"
             self._timeout.set(config.timeout_s + LEAVE_WITHIN_S, ExitCode.TIMEOUT)
@@ -148,6 +158,8 @@ class _Command:
 
     def _say_last_words(self, code: int) -> None:
         """Write the last lines from a deadline's thread: the main thread hangs."""
+        if self._prompt is not None:
+            self._prompt.restore()
         if code == ExitCode.TIMEOUT:
             self._report_timeout()
         self._end_output(code)
@@ -229,9 +241,16 @@ class _Command:
         try:
             async with asyncio.timeout(remaining_s) as limit, _simulated(config, simulator) as reachable:
                 session = Session(
-                    reachable, output, functions=functions, stdin=stdin, stdin_is_terminal=is_terminal(stdin)
+                    reachable,
+                    output,
+                    functions=functions,
+                    stdin=stdin,
+                    stdin_is_terminal=is_terminal(stdin),
+                    typed_lines=self._prompt.lines() if self._prompt is not None else None,
+                    save=(lambda: output.record) if isinstance(output, Terminal) else str,
                 )
-                await session.run()
+                async with self._prompting(session):
+                    await session.run()
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -242,6 +261,24 @@ class _Command:
             return error.exit_code
         return ExitCode.DONE
 
+    @contextlib.asynccontextmanager
+    async def _prompting(self, session: "Session") -> AsyncIterator[None]:
+        """Show the prompt, where there is one; what others write to its terminal is printed above it."""
+        if self._prompt is None:
+            yield
+            return
+        assert self._streams.stdout is not None
+        self._prompt.controls = session
+        self.signals.restore = self._prompt.restore
+        capturing = (
+            captured_output(self._streams.stdout, self._pass_on)
+            if is_terminal(self._streams.stderr)
+            else contextlib.nullcontext()
+        )
+        with capturing:
+            async with self._prompt.running(self.signals.relay):
+                yield
+
     def _reads_stdin(self, config: Config) -> bool:
         """Whether stdin is an input: always when it is no terminal, and when a person sees the answers too."""
         stdin, stdout = self._streams.stdin, self._streams.stdout
@@ -250,7 +287,18 @@ class _Command:
         return not is_terminal(stdin) or is_terminal(stdout)
 
     def _build_output(self, config: Config) -> "Output":
-        terminal = self._build_terminal(config.color, quiet=config.quiet, verbose=config.verbose)
+        """Return what writes the conversation.
+
+        Raises:
+            ConfigError: An option needs a prompt, and there is none.
+        """
+        if self._has_prompt(config):
+            return self._build_live_terminal(config)
+        if config.push_to_talk:
+            raise ConfigError("--push-to-talk needs a terminal with keys: for stdin and stdout, with TERM set")
+        terminal = self._build_terminal(
+            config.color, quiet=config.quiet, verbose=config.verbose, is_interactive=self._is_interactive(config)
+        )
         if config.output_format is OutputFormat.TEXT:
             return terminal
         return Jsonl(
@@ -262,22 +310,71 @@ class _Command:
             detail=terminal.detail,
         )
 
-    def _build_terminal(self, color: Color, *, quiet: bool = False, verbose: bool = False) -> Terminal:
+    def _is_interactive(self, config: Config) -> bool:
+        """Whether a person types and reads."""
+        return self._reads_stdin(config) and is_terminal(self._streams.stdin) and is_terminal(self._streams.stdout)
+
+    def _has_prompt(self, config: Config) -> bool:
+        """Whether a person does so at a terminal that can move its cursor."""
+        can_draw = sys.platform == "win32" or self._environ.get("TERM", "dumb") not in {"", "dumb", "unknown"}
+        return self._is_interactive(config) and can_draw and config.output_format is OutputFormat.TEXT
+
+    def _build_live_terminal(self, config: Config) -> "LiveTerminal":
+        from .history import LineHistory, history_path  # noqa: PLC0415 - slow to import, and only for people
+        from .live_terminal import LiveTerminal  # noqa: PLC0415
+        from .prompt import Prompt  # noqa: PLC0415
+
+        stdin, stdout, stderr = self._streams.stdin, self._streams.stdout, self._streams.stderr
+        assert stdin is not None
+        assert stdout is not None
+
+        def warn(text: str) -> None:
+            terminal.warning(text)
+
+        prompt = self._prompt = Prompt(
+            stdin,
+            stdout,
+            self.writer,
+            term=self._environ.get("TERM"),
+            color=self._has_colors(config.color, stdout),
+            history=LineHistory(history_path(), warn) if config.history else None,
+            push_to_talk=config.push_to_talk,
+            interrupt=lambda: signal.raise_signal(signal.SIGINT),
+        )
+        terminal = LiveTerminal(
+            self.writer,
+            stdout,
+            stderr,
+            print_above=prompt.print_above,
+            columns=lambda: prompt.columns,
+            clock=time.monotonic,
+            quiet=config.quiet,
+            verbose=config.verbose,
+            has_words=config.transcription,
+        )
+        prompt.grows, prompt.advance = terminal.pending, terminal.advance
+        return terminal
+
+    def _has_colors(self, color: Color, stream: TextIO | None) -> bool:
+        """Whether colours are used on `stream`: by default where a person types and reads, and no script does."""
+        is_plain = bool(self._environ.get("NO_COLOR")) or self._environ.get("TERM") == "dumb"
+        are_terminals = all(is_terminal(each) for each in (self._streams.stdin, self._streams.stdout, stream))
+        return color is Color.ALWAYS or (color is Color.AUTO and are_terminals and not is_plain)
+
+    def _build_terminal(
+        self, color: Color, *, quiet: bool = False, verbose: bool = False, is_interactive: bool = False
+    ) -> Terminal:
         stdout, stderr = self._streams.stdout, self._streams.stderr
-        plain = bool(self._environ.get("NO_COLOR")) or self._environ.get("TERM") == "dumb"
-
-        def colors(terminal: bool) -> bool:
-            return color is Color.ALWAYS or (color is Color.AUTO and terminal and not plain)
-
         return Terminal(
             self.writer,
             stdout,
             stderr,
             stdout_is_terminal=is_terminal(stdout),
-            stdout_color=colors(is_terminal(stdout)),
-            stderr_color=colors(is_terminal(stderr)),
+            stdout_color=self._has_colors(color, stdout),
+            stderr_color=self._has_colors(color, stderr),
             quiet=quiet,
             verbose=verbose,
+            is_interactive=is_interactive,
         )
 
 

@@ -57,6 +57,7 @@ class Config:
 
     transcription: bool = True
     context_compression: bool = True
+    push_to_talk: bool = False
     half_duplex: bool | None = None
 
     input_device: str | None = None
@@ -75,6 +76,8 @@ class Config:
     verbose: bool = False
     quiet: bool = False
     color: Color = Color.AUTO
+    history: bool = True
+    """Whether what is typed is kept for the next session."""
     function_timeout_s: float = 60.0
 
     @property

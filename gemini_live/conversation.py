@@ -41,6 +41,8 @@ class Question:
     times_asked: int = 0
     called: dict[str, None] = field(default_factory=dict)
     """The names of the functions that were called to answer it, on whatever connection."""
+    pictures: tuple[bytes, ...] = ()
+    """What the user showed just before it, as JPEGs: they are shown again where it is asked again."""
 
 
 @dataclass(frozen=True)
@@ -194,6 +196,8 @@ class Conversation:
         self.hears_user = False
         """Whether the user's voice is an input, live or from a file, so that answers come without a typed question."""
         self.turns_complete = 0
+        self.n_begun = 0
+        """Answers that have begun."""
         self._words_trail = words_trail
         self._generation_ends_turn = generation_ends_turn
         self._turns = turns
@@ -270,8 +274,8 @@ class Conversation:
         """Note that there was a message, whatever it said."""
         self._last_message_s = now_s
 
-    def heard(self, text: str, now_s: float) -> None:
-        """Take transcribed words of the user: late ones of what is being answered, or new ones."""
+    def heard(self, text: str, now_s: float) -> bool:
+        """Take transcribed words of the user; return whether they are late ones of what is being answered."""
         self._last_sign_s = now_s
         answer = self._answer
         if answer is not None and answer.question is None and not answer.interrupted:
@@ -279,6 +283,7 @@ class Conversation:
         else:
             late = False
         (answer.heard if answer is not None and late else self._heard).append(text)
+        return late
 
     def words_received(self, text: str, now_s: float) -> list[Outcome]:
         """Take words of the model that are a transcript: they may belong to the turn that has just ended."""
@@ -450,6 +455,11 @@ class Conversation:
         return len(self._queue)
 
     @property
+    def waiting(self) -> list[str]:
+        """The lines that were never sent so far, the oldest first."""
+        return [question.text for question in self._queue if not question.times_asked]
+
+    @property
     def has_open_calls(self) -> bool:
         """Whether a function call waits for its result."""
         return bool(self._open_calls)
@@ -579,6 +589,7 @@ class Conversation:
     def _begin_answer(self, now_s: float) -> _Answer:
         answer = _Answer(question=self._asked[0] if self._asked else None, heard=self._heard, began_s=now_s)
         self._answer, self._heard = answer, []
+        self.n_begun += 1
         return answer
 
     def _end_answer(self, now_s: float) -> list[Outcome]:

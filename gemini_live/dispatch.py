@@ -35,6 +35,7 @@ from .server_events import (
     Unrecognised,
     Usage,
 )
+from .stats import Stats
 
 
 class Output(Protocol):
@@ -42,7 +43,7 @@ class Output(Protocol):
 
     def session_started(self, facts: Mapping[str, Any]) -> None: ...
     def asked(self, text: str, *, echo: bool) -> None: ...
-    def heard(self, text: str) -> None: ...
+    def heard(self, text: str, *, late: bool) -> None: ...
     def words(self, text: str) -> None: ...
     def answered(self, text: str, *, asked: bool, cut_off: bool) -> None: ...
     def restarted(self, text: str) -> None: ...
@@ -60,12 +61,18 @@ class Output(Protocol):
     def warning(self, text: str) -> None: ...
     def error(self, text: str) -> None: ...
     def detail(self, text: str) -> None: ...
+    def reply(self, text: str) -> None: ...
+    def summary(self, summary: Mapping[str, Any]) -> None: ...
     def session_ended(self, exit_code: int) -> None: ...
 
 
 class Playout(Protocol):
     """Where speech goes: `Speaker`."""
 
+    @property
+    def is_dry(self) -> bool: ...
+    @property
+    def latency_s(self) -> float: ...
     def write(self, pcm: bytes, rate_hz: int) -> None: ...
     def clear(self) -> None: ...
 
@@ -109,6 +116,7 @@ class Dispatcher:
         self,
         conversation: Conversation,
         output: Output,
+        stats: Stats,
         *,
         transcript_is_answer: bool,
         clock: Callable[[], float],
@@ -118,6 +126,7 @@ class Dispatcher:
         Args:
             conversation: What the events mean.
             output: Where words and facts are written.
+            stats: What is counted.
             transcript_is_answer: Whether the model only writes down what it hears.
             clock: The time in seconds.
         """
@@ -127,12 +136,15 @@ class Dispatcher:
         """Takes all speech with its rate in Hz, played or not."""
         self._conversation = conversation
         self._output = output
+        self._stats = stats
         self._transcript_is_answer = transcript_is_answer
         self._clock = clock
         self._discards = False
         """Speech of an answer that the user stopped is dropped until the server says that it has ended."""
         self._unknown: set[str] = set()
         self._called: set[str] = set()
+        self._sounding = 0
+        """The number of the answer whose first sound, or word, has come."""
 
     def begin_connection(self) -> None:
         """Forget what belonged to the connection before: an answer that was stopped, the ids of its calls."""
@@ -165,6 +177,7 @@ class Dispatcher:
         for outcome in outcomes:
             match outcome:
                 case Answered():
+                    self._stats.n_answers += 1
                     asked = outcome.question is not None
                     self._output.answered(outcome.text, asked=asked, cut_off=outcome.cut_off)
                 case Restarted():
@@ -183,9 +196,20 @@ class Dispatcher:
         if not plays:
             return
         speech_s = PcmFormat(chunk.rate_hz).duration_s(len(chunk.pcm))
+        self._stats.spoken_s += speech_s
+        goes_on = self._conversation.is_generating
         self.apply(self._conversation.output_received(now_s, speech_s=speech_s))
+        self._note_first_output(now_s)
         if self.playout is not None and not self._discards:
+            self._stats.n_underruns += goes_on and self.playout.is_dry
             self.playout.write(chunk.pcm, chunk.rate_hz)
+
+    def _note_first_output(self, now_s: float) -> None:
+        """Note what the user has waited for, if it is the first sound or word of an answer."""
+        if self._sounding != self._conversation.n_begun:
+            self._sounding = self._conversation.n_begun
+            delay_s = self.playout.latency_s if self.playout is not None else 0.0
+            self._stats.latency.answer_began(now_s + delay_s)
 
     def _take_turn(self, event: ServerEvent, now_s: float) -> list[Action]:  # noqa: PLR0912 - one branch a kind
         """Apply what moves a turn or the connection along."""
@@ -193,6 +217,7 @@ class Dispatcher:
         match event:
             case Interrupted():
                 self._discards = False
+                self._stats.n_interruptions += 1
                 if self.playout is not None:
                     self.playout.clear()
                 self.apply(conversation.interrupted(now_s))
@@ -201,6 +226,7 @@ class Dispatcher:
                 conversation.generation_completed(now_s)
             case TurnComplete():
                 self._discards = False
+                self._stats.tokens.end_turn()
                 if event.reason is not None:
                     self._output.warning(f"the turn ended for a reason of the service's: {event.reason}")
                 self.apply(conversation.turn_completed(now_s, event.status))
@@ -240,15 +266,12 @@ class Dispatcher:
                 self.apply(conversation.output_received(now_s, text=text))
                 output.words(text)
             case InputTranscription(text=text) if text:
-                conversation.heard(text, now_s)
-                output.heard(text)
+                output.heard(text, late=conversation.heard(text, now_s))
             case OutputTranscription(text=text) if text:
-                outcomes = conversation.words_received(text, now_s)
-                self.apply(outcomes)
-                if not any(isinstance(outcome, LateWords) for outcome in outcomes):
-                    output.words(text)
+                self._take_transcript(text, now_s)
             case ModelText(text=text) if text:
                 self.apply(conversation.output_received(now_s, text=text))
+                self._note_first_output(now_s)
                 output.words(text)
             case Thought(text=text) if text:
                 output.thought(text)
@@ -261,12 +284,23 @@ class Dispatcher:
             case Grounding():
                 output.sources(event.queries, [(source.title, source.uri) for source in event.sources])
             case Usage():
+                self._stats.tokens.take(event)
                 output.usage(dataclasses.asdict(event))
             case Unrecognised(keys=keys):
                 self._note_unknown(keys)
             case Malformed(problems=problems):
                 output.warning(f"part of a message of the server's was skipped: {'; '.join(problems)}")
         return []
+
+    def _take_transcript(self, text: str, now_s: float) -> None:
+        """Apply words that the model has spoken, or is about to."""
+        outcomes = self._conversation.words_received(text, now_s)
+        self.apply(outcomes)
+        if any(isinstance(outcome, LateWords) for outcome in outcomes):
+            return
+        if self.playout is None:  # else it is the sound that is waited for
+            self._note_first_output(now_s)
+        self._output.words(text)
 
     def _note_unknown(self, keys: Sequence[str]) -> None:
         new = [key for key in keys if key not in self._unknown]

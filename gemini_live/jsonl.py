@@ -17,7 +17,7 @@ SCHEMA_VERSION = 1
 EVENT_TYPES: dict[str, str] = {
     "session_started": "`model`, `voice`, `tools`, `screen`, `sound`: what was set up",
     "asked": "`text`: a typed line or the initial message was sent",
-    "heard": "`text`: transcribed words of the user, a piece",
+    "heard": "`text`, `late`: transcribed words of the user, a piece; `late`: of what is being answered already",
     "words": "`text`: words of the model, a piece",
     "answered": "`text`, `asked`, `cut_off`: a whole answer; `asked`: to a typed line; `cut_off`: it was interrupted",
     "restarted": "`text`: what the answer had said does not count, it begins anew",
@@ -34,6 +34,10 @@ EVENT_TYPES: dict[str, str] = {
     "status": "`text`: something that happened, for people",
     "warning": "`text`: something that may need attention, for people",
     "error": "`text`: why the session fails, for people",
+    "reply": "`text`: the answer to a command that was typed",
+    "summary": "`duration_s`, `answers`, `interruptions`, `latency_median_s`, `latency_worst_s`, `audio_in_s`,"
+    " `audio_out_s`, `audio_dropped_s`, `underruns`, `reconnects`, `prompt_tokens`, `response_tokens`,"
+    " `context_tokens`: what the session amounts to; tokens by modality, of all turns",
     "session_ended": "`exit_code`: always the last",
 }
 
@@ -68,9 +72,9 @@ class Jsonl:
         """Take a question that was sent."""
         self._write("asked", text=text)
 
-    def heard(self, text: str) -> None:
+    def heard(self, text: str, *, late: bool) -> None:
         """Take transcribed words of the user."""
-        self._write("heard", text=text)
+        self._write("heard", text=text, late=late)
 
     def words(self, text: str) -> None:
         """Take words of the model."""
@@ -142,6 +146,14 @@ class Jsonl:
     def detail(self, text: str) -> None:
         """Write a line of `--verbose`, to stderr."""
         self._detail(text)
+
+    def reply(self, text: str) -> None:
+        """Answer a command of the user's."""
+        self._write("reply", text=text)
+
+    def summary(self, summary: Mapping[str, Any]) -> None:
+        """Take what the session amounts to."""
+        self._write("summary", **summary)
 
     def session_ended(self, exit_code: int) -> None:
         """Write the last line."""

@@ -6,14 +6,19 @@ Runs on the event loop. Owns the microphone, the speaker, the screen and the sou
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import pcm
 from .buffers import PlayoutBuffer
 from .config import Config
 from .errors import DeviceError, MissingExtraError
+from .stats import Latency
+from .status_bar import MicrophoneState
 from .uplink import Uplink
+from .vad import FRAME_S, SpeechStarted, VoiceDetector, VoiceSettings
 
 if TYPE_CHECKING:
     from .audio import AudioSystem, Microphone, Speaker
@@ -22,8 +27,32 @@ if TYPE_CHECKING:
 
 ECHO_TAIL_S = 0.3
 """How long a room goes on sounding after the speaker has fallen silent: half duplex waits for it."""
+PREROLL_S = 0.3
+"""What was said just before the talk key was pressed belongs to it: people begin to speak as they press."""
+LEVEL_S = 0.1
+"""What a level is measured over, at most."""
+PAUSE_S = 0.2
+"""Quiet after which the user is taken to have spoken: less than any server waits."""
+DEFAULT_FPS = 1.0
 MAX_LATE_S = 0.2
 """A sound file that stood still for longer, as in a machine that slept, goes on from there: nobody speaks in bursts."""
+
+
+class Level:
+    """How loud it was in the last moments."""
+
+    def __init__(self) -> None:
+        self._chunks: deque[bytes] = deque(maxlen=round(LEVEL_S / FRAME_S))
+
+    def take(self, chunk: bytes) -> None:
+        """Take 20 ms of sound."""
+        self._chunks.append(chunk)
+
+    def read_dbfs(self) -> float:
+        """Return the level of what came since the last look, in dB below full scale."""
+        sound = b"".join(self._chunks)
+        self._chunks.clear()
+        return pcm.level_dbfs(sound)
 
 
 class Media:
@@ -33,9 +62,11 @@ class Media:
         self,
         config: Config,
         uplink: Uplink,
+        latency: Latency,
         *,
         plays: bool,
         listens: bool,
+        shows_levels: bool,
         warn: Callable[[str], None],
         on_microphone_lost: Callable[[], None],
         on_speaker_lost: Callable[[], None],
@@ -45,8 +76,10 @@ class Media:
         Args:
             config: What the user asked for.
             uplink: Takes what is heard and seen.
+            latency: Is told when the user speaks.
             plays: Whether the model's speech is to be played.
             listens: Whether the microphone is on where nobody asked for it.
+            shows_levels: Whether anybody looks at how loud it is.
             warn: Takes one line about what is done without.
             on_microphone_lost: Called when the microphone is gone in mid-session.
             on_speaker_lost: Likewise.
@@ -54,6 +87,7 @@ class Media:
         self.microphone: Microphone | None = None
         self.speaker: Speaker | None = None
         self.input_file: InputFile | None = None
+        self.user_level, self.model_level = Level(), Level()
         self.record: Callable[[bytes, int], None] | None = None
         """Takes the model's speech for the output file, with its rate in Hz."""
         self._config, self._uplink, self._warn = config, uplink, warn
@@ -68,6 +102,11 @@ class Media:
         self._output_file: OutputFile | None = None
         self._screen: ScreenGrabber | None = None
         self._half_duplex = False
+        self._is_muted = config.push_to_talk
+        self._preroll: deque[bytes] = deque(maxlen=round(PREROLL_S / FRAME_S))
+        self._detector = VoiceDetector(VoiceSettings(silence_s=PAUSE_S))
+        self._latency = latency
+        self._shows_levels = shows_levels
         self._heard_until_s = 0.0
         self._started = False
         self._clock = asyncio.get_running_loop().time
@@ -116,6 +155,80 @@ class Media:
         """Listen no more; the device itself is closed with the session."""
         self.microphone = None
 
+    def toggle_microphone(self) -> None:
+        """Close the microphone, or open it again: it is muted, or its talk key is up."""
+        if self.microphone is None:
+            return
+        self._is_muted = not self._is_muted
+        if self._is_muted:
+            self._uplink.pause_audio()
+        while self._preroll:
+            self._offer(self._preroll.popleft())
+
+    @property
+    def microphone_state(self) -> MicrophoneState:
+        """What becomes of the user's voice at present."""
+        if self.microphone is None:
+            return MicrophoneState.OFF if self.input_file is None else MicrophoneState.FILE
+        if self._is_muted:
+            return MicrophoneState.TALK_KEY_UP if self._config.push_to_talk else MicrophoneState.MUTED
+        if self._half_duplex and self._clock() < self._heard_until_s:
+            return MicrophoneState.WAITING
+        return MicrophoneState.TALKING if self._config.push_to_talk else MicrophoneState.LIVE
+
+    @property
+    def sound_mode(self) -> str | None:
+        """What keeps the model from hearing itself; `None`: nothing needs to."""
+        if self.microphone is None or self.speaker is None:
+            return None
+        if self._config.push_to_talk:
+            return "push to talk"
+        return "half duplex" if self._half_duplex else "headphones"
+
+    async def set_screen(self, *, on: bool) -> None:
+        """Begin to show the screen, or end it; what is so already stays so.
+
+        Raises:
+            ConfigError: There is no such monitor, or the extra is not installed.
+            DeviceError: There is no screen.
+        """
+        if on and self._screen is None:
+            self._uplink.shows_screen = True
+            try:
+                await self._open_screen(self._config.screen_capture_fps or DEFAULT_FPS)
+            except BaseException:
+                self._uplink.end_screen()
+                raise
+        elif not on and self._screen is not None:
+            screen, self._screen = self._screen, None
+            self._uplink.end_screen()
+            await screen.stop()
+
+    async def show_picture(self, path: Path) -> None:
+        """Show a picture to the model, scaled as the screen is.
+
+        Raises:
+            ConfigError: It cannot be read, or the extra is not installed.
+        """
+        from .screen import read_picture  # noqa: PLC0415 - an extra
+
+        self._uplink.offer_picture(await asyncio.to_thread(read_picture, path, self._config.screen_size))
+
+    async def list_devices(self) -> str:
+        """Return the sound devices, for people.
+
+        Raises:
+            ConfigError: The extra is not installed.
+            DeviceError: The sound system does not start.
+        """
+        from .audio import AudioSystem  # noqa: PLC0415 - an extra
+        from .devices import format_devices  # noqa: PLC0415
+
+        if self._audio is not None:
+            return format_devices(self._audio.devices())
+        async with AudioSystem() as audio:
+            return format_devices(audio.devices())
+
     async def give_file(self, live: asyncio.Event) -> None:
         """Send the input file in real time, standing still while there is no connection."""
         assert self.input_file is not None
@@ -124,7 +237,7 @@ class Media:
             if not live.is_set():
                 await live.wait()
                 next_s = self._clock()
-            self._uplink.offer_audio(chunk)
+            self._offer(chunk)
             if next_s < self._clock() - MAX_LATE_S:
                 next_s = self._clock()
             next_s += pcm.INPUT.duration_s(len(chunk))
@@ -134,7 +247,7 @@ class Media:
         """Return what is shown to the model, for people."""
         if self._screen is None:
             return None
-        return f"screen {self._config.monitor} at {self._config.screen_capture_fps:g} fps"
+        return f"screen {self._config.monitor} at {self._config.screen_capture_fps or DEFAULT_FPS:g} fps"
 
     def describe_sound(self) -> list[str]:
         """Return what is heard and played, for people."""
@@ -145,8 +258,8 @@ class Media:
             parts.append(f"file {self._config.input_file}")
         if self.speaker is not None:
             parts.append(f"speaker {self.speaker.device.name}")
-        if self.microphone is not None and self.speaker is not None:
-            parts.append("half duplex" if self._half_duplex else "use headphones")
+        if self.sound_mode is not None:
+            parts.append("use headphones" if self.sound_mode == "headphones" else self.sound_mode)
         return parts
 
     # Inside
@@ -176,14 +289,17 @@ class Media:
             return
         if self._wants_speaker:
             with self._doing_without("the answers are not played", demanded=self._demands_speaker):
-                self.speaker = await audio.open_speaker(config.output_device, PlayoutBuffer(), self._lose_speaker)
+                on_played = self.model_level.take if self._shows_levels else None
+                self.speaker = await audio.open_speaker(
+                    config.output_device, PlayoutBuffer(), self._lose_speaker, on_played
+                )
         if self._wants_microphone:
             with self._doing_without("you are not heard", demanded=self._demands_microphone):
                 self.microphone = await audio.open_microphone(config.input_device, self._hear, self._lose_microphone)
         both = self.speaker is not None and self.microphone is not None
         # An echo service that hears itself would never stop.
         wanted = config.half_duplex if config.half_duplex is not None else config.simulate is not None
-        self._half_duplex = both and wanted
+        self._half_duplex = both and wanted and not config.push_to_talk
 
     async def _start(self, stream: "Microphone | Speaker", lose: Callable[[str], None], *, demanded: bool) -> None:
         try:
@@ -213,7 +329,7 @@ class Media:
             monitor=self._config.monitor,
             size=self._config.screen_size,
             on_frame=self._uplink.offer_frame,
-            on_lost=lambda reason: self._warn(f"{reason}; the screen is no longer shown"),
+            on_lost=self._lose_screen,
             warn=self._warn,
         )
         await self._screen.start()
@@ -221,13 +337,33 @@ class Media:
     def _hear(self, chunk: bytes) -> None:
         if self.microphone is None:
             return
+        if self._is_muted:
+            if self._config.push_to_talk:
+                self._preroll.append(chunk)
+            return
         if self._half_duplex:
             now_s = self._clock()
             if self.queued_s > 0:
                 self._heard_until_s = now_s + ECHO_TAIL_S
             if now_s < self._heard_until_s:
                 chunk = bytes(len(chunk))  # silence, not nothing: the server counts time by the samples
+        self._offer(chunk)
+
+    def _offer(self, chunk: bytes) -> None:
+        """Hand on a chunk of the user's voice."""
+        if self._shows_levels:
+            self.user_level.take(chunk)
+        for event in self._detector.feed(chunk, pcm.INPUT.rate_hz):
+            if isinstance(event, SpeechStarted):
+                self._latency.user_began()
+            else:
+                self._latency.user_stopped(self._clock() - (self._detector.heard_s - event.end_s))
         self._uplink.offer_audio(chunk)
+
+    def _lose_screen(self, reason: str) -> None:
+        self._warn(f"{reason}; the screen is no longer shown")
+        self._screen = None
+        self._uplink.end_screen()
 
     def _lose_microphone(self, reason: str) -> None:
         self._warn(f"{reason}; you are no longer heard")

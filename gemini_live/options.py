@@ -146,6 +146,11 @@ def _add_conversation(group: argparse._ArgumentGroup) -> None:
         help=f"give up a function after this time [{_default('function_timeout_s')}]",
     )
     _switch(group, "context-compression", "let the service forget the oldest turns of a long session [on]")
+    group.add_argument(
+        "--push-to-talk",
+        action="store_true",
+        help="be heard only while the talk key is on: Ctrl-T, or Space on an empty line, turns it on and off",
+    )
     _switch(group, "half-duplex", "keep the microphone silent while the model is heard [off; on with --simulate]")
 
 
@@ -214,6 +219,9 @@ def _add_scripting(group: argparse._ArgumentGroup) -> None:
         "--color",
         choices=[value.value for value in Color],
         help=f"colours [{_default('color')}]",
+    )
+    group.add_argument(
+        "--no-history", dest="history", action="store_false", help="keep nothing of what is typed for the next session"
     )
     group.add_argument("--version", action="version", version=f"{PROG} {__version__}")
 
@@ -287,6 +295,8 @@ def _check(config: Config) -> None:
         raise ConfigError(f"--model: {config.model!r} is not the id of a model")
     if config.input_file is not None and (config.audio_input or config.input_device is not None):
         raise ConfigError("--input-file replaces the microphone: leave out --audio-input and --input-device")
+    if config.push_to_talk and (config.input_file is not None or config.audio_input is False):
+        raise ConfigError("--push-to-talk is for the microphone: leave out --input-file and --no-audio-input")
     for path in (config.input_file, *config.import_functions):
         if path is not None and config.output_file is not None and _is_same(path, config.output_file):
             raise ConfigError(f"--output-file would overwrite {path}, which --input-file or --import-functions reads")

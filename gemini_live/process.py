@@ -18,6 +18,9 @@ from .errors import ExitCode
 
 _EXIT_CODES: dict[int, ExitCode] = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
 
+_END = b"\0\1\0"
+"""Written to the pipe of captured output when it is to be read no more."""
+
 LAST_WORDS_S = 1.0
 """How long it may take to write what is left, and threads of the user's to end, once the process is to end."""
 LEAVE_WITHIN_S = 1.8
@@ -93,7 +96,11 @@ class Signals:
         """Stops the session; while there is none, a signal is raised as `KeyboardInterrupt` where it comes."""
         self.wake: Callable[[], None] | None = None
         """Called in a thread; wakes the main one."""
+        self.restore: Callable[[], None] = lambda: None
+        """Gives the terminal back, where the process ends at once."""
         self._deadline = Deadline(last_words)
+        self._sender: socket.socket | None = None
+        self._relayed_to: int | None = None
 
     @contextlib.contextmanager
     def caught(self) -> Iterator[None]:
@@ -104,6 +111,7 @@ class Signals:
         before = {number: signal.signal(number, self._handle) for number in _EXIT_CODES}
         receiver, sender = socket.socketpair()
         sender.setblocking(False)
+        self._sender = sender
         descriptor = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
         watcher = threading.Thread(target=self._watch, args=[receiver], name="signals", daemon=True)
         watcher.start()
@@ -113,13 +121,23 @@ class Signals:
             signal.set_wakeup_fd(descriptor)
             for number, handler in before.items():
                 signal.signal(number, handler)
+            self._sender = None
             sender.close()
             watcher.join()
             self._deadline.lift()
 
+    def relay(self) -> None:
+        """Be told of signals again, where an event loop has begun to handle one of them, and pass them on to it."""
+        if self._sender is None or sys.platform == "win32":  # whose loop wakes by itself
+            return
+        own = self._sender.fileno()
+        other = signal.set_wakeup_fd(own, warn_on_full_buffer=False)
+        self._relayed_to = other if other not in {-1, own} else None
+
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         code = _EXIT_CODES[number]
         if self.exit_code is not None:
+            self.restore()
             os._exit(code)
         self.exit_code = code
         self._deadline.set(LEAVE_WITHIN_S, code)
@@ -130,10 +148,51 @@ class Signals:
     def _watch(self, receiver: socket.socket) -> None:
         with receiver:
             while number := receiver.recv(1):
+                if self._relayed_to is not None:
+                    with contextlib.suppress(OSError):  # that loop has ended
+                        os.write(self._relayed_to, number)
                 if number[0] in _EXIT_CODES:
                     self._deadline.set(LEAVE_WITHIN_S, _EXIT_CODES[number[0]])
                     if self.wake is not None:
                         self.wake()
+
+
+@contextlib.contextmanager
+def captured_output(own: TextIO, on_line: Callable[[str], None]) -> Iterator[None]:
+    """Call `on_line`, in a thread, with each line that goes to the descriptors of stdout and stderr, but not by `own`.
+
+    It is a library's, or a child's of the user's functions, and must not write over what is being typed.
+    """
+    captured = [number for number in (1, 2) if number != own.fileno()]
+    before = [os.dup(number) for number in captured]
+    receiver, sender = os.pipe()
+    reader = threading.Thread(target=_read_lines, args=[receiver, on_line], name="stderr", daemon=True)
+    reader.start()
+    _flush(sys.stderr)
+    for number in captured:
+        os.dup2(sender, number)
+    try:
+        yield
+    finally:
+        _flush(sys.stderr)
+        for number, kept in zip(captured, before, strict=True):
+            os.dup2(kept, number)
+            os.close(kept)
+        os.write(sender, _END)
+        os.close(sender)
+        reader.join(LAST_WORDS_S)
+
+
+def _read_lines(descriptor: int, on_line: Callable[[str], None]) -> None:
+    pending = b""
+    with open(descriptor, "rb", buffering=0) as pipe:
+        # Not to the end of the file: a child that lives on holds it open.
+        while not pending.endswith(_END) and (data := pipe.read(4096)):
+            *lines, pending = (pending + data).split(b"\n")
+            for line in lines:
+                on_line(line.decode("utf-8", errors="replace"))
+    if rest := pending.removesuffix(_END):
+        on_line(rest.decode("utf-8", errors="replace"))
 
 
 def leave(code: int, *streams: TextIO | None) -> NoReturn:

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigError, DeviceError, MissingExtraError
@@ -59,6 +60,41 @@ def advise(platform: str, environ: Mapping[str, str]) -> str:
     return "check that DISPLAY names a running X server that lets you in"
 
 
+def read_picture(path: Path, size: int) -> bytes:
+    """Return a picture in a file as a JPEG whose longer side is at most `size` pixels. It takes a moment: any thread.
+
+    Raises:
+        MissingExtraError: Pillow is not installed.
+        ConfigError: the file cannot be read, or is no picture.
+    """
+    try:
+        from PIL import Image, ImageOps, UnidentifiedImageError  # noqa: PLC0415 - an extra, and slow to import
+    except ImportError as exc:
+        raise MissingExtraError("a picture", "screen") from exc
+    try:
+        with Image.open(path) as opened:
+            # Cameras write how they were held beside the picture, and a server may not look there.
+            picture = ImageOps.exif_transpose(opened).convert("RGBA")
+    except UnidentifiedImageError as exc:
+        raise ConfigError(f"{path} is not a picture that can be read") from exc
+    except (OSError, ValueError, Image.DecompressionBombError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+        raise ConfigError(f"{path} cannot be read: {reason}") from exc
+    picture.thumbnail((size, size))
+    # A JPEG has no transparency: what one sees through is white, as on a page.
+    page = Image.new("RGB", picture.size, "white")
+    page.paste(picture, mask=picture.getchannel("A"))
+    return _encode(page)
+
+
+def _encode(picture: "Image.Image") -> bytes:
+    """Return `picture` as a baseline JPEG."""
+    # The one step that holds the GIL: 3 ms for 1024 pixels. A progressive one would hold it five times as long.
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=_JPEG_QUALITY)
+    return file.getvalue()
+
+
 class _NotNow(Exception):
     """The screen is there but gives no picture at the moment: locked, asleep, or the monitor is unplugged."""
 
@@ -99,13 +135,6 @@ class _Screen:
         except self._failures:
             shot = self._shoot_anew()
         return self._scale(shot)
-
-    def encode(self, picture: "Image.Image") -> bytes:
-        """Return `picture` as a baseline JPEG."""
-        # The one step that holds the GIL: 3 ms for 1024 pixels. A progressive one would hold it five times as long.
-        file = io.BytesIO()
-        picture.save(file, "JPEG", quality=_JPEG_QUALITY)
-        return file.getvalue()
 
     def close(self) -> None:
         """Let go of the display."""
@@ -264,7 +293,7 @@ class ScreenGrabber:
             waiting = False
             for _ in self._beats():
                 try:
-                    jpeg = screen.encode(screen.grab())
+                    jpeg = _encode(screen.grab())
                 except (_NotNow, ConfigError) as exc:
                     if not waiting:
                         self._post(self._warn, f"the screen gives no picture now, waiting for it: {exc}")
@@ -311,7 +340,7 @@ def _first_frame(screen: _Screen) -> tuple[bytes, str | None]:
         warning = "the screen is black: it may be locked, or in a Wayland session, which hides it from programs"
     elif not _may_see_windows():
         warning = f"of the screen, only the background can be captured: {advise(sys.platform, os.environ)}"
-    return screen.encode(picture), warning
+    return _encode(picture), warning
 
 
 def _refusal(reason: str) -> DeviceError:

@@ -6,10 +6,11 @@ asked and when all is over, `recovery.py` whether a failure is final, `dispatch.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, TextIO
 
 from .client_messages import FunctionResponse, format_message
+from .commands import Commands
 from .config import Config, Timings
 from .connection import ABNORMAL_CLOSURE, GOING_AWAY, NO_STATUS, NORMAL_CLOSURE, Connection, build_headers, build_url
 from .conversation import Conversation, Opening, Outcome, Question
@@ -21,6 +22,8 @@ from .models import History, Modality, capabilities_of
 from .recovery import STABLE_AFTER_S, Recovery, Stage
 from .server_events import FunctionCall, ServerError, ServerEvent, SetupComplete, parse_server_message
 from .setup_message import build_setup, missing_capabilities, read_setup, unknown_field
+from .stats import Stats
+from .status_bar import ConnectionState, Status, meter_cells
 from .streams import read_lines
 from .uplink import Uplink
 
@@ -55,6 +58,8 @@ class Session:
         functions: FunctionHelper | None = None,
         stdin: TextIO | None = None,
         stdin_is_terminal: bool = False,
+        typed_lines: AsyncIterator[str] | None = None,
+        save: Callable[[], str] = str,
         timings: Timings | None = None,
     ) -> None:
         """Prepare; nothing is opened yet.
@@ -65,19 +70,23 @@ class Session:
             functions: The user's, loaded.
             stdin: Where lines come from, if they are an input.
             stdin_is_terminal: Whether a person types them.
+            typed_lines: What a person types at a prompt, where that reads the terminal in place of the session.
+            save: Returns the conversation as the person has seen it.
             timings: How long to wait for what.
 
         Raises:
             ConfigError: The address cannot be used.
         """
         self._config, self._output, self._functions = config, output, functions
-        self._stdin, self._stdin_is_terminal = stdin, stdin_is_terminal
+        self._stdin, self._stdin_is_terminal, self._typed_lines = stdin, stdin_is_terminal, typed_lines
         self._url = build_url(config.base_url, config.api_version, config.api_key)
         self._declarations = functions.declarations if functions else []
         self._omitted: frozenset[str] = frozenset()
         self._facts = read_setup(build_setup(config, self._declarations, handle=None, seeds_history=False))
         self._loop = asyncio.get_running_loop()
         self._clock = self._loop.time
+        self._stats = Stats(self._clock())
+        self._state, self._state_since_s = ConnectionState.CONNECTING, self._clock()
         capabilities = capabilities_of(config.model)
         self._plays = config.plays_audio and self._facts.modality is Modality.AUDIO
         self._conversation = Conversation(
@@ -90,6 +99,7 @@ class Session:
         self._uplink = Uplink(
             self._conversation,
             capabilities,
+            self._stats,
             automatic_vad=self._facts.vad,
             shows_screen=config.screen_capture_fps is not None,
             on_asked=self._on_asked,
@@ -99,8 +109,10 @@ class Session:
         self._media = Media(
             config,
             self._uplink,
+            self._stats.latency,
             plays=self._plays,
             listens=stdin_is_terminal,
+            shows_levels=typed_lines is not None,
             warn=output.warning,
             on_microphone_lost=lambda: self._end_microphone(by_hand=True),
             on_speaker_lost=self._on_speaker_lost,
@@ -108,6 +120,7 @@ class Session:
         self._dispatcher = Dispatcher(
             self._conversation,
             output,
+            self._stats,
             transcript_is_answer=capabilities.transcript_is_answer,
             clock=self._clock,
         )
@@ -118,6 +131,9 @@ class Session:
         self._live = asyncio.Event()
         self._changed = asyncio.Event()
         self._leave_by_s: float | None = None
+        self._quits = False
+        """Whether the user wants to leave at once, whatever is open."""
+        self._commands = Commands(self._media, output, summary=self._summarise, save=save, quit_session=self._quit)
         self._outage_told = False
         """Whether the user knows that there is no connection: one line is enough, however many tries it takes."""
 
@@ -146,7 +162,10 @@ class Session:
         except* GeminiLiveError as failures:
             raise _first(failures) from None
         finally:
+            self._set_state(ConnectionState.ENDED)
             await self._close()
+            if self._stats.n_connections:
+                self._output.summary(self._summarise())
 
     async def _close(self) -> None:
         """Write the answer that is complete, then end the streams, then the connection."""
@@ -193,7 +212,7 @@ class Session:
             self._conversation.add_question(self._config.initial_message, waits=True)
             self._end_input("initial message")
         if self._stdin is not None and not self._stdin_is_terminal:
-            await self._give_lines(self._stdin, waits=True)
+            await self._give_lines(read_lines(self._stdin), typed=False)
             self._end_input("stdin")
         if self._media.input_file is not None:
             while self._conversation.has_unanswered or not self._conversation.is_quiet:
@@ -204,25 +223,33 @@ class Session:
 
     async def _give_terminal_lines(self) -> None:
         assert self._stdin is not None
-        await self._give_lines(self._stdin, waits=False)
+        await self._give_lines(self._typed_lines or read_lines(self._stdin), typed=True)
         # Ctrl-D: the person has nothing more to say in any way.
         for name in list(self._open_inputs):
             if name == "microphone":
                 self._end_microphone(by_hand=True)
             self._end_input(name)
 
-    async def _give_lines(self, stdin: TextIO, *, waits: bool) -> None:
+    async def _give_lines(self, lines: AsyncIterator[str], *, typed: bool) -> None:
         try:
-            async for line in read_lines(stdin):
-                if line.strip():
-                    if not waits:
-                        self._dispatcher.stop_playing()
-                    self._conversation.add_question(line, waits=waits)
+            async for line in lines:
+                if typed:
+                    await self._take_typed_line(line)
+                elif line.strip():
+                    self._conversation.add_question(line, waits=True)
                     self._wake()
                 while self._conversation.n_waiting >= MAX_WAITING_LINES:
                     await self._next_change()
         except OSError as error:
             self._output.warning(f"stdin cannot be read: {error.strerror}")
+
+    async def _take_typed_line(self, line: str) -> None:
+        text = await self._commands.run(line)
+        if text.strip():
+            self._dispatcher.stop_playing()
+            self._stats.latency.asked(self._clock())
+            self._conversation.add_question(text, waits=False)
+            self._wake()
 
     def _end_microphone(self, *, by_hand: bool) -> None:
         if "microphone" in self._open_inputs:
@@ -244,6 +271,7 @@ class Session:
                 await self._connect()
                 end = await self._hold()
                 self._live.clear()
+                self._set_state(ConnectionState.RESUMING)
                 if isinstance(end, _Over):
                     break
                 await self._disconnect()
@@ -288,8 +316,8 @@ class Session:
 
     def _is_over(self) -> bool:
         """Whether everything has ended, and what the user said before has gone to the server."""
-        if not self._conversation.is_over:
-            return False
+        if self._quits or not self._conversation.is_over:
+            return self._quits
         # What a person said into a dead line is not worth waiting for; a file is sent to its end.
         return not (self._uplink.ends_file or (self._live.is_set() and self._uplink.ends_audio))
 
@@ -309,6 +337,7 @@ class Session:
         await connection.send(setup)
         events = await self._await_setup(connection)
         self._recovery.went_live()
+        self._stats.n_connections += 1
         self._leave_by_s = None
         self._dispatcher.begin_connection()
         announced = read_setup(setup).history_config
@@ -408,7 +437,7 @@ class Session:
 
     async def _play_out(self) -> None:
         """Wait until what was said has been heard: a lost speaker has nothing queued, so it ends."""
-        while (queued_s := self._media.queued_s) > 0:  # noqa: ASYNC110 - a sound card tells nobody when it is silent
+        while not self._quits and (queued_s := self._media.queued_s) > 0:  # noqa: ASYNC110 - a sound card tells nobody when it is silent
             await asyncio.sleep(min(queued_s, SPEAKER_CHECK_S))
 
     # A live connection
@@ -419,6 +448,7 @@ class Session:
         assert connection is not None
         await self._media.start()
         self._live.set()
+        self._set_state(ConnectionState.LIVE)
         since_s, n_complete = self._clock(), self._conversation.turns_complete
         end: Exception = _Over()
         try:
@@ -458,7 +488,7 @@ class Session:
             if outcomes := self._conversation.tick(now_s):
                 self._apply(outcomes)
                 self._note_change()  # an answer is whole: an input may have waited for that
-            if self._is_over() and self._media.queued_s <= 0:
+            if self._is_over() and (self._quits or self._media.queued_s <= 0):
                 self._drop_unsent()
                 raise _Over
             if self._leave_by_s is not None and (now_s >= self._leave_by_s or self._conversation.is_idle):
@@ -492,7 +522,7 @@ class Session:
 
     def _drop_unsent(self) -> None:
         dropped = self._conversation.drop_queue()
-        if dropped:
+        if dropped and not self._quits:
             self._output.warning(f"--turns {self._config.turns} reached; lines that were not sent: {len(dropped)}")
 
     def _act(self, actions: list[Action]) -> None:
@@ -544,12 +574,59 @@ class Session:
                 self._output.warning(note)
             self._apply(self._conversation.call_cancelled(call_id, self._clock()))
 
-    # What the user sees
+    # What the user does at the prompt, and sees there
+
+    def toggle_microphone(self) -> None:
+        """Mute the microphone or open it again: the talk key."""
+        self._media.toggle_microphone()
+
+    def stop_answer(self) -> None:
+        """Fall silent: what is still to come of the answer's speech is dropped, too."""
+        self._dispatcher.stop_playing()
+        self._wake()
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether there is something to stop."""
+        return self._media.queued_s > 0 or self._conversation.is_generating
+
+    def status(self) -> Status:
+        """Return what the status bar shows."""
+        media, latency_s = self._media, self._stats.latency.last_s
+        return Status(
+            connection=self._state,
+            since_s=int(self._clock() - self._state_since_s),
+            microphone=media.microphone_state,
+            microphone_cells=meter_cells(media.user_level.read_dbfs()),
+            plays=media.speaker is not None,
+            speaker_cells=meter_cells(media.model_level.read_dbfs()),
+            queued_s=round(media.queued_s, 1),
+            model=self._config.model,
+            voice=self._config.voice if self._facts.modality is Modality.AUDIO else None,
+            latency_s=None if latency_s is None else round(latency_s, 2),
+            tokens=self._stats.tokens.total,
+            sound_mode=media.sound_mode,
+            waiting=tuple(self._conversation.waiting),
+        )
+
+    def _set_state(self, state: ConnectionState) -> None:
+        if state is not self._state:
+            self._state, self._state_since_s = state, self._clock()
+
+    def _summarise(self) -> dict[str, Any]:
+        return self._stats.summary(self._clock())
+
+    def _quit(self) -> None:
+        self._quits = True
+        self._dispatcher.stop_playing()
+        self._wake()
 
     def _on_asked(self, question: Question) -> None:
         again = question.times_asked > 0
         self._on_progress(self._conversation.asked(question, self._clock()))
         if not again:
+            if question.waits:
+                self._stats.latency.asked(self._clock())
             self._output.asked(question.text, echo=question.waits)
         elif question.called:
             names = ", ".join(question.called)

@@ -96,6 +96,8 @@ def build_setup(
         setup["tools"] = tools
     setup |= _transcription(row, modality) if config.transcription else {}
     setup |= _continuity(config, handle)
+    if config.push_to_talk:
+        setup["realtimeInputConfig"] = {"automaticActivityDetection": {"disabled": True}}
     if seeds_history and row.history is History.HISTORY_CONFIG:
         setup["historyConfig"] = {"initialHistoryInClientContent": True}
     setup = {name: value for name, value in setup.items() if name not in omit}

@@ -9,13 +9,18 @@ import io
 import json
 import re
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
+from .stats import format_summary
 from .streams import BackgroundWriter, is_terminal
 
 FOLD_CHARS = 400
 """Longer lines of tool calls, results and code are cut, and say so."""
+MAX_RECORDED = 50_000
+"""Pieces of text on the terminal that are kept, to be saved when the user asks for it."""
+NAMES = {"you": "you:", "model": "gemini:"}
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _RESET = "\x1b[0m"
@@ -33,6 +38,12 @@ def one_line(text: str, *, fold: bool = True) -> str:
     return line if not fold or len(line) <= FOLD_CHARS else f"{line[:FOLD_CHARS]}... ({len(line):,} characters)"
 
 
+def format_call(name: str, args: Mapping[str, Any]) -> str:
+    """Return a function call as a person would write it."""
+    arguments = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in args.items())
+    return f"{name}({arguments})"
+
+
 class Terminal:
     """Writes a conversation for people."""
 
@@ -47,6 +58,7 @@ class Terminal:
         stderr_color: bool,
         quiet: bool,
         verbose: bool,
+        is_interactive: bool,
     ) -> None:
         self._writer = writer
         self._stdout, self._stderr = stdout, stderr
@@ -54,8 +66,16 @@ class Terminal:
         self._stderr_is_terminal = is_terminal(stderr)
         self._stdout_color, self._stderr_color = stdout_color, stderr_color
         self._quiet, self._verbose = quiet, verbose
+        self._is_interactive = is_interactive
+        """Whether a person types and reads; else it is a script."""
         self._speaker: str | None = None
         """Whose words the unfinished line on the terminal holds."""
+        self._record: deque[str] = deque(maxlen=MAX_RECORDED)
+
+    @property
+    def record(self) -> str:
+        """The conversation as it was shown on the terminal, the newest of it."""
+        return "".join(self._record)
 
     # What is said
 
@@ -76,9 +96,12 @@ class Terminal:
             self._end_line()
             self._say("you", text)
             self._end_line()
+        else:
+            end = "\n" if self._speaker is not None else ""
+            self._keep(f"{end}{NAMES['you']} {escape(text)}\n")
         self._speaker = None  # whoever typed the line has ended the one on the screen
 
-    def heard(self, text: str) -> None:
+    def heard(self, text: str, *, late: bool) -> None:
         """Take transcribed words of the user."""
         if self._streams_words:
             self._say("you", text)
@@ -132,8 +155,7 @@ class Terminal:
 
     def tool_call(self, call_id: str, name: str, args: Mapping[str, Any]) -> None:
         """Take a function call of the model's."""
-        arguments = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in args.items())
-        self._labelled("call", f"{name}({arguments})")
+        self._labelled("call", format_call(name, args))
 
     def tool_result(self, call_id: str, name: str, response: Mapping[str, Any], *, failed: bool) -> None:
         """Take what was answered to a call."""
@@ -170,6 +192,16 @@ class Terminal:
         if self._verbose:
             self._line(one_line(text, fold=False))
 
+    def reply(self, text: str) -> None:
+        """Answer a command of the user's, in one line or several."""
+        for line in text.splitlines():
+            self._line(escape(line))
+
+    def summary(self, summary: Mapping[str, Any]) -> None:
+        """Tell a person what the session amounts to, and a script where it asks for details."""
+        for line in format_summary(summary):
+            (self._status if self._is_interactive else self.detail)(line)
+
     def session_ended(self, exit_code: int) -> None:
         """Finish the line that is open."""
         self._end_line()
@@ -182,16 +214,24 @@ class Terminal:
             text = text.lstrip()
             if not text:
                 return
-            name = {"you": "you:", "model": "gemini:"}[who]
+            name = NAMES[who]
             styled = f"{_STYLES[who]}{name}{_RESET}" if self._stdout_color else name
             self._writer.write(self._stdout, f"{styled} ")
+            self._keep(f"{name} ")
             self._speaker = who
         self._writer.write(self._stdout, escape(text))
+        self._keep(escape(text))
 
     def _end_line(self) -> None:
         if self._speaker is not None:
             self._speaker = None
             self._writer.write(self._stdout, "\n")
+            self._keep("\n")
+
+    def _keep(self, text: str) -> None:
+        """Keep what has been shown, where a person may ask for it."""
+        if self._streams_words:
+            self._record.append(text)
 
     def _styled(self, style: str, text: str) -> str:
         return f"{_STYLES[style]}{text}{_RESET}" if self._stderr_color else text
@@ -203,6 +243,7 @@ class Terminal:
     def _labelled(self, label: str, text: str) -> None:
         if not self._quiet:
             self._line(f"{self._styled('label', f'[{label}]')} {one_line(text)}")
+            self._keep(f"[{label}] {one_line(text)}\n")
 
     def _line(self, text: str) -> None:
         if self._stderr_is_terminal:

@@ -1,4 +1,4 @@
-"""The real command in a process of its own: captured while it runs, or in a pseudo-terminal as a person has it.
+"""The real command in a process of its own, captured while it runs. (`pseudo_terminal.py`: as a person has it.)
 
 The environment is free of keys, proxies and locales of the machine's. Time limits only tell a hang from a slow machine.
 """
@@ -16,8 +16,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NamedTuple, Self
-
-import pyte
 
 from gemini_live.simulator import SessionRecord, Simulator
 
@@ -85,9 +83,13 @@ class Captured:
 
     def wait_for(self, *parts: str) -> None:
         """Wait until `parts` have come, one after the other."""
+        assert self.wait_until(lambda: self._has(parts)), f"{parts} has not come, but: {self.text[-2000:]}"
+
+    def wait_until(self, condition: Callable[[], bool]) -> bool:
+        """Wait until `condition` holds, which is looked at whenever something comes; return whether it does."""
         with self._changed:
-            self._changed.wait_for(lambda: self._has(parts) or self._ended, LIVENESS_S)
-        assert self._has(parts), f"{parts} has not come, but: {self.text[-2000:]}"
+            self._changed.wait_for(lambda: condition() or self._ended, LIVENESS_S)
+        return condition()
 
     def join(self) -> None:
         """Wait for the end of the stream."""
@@ -212,79 +214,6 @@ def run(*arguments: str, stdin: str | bytes = b"", environ: Mapping[str, str] | 
     """Run the command from its beginning to its end."""
     with Command(*arguments, environ=environ) as command:
         return command.finish(stdin)
-
-
-class TerminalCommand:
-    """One run of the command in a pseudo-terminal, as a person has it. Not on Windows."""
-
-    def __init__(self, *arguments: str, environ: Mapping[str, str] | None = None, redirect: str = "") -> None:
-        """Start it in a terminal of its own, which its Ctrl-C belongs to.
-
-        Args:
-            arguments: Its own.
-            environ: In addition to the clean environment.
-            redirect: What a shell puts after the command, such as `| cat`.
-        """
-        self._screen = pyte.HistoryScreen(100, 40)
-        self._stream = pyte.ByteStream(self._screen)
-        self._n_shown = 0
-        self._master, self._slave = os.openpty()
-        argv: Sequence[str] = (sys.executable, "-X", "dev", "-m", "gemini_live", *arguments)
-        if redirect:
-            argv = ("/bin/sh", "-c", f'"$@" {redirect}', "sh", *argv)
-        self.process = subprocess.Popen(
-            [sys.executable, "-S", "-c", _IN_A_TERMINAL, *argv],
-            env=clean_environ(**{"TERM": "xterm-256color", **(environ or {})}),
-            stdin=self._slave,
-            stdout=self._slave,
-            stderr=self._slave,
-        )
-        self.written = Captured(os.fdopen(self._master, "rb", buffering=0))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.process.kill()
-        self.process.wait()
-        os.close(self._slave)
-        self.written.join()
-
-    @property
-    def lines(self) -> list[str]:
-        """What is on the screen, without the empty lines and asyncio's remarks about a slow machine."""
-        data = self.written.data
-        self._stream.feed(data[self._n_shown :])
-        self._n_shown = len(data)
-        text = "\n".join(line.rstrip() for line in self._screen.display)
-        return [line for line in _SLOW_CALLBACK_SHOWN.sub("", text).splitlines() if line]
-
-    @property
-    def settings(self) -> list[Any]:
-        """The settings of the terminal, as `termios` has them."""
-        import termios
-
-        return termios.tcgetattr(self._slave)
-
-    def type(self, text: str) -> None:
-        """Press keys."""
-        os.write(self._master, text.encode())
-
-    def wait_for(self, *parts: str) -> None:
-        """Wait until `parts` have been written, one after the other."""
-        self.written.wait_for(*parts)
-
-    def wait(self) -> int:
-        """Wait for its end; fail where it complained."""
-        code = self.process.wait(LIVENESS_S)
-        assert not any(words in self.written.text for words in COMPLAINTS), self.written.text
-        return code
-
-
-_IN_A_TERMINAL = "import os, sys; os.login_tty(0); os.execv(sys.argv[1], sys.argv[1:])"
-_SLOW_CALLBACK_SHOWN = re.compile(r"^Executing <.*?took \d+\.\d+ seconds$", re.MULTILINE | re.DOTALL)
 
 
 class Served:

@@ -174,28 +174,35 @@ async def test_queue_keeps_the_newest_and_counts_what_it_dropped() -> None:
     queue = MicQueue(max_bytes=10)
     for chunk in (b"aaaa", b"bbbb", b"cccc", b"dddd"):
         queue.offer(chunk)
-    assert queue.n_dropped == 2
+    assert queue.n_bytes_dropped == 8
     assert [await queue.get(), await queue.get()] == [b"cccc", b"dddd"]
 
 
 async def test_queue_keeps_a_chunk_that_is_too_large_by_itself() -> None:
     queue = MicQueue(max_bytes=10)
     queue.offer(bytes(50))
-    assert (len(queue), queue.n_dropped) == (1, 0)
+    assert (len(queue), queue.n_bytes_dropped) == (1, 0)
 
 
 async def test_queue_holds_five_seconds_unless_told() -> None:
     queue = MicQueue()
     for _ in range(300):
         queue.offer(bytes(640))
-    assert (queue.n_bytes, queue.n_dropped) == (160_000, 50)
+    assert (queue.n_bytes, queue.n_bytes_dropped) == (160_000, 32_000)
+
+
+async def test_the_mark_of_a_pause_waits_in_line() -> None:
+    queue = MicQueue(max_bytes=10)
+    for chunk in (b"aaaa", b"", b"bbbb"):
+        queue.offer(chunk)
+    assert [await queue.get() for _ in range(3)] == [b"aaaa", b"", b"bbbb"]
 
 
 async def test_cleared_queue_is_empty_and_has_dropped_nothing() -> None:
     queue = MicQueue()
     queue.offer(b"old")
     queue.clear()
-    assert (len(queue), queue.n_bytes, queue.n_dropped) == (0, 0, 0)
+    assert (len(queue), queue.n_bytes, queue.n_bytes_dropped) == (0, 0, 0)
     queue.offer(b"new")
     assert await queue.get() == b"new"
 

@@ -214,14 +214,15 @@ def test_a_terminal_gets_words_with_who_says_them() -> None:
 @pytest.mark.parametrize(
     ("options", "environ", "colored"),
     [
-        ([], {}, True),
+        ([], {}, False),  # as a script has it: stdin is no terminal
+        (["--color=always"], {}, True),
         (["--color=never"], {}, False),
         ([], {"NO_COLOR": "1"}, False),
         ([], {"TERM": "dumb"}, False),
         (["--color=always"], {"NO_COLOR": "1"}, True),
     ],
 )
-def test_a_terminal_is_coloured_unless_it_shall_not_be(
+def test_a_script_gets_colours_only_if_it_asks_for_them(
     options: list[str], environ: dict[str, str], *, colored: bool
 ) -> None:
     result = call(*SIMULATED, *ASK, *options, environ=environ, stdout=Terminal())

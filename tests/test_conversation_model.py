@@ -599,7 +599,7 @@ class World:
         """Transcribe a piece of an utterance."""
         piece = f"{ask.name} heard"
         ask.heard += piece
-        self.server.send(lambda c, t: c.heard(piece, t))
+        self.server.send(lambda c, t: [] if c.heard(piece, t) else None)
 
     def interrupt(self) -> None:
         self.speech_ends_s = self.now_s

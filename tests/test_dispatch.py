@@ -46,6 +46,7 @@ from gemini_live.server_events import (
     VoiceActivity,
     WaitingForInput,
 )
+from gemini_live.stats import Stats
 
 CHUNK = AudioChunk(pcm=bytes(480), rate_hz=24_000)
 
@@ -66,6 +67,11 @@ class FakeSpeaker:
     def __init__(self) -> None:
         self.queued: list[tuple[bytes, int]] = []
         self.n_cleared = 0
+        self.latency_s = 0.0
+
+    @property
+    def is_dry(self) -> bool:
+        return not self.queued
 
     def write(self, pcm: bytes, rate_hz: int) -> None:
         self.queued.append((pcm, rate_hz))
@@ -82,10 +88,12 @@ class Bench:
         self.now_s = 1_000.0
         self.conversation = Conversation(plays=plays, words_trail=True)
         self.recorder, self.speaker = Recorder(), FakeSpeaker()
+        self.stats = Stats(self.now_s)
         self.recorded: list[tuple[bytes, int]] = []
         self.dispatcher = Dispatcher(
             self.conversation,
             cast(Output, self.recorder),
+            self.stats,
             transcript_is_answer=transcript_is_answer,
             clock=lambda: self.now_s,
         )
@@ -294,7 +302,7 @@ def test_a_new_connection_plays_again() -> None:
     [
         (ModelText("text"), ("words", "text")),
         (OutputTranscription("said", finished=False), ("words", "said")),
-        (InputTranscription("heard"), ("heard", "heard")),
+        (InputTranscription("heard"), ("heard", "heard", False)),
         (Thought("hm"), ("thought", "hm")),
         (ExecutableCode("PYTHON", "1+1"), ("code", "PYTHON", "1+1")),
         (CodeResult("OUTCOME_OK", "2"), ("code_result", "OUTCOME_OK", "2")),

@@ -25,7 +25,6 @@ from .command import (
     SIMULATED,
     TEXT_MODEL,
     Command,
-    TerminalCommand,
     Timed,
     clean_environ,
     run,
@@ -124,20 +123,6 @@ def test_use_to_test_tools() -> None:
     )
     assert (result.code, result.out) == (0, "divide returned 0.125\n")
     assert '[call] divide(dividend=1, divisor=8)\n[result] divide: {"output": 0.125}\n' in result.err
-
-
-@posix
-def test_use_in_a_terminal() -> None:
-    # Without a sound card, as on a build machine: with one, tests/test_end_to_end_sound.py.
-    with TerminalCommand("--simulate", "--voice", "Aoede") as command:
-        before = command.settings
-        command.wait_for("voice Aoede")
-        command.type("Good morning.\n")
-        command.wait_for("gemini: Good morning.\r\n")
-        command.type("\x04")
-        assert command.wait() == 0
-        assert command.lines[-2:] == ["Good morning.", "gemini: Good morning."]
-        assert command.settings == before
 
 
 # Pipes.
@@ -431,41 +416,6 @@ def test_the_timeout_holds_while_a_file_is_imported(tmp_path: Path) -> None:
     file.write_text("import time\ntime.sleep(60)\n")
     result = run(*SIMULATED, *ASK, f"--import-functions={file}", "--timeout=0.2")
     assert result == (124, "", "gemini-live: error: --timeout: 0.2 s are over\n")
-
-
-# A terminal.
-
-
-@posix
-def test_lines_typed_in_a_terminal_are_answered_below_them() -> None:
-    with TerminalCommand(*SIMULATED, "--no-audio-input") as command:
-        command.wait_for("tools: none")
-        command.type("one\n")
-        command.wait_for("gemini: one\r\n")
-        command.type("two 你好\n")
-        command.wait_for("gemini: two 你好\r\n")
-        command.type("\x04")
-        assert command.wait() == 0
-        assert command.lines == [f"{TEXT_MODEL}; tools: none", "one", "gemini: one", "two 你好", "gemini: two 你好"]
-
-
-@posix
-def test_ctrl_c_in_a_terminal_restores_it() -> None:
-    with TerminalCommand(*SIMULATED, "--no-audio-input") as command:
-        before = command.settings
-        command.wait_for("tools: none")
-        command.type("one\n")
-        command.wait_for("gemini: one\r\n")
-        command.type("half a line\x03")
-        assert command.wait() == 130
-        assert command.settings == before
-
-
-@posix
-def test_without_a_terminal_for_the_answers_the_keyboard_is_no_input() -> None:
-    with TerminalCommand(*SIMULATED, redirect="| cat") as command:
-        command.wait_for("nothing to ask")
-        assert command.wait() == 0
 
 
 # What is loaded, and what is not installed.

@@ -23,7 +23,7 @@ from gemini_live.simulator import Simulator, speech
 from gemini_live.simulator.evidence import SessionRecord
 from gemini_live.simulator.speech import Sound
 
-from .command import Command, Result, TerminalCommand, Timed, run
+from .command import Command, Result, Timed, run
 from .rig.analysis import (
     Samples,
     examine_counter,
@@ -199,20 +199,6 @@ async def test_an_interruption_is_silence_at_the_speaker_in_a_tenth_of_a_second(
     print(format_figures("silence", delays_s), format_figures("the recording's own delay", tap_delays_s))
     assert statistics.median(delays_s) < 0.12
     assert max(delays_s) < 0.25
-
-
-def test_in_a_terminal_one_talks_and_types(virtual_audio: VirtualAudio, tmp_path: Path) -> None:
-    # The microphone begins to hear at some moment after the first line: what is said comes later for certain.
-    words = np.pad(speak("Good morning.", 48_000, tmp_path), (96_000, 0))
-    write_wav(tmp_path / "words.wav", words, 48_000)
-    with TerminalCommand("--simulate", "--voice=Aoede") as command:
-        command.wait_for("voice Aoede; tools: none; microphone default; speaker default; half duplex")
-        virtual_audio.feed(tmp_path / "words.wav")
-        command.wait_for("you: (speech, ", "gemini: (speech, ")
-        command.type("Hello\n")
-        command.wait_for("gemini: Hello\r\n")
-        command.type("\x04")
-        assert command.wait() == 0
 
 
 # An echo

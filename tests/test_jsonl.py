@@ -13,6 +13,7 @@ import pytest
 from gemini_live import jsonl
 from gemini_live.dispatch import Output
 from gemini_live.jsonl import EVENT_TYPES, SCHEMA_VERSION, Jsonl
+from gemini_live.stats import Stats
 from gemini_live.streams import BackgroundWriter
 
 WAIT_S = 10
@@ -23,7 +24,7 @@ CALLS: dict[str, Callable[[Jsonl, str], None]] = {
         {"model": text, "voice": None, "tools": [text], "screen": None, "sound": [text]}
     ),
     "asked": lambda j, text: j.asked(text, echo=True),
-    "heard": lambda j, text: j.heard(text),
+    "heard": lambda j, text: j.heard(text, late=True),
     "words": lambda j, text: j.words(text),
     "answered": lambda j, text: j.answered(text, asked=True, cut_off=False),
     "restarted": lambda j, text: j.restarted(text),
@@ -40,6 +41,8 @@ CALLS: dict[str, Callable[[Jsonl, str], None]] = {
     "status": lambda j, text: j.status(text),
     "warning": lambda j, text: j.warning(text),
     "error": lambda j, text: j.error(text),
+    "reply": lambda j, text: j.reply(text),
+    "summary": lambda j, text: j.summary(Stats(0.0).summary(1.0) | {"prompt_tokens": {text: 3}}),
     "session_ended": lambda j, _: j.session_ended(0),
 }
 """For each type the call that writes it, with a text wherever one goes."""

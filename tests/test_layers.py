@@ -14,17 +14,34 @@ PACKAGE = Path(__file__).parent.parent / "gemini_live"
 
 LAYERS = (
     (
-        *("__init__", "c_stderr", "call_thread", "config", "errors", "json_fields", "models", "pcm"),
+        *("__init__", "c_stderr", "call_thread", "config", "errors", "help", "json_fields", "models", "pcm"),
         *("streams", "threads"),
     ),
     ("vad",),
     (
-        *("buffers", "client_messages", "conversation", "conversion", "devices", "echo", "function_helper", "jsonl"),
-        *("process", "recovery", "server_events", "setup_message", "stats", "terminal"),
+        *(
+            "buffers",
+            "command_completer",
+            "history",
+            "key_watch",
+            "tty",
+            "client_messages",
+            "conversation",
+            "conversion",
+            "devices",
+            "echo",
+            "function_helper",
+            "jsonl",
+        ),
+        *("process", "recovery", "server_events", "setup_message", "transcript"),
     ),
+    ("stats",),
+    ("status_bar", "terminal"),
+    ("live_terminal",),
     ("audio", "connection", "dispatch", "prompt", "screen", "soundfiles"),
-    ("commands", "uplink"),
+    ("uplink",),
     ("media",),
+    ("commands",),
     ("session",),
     ("options",),
     ("cli",),
@@ -39,7 +56,8 @@ FENCES = {
     "mss": {"screen"},
     "PIL": {"screen"},
     "google": {"function_helper"},
-    "prompt_toolkit": {"prompt"},
+    "prompt_toolkit": {"command_completer", "history", "prompt", "tty"},
+    "platformdirs": {"history"},
 }
 """The only modules of the client that may import a library. (The simulator may import websockets.)"""
 

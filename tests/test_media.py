@@ -16,6 +16,7 @@ from gemini_live.conversation import Conversation
 from gemini_live.errors import DeviceError
 from gemini_live.media import ECHO_TAIL_S, Media
 from gemini_live.models import capabilities_of
+from gemini_live.stats import Latency, Stats
 from gemini_live.uplink import Uplink
 
 from .command import Timed
@@ -38,9 +39,11 @@ class Bench:
     def __post_init__(self) -> None:
         """Build it."""
         capabilities = capabilities_of(self.config.model)
+        self.latency = Latency()
         self.uplink = Uplink(
             Conversation(plays=True, words_trail=True),
             capabilities,
+            Stats(0.0),
             automatic_vad=True,
             shows_screen=False,
             on_asked=lambda _: None,
@@ -50,8 +53,10 @@ class Bench:
         self.media = Media(
             self.config,
             self.uplink,
+            self.latency,
             plays=self.plays,
             listens=self.listens,
+            shows_levels=True,
             warn=self.warnings.append,
             on_microphone_lost=lambda: self.lost.append("microphone"),
             on_speaker_lost=lambda: self.lost.append("speaker"),

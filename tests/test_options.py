@@ -50,6 +50,8 @@ FLAGS = {
     "-v": ("verbose", True),
     "--quiet": ("quiet", True),
     "-q": ("quiet", True),
+    "--push-to-talk": ("push_to_talk", True),
+    "--no-history": ("history", False),
 }
 
 
@@ -283,6 +285,8 @@ def test_any_pair_of_options_makes_settings_or_one_clear_line() -> None:
         ("--base-url", "--simulate"),
         ("--input-device", "--input-file"),
         ("--input-file", "--audio-input"),
+        ("--input-file", "--push-to-talk"),
+        ("--push-to-talk", "--no-audio-input"),
         ("--text-output", "--no-transcription"),
         *itertools.product(("--verbose", "-v"), ("--quiet", "-q")),
     }

@@ -35,6 +35,7 @@ class Written:
         color: bool = False,
         quiet: bool = False,
         verbose: bool = True,
+        is_interactive: bool = False,
     ) -> None:
         self.stdout, self.stderr = stdout, stderr
         self.writer = BackgroundWriter()
@@ -47,6 +48,7 @@ class Written:
             stderr_color=color,
             quiet=quiet,
             verbose=verbose,
+            is_interactive=is_interactive,
         )
 
     @property
@@ -81,7 +83,7 @@ def everything(terminal: Terminal, text: str) -> None:
     facts = {"model": text, "voice": text, "tools": [text], "screen": text, "sound": [text]}
     terminal.session_started(facts)
     terminal.asked(text, echo=True)
-    terminal.heard(text)
+    terminal.heard(text, late=False)
     terminal.words(text)
     terminal.answered(text, asked=True, cut_off=True)
     terminal.restarted(text)
@@ -177,7 +179,7 @@ def test_a_pipe_gets_whole_answers_one_each_and_nothing_else() -> None:
     terminal.session_started(STARTED)
     terminal.asked("one?", echo=True)
     terminal.words("An ")
-    terminal.heard("something")
+    terminal.heard("something", late=False)
     terminal.words("answer.")
     assert written.out == ""
     terminal.answered("An answer.", asked=True, cut_off=False)
@@ -245,8 +247,8 @@ def test_a_terminal_gets_words_as_they_come_with_who_says_them() -> None:
     assert written.out == "you: what is it?\ngemini: It "
     terminal.words("is.")
     terminal.answered("It is.", asked=True, cut_off=False)
-    terminal.heard(" and")
-    terminal.heard(" now")
+    terminal.heard(" and", late=False)
+    terminal.heard(" now", late=False)
     terminal.words("Now.")
     terminal.session_ended(0)
     assert written.out == "you: what is it?\ngemini: It is.\nyou: and now\ngemini: Now.\n"

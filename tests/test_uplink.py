@@ -14,6 +14,7 @@ from gemini_live.connection import Connection
 from gemini_live.conversation import Answered, Conversation, Exchange, Outcome, Question
 from gemini_live.errors import SessionClosed
 from gemini_live.models import MODELS, ModelCapabilities, capabilities_of
+from gemini_live.stats import Stats
 from gemini_live.uplink import FIRST_FRAME_WAIT_S, Uplink
 
 WAIT_S = 10
@@ -64,9 +65,11 @@ class Bench:
         self.asked: list[str] = []
         self.progress: list[list[Outcome]] = []
         self.peer = Peer()
+        self.stats = Stats(self.now_s)
         self.uplink = Uplink(
             self.conversation,
             capabilities,
+            self.stats,
             automatic_vad=automatic_vad,
             shows_screen=shows_screen,
             on_asked=self._on_asked,
@@ -320,7 +323,7 @@ async def test_a_socket_that_cannot_keep_up_gets_the_newest_five_seconds() -> No
         await bench.peer.until(250)
     numbers = [int.from_bytes(data_of(message, "audio")[:2], "little") for message in bench.peer.sent]
     assert numbers == list(range(50, 300))
-    assert bench.uplink.microphone.n_dropped == 50
+    assert bench.uplink.microphone.n_bytes_dropped == 50 * 640
 
 
 async def test_typed_lines_and_results_are_never_dropped_however_long_the_socket_stands_still() -> None:

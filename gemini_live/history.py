@@ -1,0 +1,66 @@
+"""The lines that were typed at the prompt, kept across sessions in a file that only its owner may read."""
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from platformdirs import user_state_path
+from prompt_toolkit.history import FileHistory
+
+MAX_BYTES = 1_000_000
+"""A file that has grown larger loses its older half."""
+_ENTRY = b"\n# "
+"""What an entry begins with, in prompt_toolkit's format."""
+
+
+def history_path() -> Path:
+    """Return where the history is kept: in the user's state directory, as the system has it."""
+    return user_state_path("gemini-live", appauthor=False) / "history"
+
+
+class LineHistory(FileHistory):
+    """The lines of all sessions; where the file cannot be written, those of this one."""
+
+    def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
+        """Open the file, and make it where there is none.
+
+        Args:
+            path: The file.
+            warn: Takes one line about a file that cannot be written.
+        """
+        super().__init__(path)
+        self._warn = warn
+        self._is_kept = True
+        self._attempt(lambda: _prepare(path))
+
+    def load_history_strings(self) -> Iterable[str]:
+        """Return the lines, the newest first."""
+        lines: list[str] = []
+        self._attempt(lambda: lines.extend(super(LineHistory, self).load_history_strings()))
+        return lines
+
+    def store_string(self, string: str) -> None:
+        """Keep a line."""
+        self._attempt(lambda: super(LineHistory, self).store_string(string))
+
+    def _attempt(self, access: Callable[[], None]) -> None:
+        if not self._is_kept:
+            return
+        try:
+            access()
+        except OSError as error:
+            self._is_kept = False
+            self._warn(f"what you type is not kept for the next session: {self.filename!s}: {error.strerror}")
+
+
+def _prepare(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    with open(descriptor, "r+b") as file:
+        path.chmod(0o600)  # it may have been made by another hand
+        if file.seek(0, os.SEEK_END) > MAX_BYTES:
+            file.seek(-MAX_BYTES // 2, os.SEEK_END)
+            newer = file.read()
+            file.seek(0)
+            file.write(newer[max(0, newer.find(_ENTRY)) :])
+            file.truncate()
