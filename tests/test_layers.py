@@ -18,8 +18,8 @@ LAYERS = (
         *("streams", "threads"),
     ),
     (
-        *("buffers", "client_messages", "conversation", "conversion", "devices", "echo", "function_helper", "jsonl"),
-        *("process", "recovery", "server_events", "setup_message", "stats", "terminal"),
+        *("buffers", "client_messages", "completion", "conversation", "conversion", "devices", "echo"),
+        *("function_helper", "jsonl", "process", "recovery", "server_events", "setup_message", "stats", "terminal"),
     ),
     ("audio", "connection", "dispatch", "prompt", "screen", "soundfiles"),
     ("commands", "uplink"),
@@ -39,12 +39,15 @@ FENCES = {
     "PIL": {"screen"},
     "google": {"function_helper"},
     "prompt_toolkit": {"prompt"},
+    "shtab": {"completion"},
 }
 """The only modules of the client that may import a library. (The simulator may import websockets.)"""
 
 FORBIDDEN_NAMES = {"util", "utils", "helper", "helpers", "common", "misc"}
 
-SLOW_TO_LOAD = {"pyaudio", "google.genai", "pydantic", "mss", "PIL", "numpy", "soundfile", "soxr", "prompt_toolkit"}
+SLOW_TO_LOAD = {
+    *("pyaudio", "google.genai", "pydantic", "mss", "PIL", "numpy", "soundfile", "soxr", "prompt_toolkit", "shtab"),
+}
 
 
 class Import(NamedTuple):
