@@ -233,7 +233,7 @@ class TerminalCommand:
         if redirect:
             argv = ("/bin/sh", "-c", f'"$@" {redirect}', "sh", *argv)
         self.process = subprocess.Popen(
-            [sys.executable, "-S", "-c", _IN_A_TERMINAL, *argv],
+            [sys.executable, "-S", "-c", IN_A_TERMINAL, *argv],
             env=clean_environ(**{"TERM": "xterm-256color", **(environ or {})}),
             stdin=self._slave,
             stdout=self._slave,
@@ -283,7 +283,7 @@ class TerminalCommand:
         return code
 
 
-_IN_A_TERMINAL = "import os, sys; os.login_tty(0); os.execv(sys.argv[1], sys.argv[1:])"
+IN_A_TERMINAL = "import os, sys; os.login_tty(0); os.execv(sys.argv[1], sys.argv[1:])"
 _SLOW_CALLBACK_SHOWN = re.compile(r"^Executing <.*?took \d+\.\d+ seconds$", re.MULTILINE | re.DOTALL)
 
 
