@@ -96,6 +96,9 @@ class _Command:
             if arguments.get("list_devices"):
                 self.writer.write(self._streams.stdout, asyncio.run(_list_devices()) + "\n")
                 return ExitCode.DONE
+            if (shell := arguments.get("print_completion")) is not None:
+                self.writer.write(self._streams.stdout, _format_completion(shell))
+                return ExitCode.DONE
             config = options.read_config(arguments, self._environ)
             simulator = _read_simulate(config.simulate)
         except GeminiLiveError as error:
@@ -426,3 +429,9 @@ async def _list_devices() -> str:
 
     async with AudioSystem() as audio:
         return format_devices(audio.devices())
+
+
+def _format_completion(shell: str) -> str:
+    from .completion import format_completion  # noqa: PLC0415 - an extra
+
+    return format_completion(options.build_parser(), shell)

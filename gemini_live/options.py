@@ -21,6 +21,7 @@ from .terminal import one_line
 
 PROG = "gemini-live"
 SIMULATED_KEY = "simulated"
+SHELLS = ("bash", "zsh", "fish")
 MAX_FPS = 60.0
 MIN_SCREEN_SIZE, MAX_SCREEN_SIZE = 16, 16_384
 
@@ -219,6 +220,12 @@ def _add_scripting(group: argparse._ArgumentGroup) -> None:
         "--color",
         choices=[value.value for value in Color],
         help=f"colours [{_default('color')}]",
+    )
+    group.add_argument(
+        "--print-completion",
+        metavar="SHELL",
+        choices=SHELLS,
+        help=f"print a script that completes these options in {', '.join(SHELLS[:-1])} or {SHELLS[-1]}, and end",
     )
     group.add_argument(
         "--no-history", dest="history", action="store_false", help="keep nothing of what is typed for the next session"

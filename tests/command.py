@@ -216,6 +216,10 @@ def run(*arguments: str, stdin: str | bytes = b"", environ: Mapping[str, str] | 
         return command.finish(stdin)
 
 
+IN_A_TERMINAL = "import os, sys; os.login_tty(0); os.execv(sys.argv[1], sys.argv[1:])"
+"""A program for Python: it makes stdin the terminal that a command's Ctrl-C belongs to, and runs the command."""
+
+
 class Served:
     """A simulator that runs in a thread of its own."""
 

@@ -15,9 +15,8 @@ from typing import Any, Self
 
 import pyte
 
-from .command import COMPLAINTS, LIVENESS_S, Captured, clean_environ
+from .command import COMPLAINTS, IN_A_TERMINAL, LIVENESS_S, Captured, clean_environ
 
-IN_A_TERMINAL = "import os, sys; os.login_tty(0); os.execv(sys.argv[1], sys.argv[1:])"
 COMMAND = (sys.executable, "-X", "dev", "-m", "gemini_live")
 PROMPT = "> "
 _SLOW_CALLBACK_SHOWN = re.compile(r"^(\| )?Executing <.*?took \d+\.\d+ seconds$", re.MULTILINE | re.DOTALL)

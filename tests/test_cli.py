@@ -16,6 +16,7 @@ from gemini_live import __version__, cli
 from gemini_live.cli import main
 from gemini_live.dispatch import Dispatcher
 from gemini_live.errors import EXIT_CODE_MEANINGS, ExitCode
+from gemini_live.options import SHELLS
 from gemini_live.streams import Streams
 
 from .command import SIMULATED, serving
@@ -445,6 +446,27 @@ def test_devices_cannot_be_listed_without_the_extra(monkeypatch: pytest.MonkeyPa
     result = call("--list-devices")
     assert result.code == 2
     assert "pip install 'gemini-live[audio]'" in result.err
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_completion_script_is_printed_without_a_key(shell: str) -> None:
+    result = call("--print-completion", shell)
+    assert (result.code, result.err) == (0, "")
+    assert "--import-functions" in result.out or "-l import-functions" in result.out
+    assert result.out.endswith("\n")
+
+
+def test_a_completion_script_cannot_be_printed_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    result = call("--print-completion=zsh")
+    assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
+    assert "pip install 'gemini-live[completion]'" in result.err
+
+
+def test_a_shell_that_is_not_known_is_a_wrong_argument() -> None:
+    result = call("--print-completion=tcsh")
+    assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
+    assert "tcsh" in result.err
 
 
 # Streams that fail or are not there.

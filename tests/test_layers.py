@@ -22,6 +22,7 @@ LAYERS = (
         *(
             "buffers",
             "command_completer",
+            "completion",
             "history",
             "key_watch",
             "tty",
@@ -58,12 +59,15 @@ FENCES = {
     "google": {"function_helper"},
     "prompt_toolkit": {"command_completer", "history", "prompt", "tty"},
     "platformdirs": {"history"},
+    "shtab": {"completion"},
 }
 """The only modules of the client that may import a library. (The simulator may import websockets.)"""
 
 FORBIDDEN_NAMES = {"util", "utils", "helper", "helpers", "common", "misc"}
 
-SLOW_TO_LOAD = {"pyaudio", "google.genai", "pydantic", "mss", "PIL", "numpy", "soundfile", "soxr", "prompt_toolkit"}
+SLOW_TO_LOAD = {
+    *("pyaudio", "google.genai", "pydantic", "mss", "PIL", "numpy", "soundfile", "soxr", "prompt_toolkit", "shtab"),
+}
 
 
 class Import(NamedTuple):

@@ -13,7 +13,7 @@ from gemini_live import __version__, options
 from gemini_live.config import DEFAULT_BASE_URL, DEFAULT_MODEL, Color, Config, OutputFormat
 from gemini_live.errors import EXIT_CODE_MEANINGS, ConfigError, ExitCode
 from gemini_live.models import MODELS, Modality
-from gemini_live.options import SIMULATED_KEY, build_parser, find_warnings, parse, read_config
+from gemini_live.options import SHELLS, SIMULATED_KEY, build_parser, find_warnings, parse, read_config
 
 KEY = "AIza-not-a-real-key"
 ENVIRON = {"GEMINI_API_KEY": KEY}
@@ -148,6 +148,11 @@ def test_listing_devices_is_asked_of_the_command_and_no_setting() -> None:
     assert parse(["--list-devices"]) == {"list_devices": True}
 
 
+def test_printing_a_completion_script_is_asked_of_the_command_and_no_setting() -> None:
+    for shell in SHELLS:
+        assert parse(["--print-completion", shell]) == {"print_completion": shell}
+
+
 def test_a_text_may_begin_with_a_dash_or_span_lines() -> None:
     assert config_of("--initial-message=--hello\nthere").initial_message == "--hello\nthere"
 
@@ -188,6 +193,7 @@ def test_what_is_no_option_is_one_line(argv: list[str], capsys: pytest.CaptureFi
         ("--screen-size", ["15", "16385", "x"]),
         ("--output-format", ["xml", "JSONL", ""]),
         ("--color", ["red", "Always"]),
+        ("--print-completion", ["tcsh", "Bash", "/bin/bash", ""]),
         ("--setup", ["{", "[]", "1", "null", '"x"', "", "@/no/such/file", "@", '{"a": NaN}', "[" * 20_000]),
     ],
 )
