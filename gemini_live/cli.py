@@ -23,8 +23,8 @@ from .jsonl import Jsonl
 from .models import capabilities_of
 from .options import PROG
 from .process import LAST_WORDS_S, LEAVE_WITHIN_S, Deadline, Signals, captured_output, claim_stdout, leave
-from .streams import BackgroundWriter, Streams, is_closed_pipe, is_terminal
-from .terminal import FunctionOutput, Terminal
+from .streams import BackgroundWriter, LineWriter, Streams, are_one_terminal, is_closed_pipe, is_terminal
+from .terminal import Terminal
 
 if TYPE_CHECKING:
     from .dispatch import Output
@@ -70,7 +70,7 @@ class _Command:
         self._output_ended = False
         self._timeout_report: str | None = None
         """What is to be said when the time is over; `None`: there is no limit, or it has been said."""
-        self._printed = FunctionOutput(self._pass_on)
+        self._printed = LineWriter(self._pass_on)
         self._thread = threading.get_ident()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -270,15 +270,13 @@ class _Command:
         if self._prompt is None:
             yield
             return
-        assert self._streams.stdout is not None
+        stdout, stderr = self._streams.stdout, self._streams.stderr
+        assert stdout is not None
         self._prompt.controls = session
         self.signals.restore = self._prompt.restore
-        capturing = (
-            captured_output(self._streams.stdout, self._pass_on)
-            if is_terminal(self._streams.stderr)
-            else contextlib.nullcontext()
-        )
-        with capturing:
+        with contextlib.ExitStack() as capturing:
+            if are_one_terminal(stdout, stderr):
+                capturing.enter_context(captured_output(stdout, self._pass_on))
             async with self._prompt.running(self.signals.relay):
                 yield
 
@@ -348,6 +346,7 @@ class _Command:
             self.writer,
             stdout,
             stderr,
+            shares_stderr=are_one_terminal(stdout, stderr),
             print_above=prompt.print_above,
             columns=lambda: prompt.columns,
             clock=time.monotonic,

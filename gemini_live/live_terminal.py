@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
 from .status_bar import Fragments
-from .streams import BackgroundWriter, is_terminal
+from .streams import BackgroundWriter
 from .terminal import NAMES, Terminal, escape, format_call, one_line
 from .transcript import Piece, Speaker, Transcript
 
@@ -36,6 +36,7 @@ class LiveTerminal(Terminal):
         stdout: TextIO | None,
         stderr: TextIO | None,
         *,
+        shares_stderr: bool,
         print_above: Callable[[Fragments], None],
         columns: Callable[[], int],
         clock: Callable[[], float],
@@ -46,9 +47,10 @@ class LiveTerminal(Terminal):
         """Begin.
 
         Args:
-            writer: Writes to stderr, where that is no terminal.
+            writer: Writes to stderr, where that is not the terminal.
             stdout: The terminal.
-            stderr: Where what is not said goes; to the prompt's terminal too, unless it is a file or a pipe.
+            stderr: Where what is not said goes.
+            shares_stderr: Whether that is the terminal too, so that it has to be printed above the prompt.
             print_above: Prints whole lines above the prompt.
             columns: The width of the terminal.
             clock: The time in seconds.
@@ -69,7 +71,7 @@ class LiveTerminal(Terminal):
         )
         self._transcript: Transcript[Fragments] = Transcript()
         self._print_above, self._columns, self._clock = print_above, columns, clock
-        self._shares_stderr = is_terminal(stderr)
+        self._shares_stderr = shares_stderr
         self._has_words = has_words
 
     @property

@@ -15,6 +15,7 @@ from types import FrameType
 from typing import NoReturn, TextIO
 
 from .errors import ExitCode
+from .streams import LineWriter
 
 _EXIT_CODES: dict[int, ExitCode] = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
 
@@ -161,8 +162,13 @@ class Signals:
 def captured_output(own: TextIO, on_line: Callable[[str], None]) -> Iterator[None]:
     """Call `on_line`, in a thread, with each line that goes to the descriptors of stdout and stderr, but not by `own`.
 
-    It is a library's, or a child's of the user's functions, and must not write over what is being typed.
+    It is a library's, or a child's of the user's functions, and must not write over what is being typed. On Windows,
+    where the console hangs on the descriptors, only what Python writes to stderr.
     """
+    if sys.platform == "win32":
+        with contextlib.redirect_stderr(LineWriter(on_line)):
+            yield
+        return
     captured = [number for number in (1, 2) if number != own.fileno()]
     before = [os.dup(number) for number in captured]
     receiver, sender = os.pipe()

@@ -45,6 +45,7 @@ from .help import COMMAND_MARK, COMMANDS, format_help
 from .key_watch import KeyWatch
 from .status_bar import Fragments, MicrophoneState, Status, format_status
 from .streams import BackgroundWriter
+from .terminal import escape
 from .tty import Paper, TerminalSettings, create_terminal_output
 
 REFRESH_S = 0.1
@@ -279,8 +280,11 @@ class Prompt:
     def _placeholder(self) -> StyleAndTextTuples:
         if self._has_ended:
             return [("class:placeholder", "no more input; waiting for what is open")]
-        hears = self._status is not None and self._status.microphone is not MicrophoneState.OFF
-        return [("class:placeholder", f"type{', or speak' if hears else ' a line'}; F1 shows the keys")]
+        if self._status is None or self._status.microphone is MicrophoneState.OFF:
+            ways = "type a line"
+        else:
+            ways = "type, or press Space to talk" if self._push_to_talk else "type, or speak"
+        return [("class:placeholder", f"{ways}; F1 shows the keys")]
 
     def _line_height(self) -> Dimension:
         return Dimension(min=1, max=max(1, self._output.get_size().rows // 3))
@@ -345,7 +349,7 @@ class Prompt:
         if line.strip():
             self._lines.put_nowait(line)
             if line.startswith(COMMAND_MARK) and not line.startswith(COMMAND_MARK * 2):
-                self.print_above([("class:prompt", "> "), ("", f"{line}\n")])
+                self.print_above([("class:prompt", "> "), ("", f"{escape(line)}\n")])
         return False
 
     def _end_input(self) -> None:
@@ -358,7 +362,7 @@ class Prompt:
         draft = self._buffer.text
         if draft.strip():
             self._buffer.append_to_history()
-            self.print_above([("class:waiting", "[not sent]"), ("", f" {draft}\n")])
+            self.print_above([("class:waiting", "[not sent]"), ("", f" {escape(draft)}\n")])
 
     def _feed(self, data: bytes) -> None:
         """Take keys that were read in another way."""

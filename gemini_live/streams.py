@@ -7,6 +7,8 @@ handed to one daemon thread, which writes it in the order in which it was given,
 import asyncio
 import codecs
 import errno
+import io
+import os
 import queue
 import select
 import threading
@@ -33,6 +35,13 @@ class Streams:
 def is_terminal(stream: TextIO | None) -> bool:
     """Whether `stream` is there and a terminal."""
     return stream is not None and not stream.closed and stream.isatty()
+
+
+def are_one_terminal(stream: TextIO | None, other: TextIO | None) -> bool:
+    """Whether both streams are the same terminal."""
+    if stream is None or other is None or not (is_terminal(stream) and is_terminal(other)):
+        return False
+    return os.path.sameopenfile(stream.fileno(), other.fileno())
 
 
 class BackgroundWriter:
@@ -126,3 +135,33 @@ def _read(raw: BinaryIO) -> bytes:
     while (data := raw.read(_READ_BYTES)) is None:  # another process that shares it has made it non-blocking
         select.select([raw], [], [])
     return data
+
+
+class LineWriter(io.TextIOBase):
+    """Stands in for a stream of the process, and passes on, line by line, what is written to it."""
+
+    def __init__(self, on_line: Callable[[str], None]) -> None:
+        """Call `on_line` with each line, without its end, from whatever thread prints it."""
+        self._on_line = on_line
+        self._pending: dict[int, str] = {}
+        """By thread, so that functions that run side by side do not write into each other's lines."""
+
+    def writable(self) -> bool:
+        """Return that it can be written to."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Take text; a line without an end waits for it."""
+        thread = threading.get_ident()
+        *lines, rest = (self._pending.pop(thread, "") + text).split("\n")
+        if rest:
+            self._pending[thread] = rest
+        for line in lines:
+            self._on_line(line)
+        return len(text)
+
+    def finish(self) -> None:
+        """Pass on the lines that have not ended."""
+        pending, self._pending = self._pending, {}
+        for line in pending.values():
+            self._on_line(line)

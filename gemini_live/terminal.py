@@ -5,12 +5,10 @@ answer is written when it is complete, exactly as the model said it, ended by a 
 from a user's function is never written with its control characters.
 """
 
-import io
 import json
 import re
-import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 from .stats import format_summary
@@ -249,33 +247,3 @@ class Terminal:
         if self._stderr_is_terminal:
             self._end_line()
         self._writer.write(self._stderr, f"{text}\n")
-
-
-class FunctionOutput(io.TextIOBase):
-    """Stands in for `sys.stdout` during a session: passes on, line by line, what the user's functions print."""
-
-    def __init__(self, on_line: Callable[[str], None]) -> None:
-        """Call `on_line` with each line, without its end, from whatever thread prints it."""
-        self._on_line = on_line
-        self._pending: dict[int, str] = {}
-        """By thread, so that functions that run side by side do not write into each other's lines."""
-
-    def writable(self) -> bool:
-        """Return that it can be written to."""
-        return True
-
-    def write(self, text: str) -> int:
-        """Take text; a line without an end waits for it."""
-        thread = threading.get_ident()
-        *lines, rest = (self._pending.pop(thread, "") + text).split("\n")
-        if rest:
-            self._pending[thread] = rest
-        for line in lines:
-            self._on_line(line)
-        return len(text)
-
-    def finish(self) -> None:
-        """Pass on the lines that have not ended."""
-        pending, self._pending = self._pending, {}
-        for line in pending.values():
-            self._on_line(line)

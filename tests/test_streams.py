@@ -8,13 +8,14 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TextIO
 
 import pytest
 
 from gemini_live import streams
-from gemini_live.streams import BackgroundWriter, is_closed_pipe, is_terminal, read_lines
+from gemini_live.streams import BackgroundWriter, LineWriter, are_one_terminal, is_closed_pipe, is_terminal, read_lines
 
 WAIT_S = 10
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="a device or a behaviour of POSIX")
@@ -403,3 +404,103 @@ async def test_who_stops_listening_leaves_the_loop_free(pipe: tuple[TextIO, Text
     with pytest.raises(asyncio.CancelledError):
         await listening
     writer.close()  # frees the thread, which nobody stops
+
+
+# What functions print
+
+
+def test_what_a_function_prints_is_passed_on_line_by_line() -> None:
+    lines: list[str] = []
+    output = LineWriter(lines.append)
+    with redirect_stdout(output):
+        print("one", "two")
+        print("three\nfour", end="")
+        assert lines == ["one two", "three"]
+        print(" and five", flush=True)
+        sys.stdout.writelines(["six\n", "seven\n"])
+    assert lines == ["one two", "three", "four and five", "six", "seven"]
+
+
+def test_a_line_without_an_end_is_passed_on_at_the_end() -> None:
+    lines: list[str] = []
+    output = LineWriter(lines.append)
+    output.write("no end")
+    assert lines == []
+    output.finish()
+    output.finish()
+    assert lines == ["no end"]
+
+
+def test_it_behaves_like_a_stream_that_is_no_terminal() -> None:
+    output = LineWriter(lambda _: None)
+    assert output.writable()
+    assert not output.isatty()
+    assert not output.readable()
+    assert output.write("four") == 4
+    output.flush()
+
+
+def test_functions_that_print_side_by_side_do_not_write_into_each_others_lines() -> None:
+    lines: list[str] = []
+    output = LineWriter(lines.append)
+    turn = threading.Barrier(2)
+
+    def work(name: str) -> None:
+        for part in range(20):
+            output.write(f"{name}{part} ")  # as print does: the text first, and then the end of the line
+            turn.wait(WAIT_S)
+            output.write("\n")
+            turn.wait(WAIT_S)
+
+    threads = [threading.Thread(target=work, args=[name]) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT_S)
+    assert [line for line in lines if line[0] == "a"] == [f"a{part} " for part in range(20)]
+    assert [line for line in lines if line[0] == "b"] == [f"b{part} " for part in range(20)]
+    assert len(lines) == 40
+
+
+def test_nothing_that_many_threads_print_is_lost() -> None:
+    lines: list[str] = []
+    output = LineWriter(lines.append)
+    threads = [
+        threading.Thread(target=lambda name=name: [print(name, number, file=output) for number in range(200)])
+        for name in "abcde"
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT_S)
+    assert sorted(lines) == sorted(f"{name} {number}" for name in "abcde" for number in range(200))
+
+
+def test_a_handler_may_print_itself() -> None:
+    lines: list[str] = []
+
+    def take(line: str) -> None:
+        lines.append(line)
+        if line == "outer":
+            output.write("inner\n")
+
+    output = LineWriter(take)
+    output.write("outer\n")
+    assert lines == ["outer", "inner"]
+
+
+# One terminal or two
+
+
+@posix_only
+def test_two_streams_of_one_terminal_are_told_from_two_terminals(closing: Closing) -> None:
+    pairs = [os.openpty() for _ in range(2)]
+    slaves = (pairs[0][1], pairs[0][1], pairs[1][1])
+    first, again, other = (closing(os.fdopen(os.dup(slave), "w")) for slave in slaves)
+    assert are_one_terminal(first, again)
+    assert not are_one_terminal(first, other)
+    assert not are_one_terminal(first, None)
+    assert not are_one_terminal(first, io.StringIO())
+    for pair in pairs:
+        for descriptor in pair:
+            os.close(descriptor)

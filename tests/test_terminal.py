@@ -1,16 +1,13 @@
 """The conversation for people, as a terminal, a pipe and a file get it."""
 
 import io
-import sys
-import threading
 from collections.abc import Callable
-from contextlib import redirect_stdout
 from typing import Any
 
 import pytest
 
 from gemini_live.streams import BackgroundWriter
-from gemini_live.terminal import FOLD_CHARS, FunctionOutput, Terminal, escape, one_line
+from gemini_live.terminal import FOLD_CHARS, Terminal, escape, one_line
 
 WAIT_S = 10
 NASTY = "".join(map(chr, (*range(0x20), *range(0x7F, 0xA0)))) + "\x1b[2J\x9b31m\x1b]0;title\x07\ud83d"
@@ -439,86 +436,3 @@ def test_details_are_for_verbose() -> None:
     written = in_a_pipe(verbose=False)
     written.terminal.detail("a message")
     assert written.err == ""
-
-
-# What functions print
-
-
-def test_what_a_function_prints_is_passed_on_line_by_line() -> None:
-    lines: list[str] = []
-    output = FunctionOutput(lines.append)
-    with redirect_stdout(output):
-        print("one", "two")
-        print("three\nfour", end="")
-        assert lines == ["one two", "three"]
-        print(" and five", flush=True)
-        sys.stdout.writelines(["six\n", "seven\n"])
-    assert lines == ["one two", "three", "four and five", "six", "seven"]
-
-
-def test_a_line_without_an_end_is_passed_on_at_the_end() -> None:
-    lines: list[str] = []
-    output = FunctionOutput(lines.append)
-    output.write("no end")
-    assert lines == []
-    output.finish()
-    output.finish()
-    assert lines == ["no end"]
-
-
-def test_it_behaves_like_a_stream_that_is_no_terminal() -> None:
-    output = FunctionOutput(lambda _: None)
-    assert output.writable()
-    assert not output.isatty()
-    assert not output.readable()
-    assert output.write("four") == 4
-    output.flush()
-
-
-def test_functions_that_print_side_by_side_do_not_write_into_each_others_lines() -> None:
-    lines: list[str] = []
-    output = FunctionOutput(lines.append)
-    turn = threading.Barrier(2)
-
-    def work(name: str) -> None:
-        for part in range(20):
-            output.write(f"{name}{part} ")  # as print does: the text first, and then the end of the line
-            turn.wait(WAIT_S)
-            output.write("\n")
-            turn.wait(WAIT_S)
-
-    threads = [threading.Thread(target=work, args=[name]) for name in "ab"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(WAIT_S)
-    assert [line for line in lines if line[0] == "a"] == [f"a{part} " for part in range(20)]
-    assert [line for line in lines if line[0] == "b"] == [f"b{part} " for part in range(20)]
-    assert len(lines) == 40
-
-
-def test_nothing_that_many_threads_print_is_lost() -> None:
-    lines: list[str] = []
-    output = FunctionOutput(lines.append)
-    threads = [
-        threading.Thread(target=lambda name=name: [print(name, number, file=output) for number in range(200)])
-        for name in "abcde"
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(WAIT_S)
-    assert sorted(lines) == sorted(f"{name} {number}" for name in "abcde" for number in range(200))
-
-
-def test_a_handler_may_print_itself() -> None:
-    lines: list[str] = []
-
-    def take(line: str) -> None:
-        lines.append(line)
-        if line == "outer":
-            output.write("inner\n")
-
-    output = FunctionOutput(take)
-    output.write("outer\n")
-    assert lines == ["outer", "inner"]
