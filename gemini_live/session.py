@@ -20,7 +20,7 @@ from .media import Media
 from .models import History, Modality, capabilities_of
 from .recovery import STABLE_AFTER_S, Recovery, Stage
 from .server_events import FunctionCall, ServerError, ServerEvent, SetupComplete, parse_server_message
-from .setup_message import build_setup, missing_capabilities, read_setup, unknown_field
+from .setup_message import build_setup, lacks_words, missing_capabilities, read_setup, unknown_field
 from .streams import read_lines
 from .uplink import Uplink
 
@@ -372,7 +372,7 @@ class Session:
             ConnectionFailed, SessionClosed: It is not worth it.
         """
         field = unknown_field(failure.reason) if isinstance(failure, SessionClosed) and failure.code == 1007 else None
-        if field is not None and field not in self._omitted:
+        if field is not None and field not in self._omitted and self._can_omit(field):
             self._omitted |= {field}
             self._output.warning(f"the service does not know {field}; connecting again without it")
             return
@@ -384,6 +384,12 @@ class Session:
         when = f" in {delay_s:.0f} s" if delay_s >= WORTH_TELLING_S else ""
         self._tell_outage(f"{failure.summary}; connecting again{when}")
         await asyncio.sleep(delay_s)
+
+    def _can_omit(self, field: str) -> bool:
+        """Whether a setup can be without `field`: the user has not put it there, and it brings nothing asked for."""
+        omit = self._omitted | {field}
+        setup = build_setup(self._config, self._declarations, handle=None, seeds_history=False, omit=omit)
+        return field not in setup["setup"] and not lacks_words(self._config, read_setup(setup))
 
     def _tell_outage(self, text: str) -> None:
         """Tell the user in one line that the connection is gone; what follows until there is one is for `--verbose`."""

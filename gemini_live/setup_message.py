@@ -229,6 +229,11 @@ def read_setup(message: Mapping[str, Any]) -> SetupFacts:
     )
 
 
+def lacks_words(config: Config, facts: SetupFacts) -> bool:
+    """Whether words are what the user wants, and a setup brings none: speech that nobody writes down."""
+    return config.text_output and facts.modality is Modality.AUDIO and not facts.transcribes_output
+
+
 def _blocking_functions(setup: Mapping[str, Any], row: ModelCapabilities) -> Iterator[str]:
     default = Behavior.NON_BLOCKING if Behavior.NON_BLOCKING in row.behaviors else Behavior.BLOCKING
     tools = setup.get("tools")

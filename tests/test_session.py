@@ -472,6 +472,34 @@ async def test_a_field_of_the_users_own_that_is_not_known_is_final() -> None:
     assert len(server.sessions) == 1
 
 
+async def test_a_field_that_the_user_has_put_there_too_is_not_said_to_be_left_out() -> None:
+    setup = {"contextWindowCompression": {"triggerTokens": 9000}}
+    async with simulator("unknown-name:contextWindowCompression") as server:
+        written = Written()
+        with pytest.raises(SessionClosed, match="contextWindowCompression"):
+            await hold(configure(server, initial_message="Hi.", setup=setup), written=written)
+    assert written.of("warning") == []
+    assert len(server.sessions) == 1
+
+
+async def test_without_its_transcript_a_model_that_only_speaks_has_no_words_to_give() -> None:
+    async with simulator("unknown-name:outputAudioTranscription") as server:
+        written = Written()
+        with pytest.raises(SessionClosed, match="does not write down what the model says"):
+            await hold(configure(server, speaks=True, initial_message="Hi."), written=written)
+    assert written.of("warning") == written.of("answered") == []
+    assert len(server.sessions) == 1
+
+
+async def test_a_model_that_is_listened_to_goes_on_without_its_words(fake_pyaudio: FakePyAudio) -> None:
+    fake_pyaudio.paced = True
+    async with simulator("unknown-name:outputAudioTranscription") as server:
+        written = await hold(configure(server, speaks=True, text_output=False, initial_message="Hi."))
+    assert written.of("warning") == ["the service does not know outputAudioTranscription; connecting again without it"]
+    assert written.of("answered") == [""]
+    assert sounding_s(fake_pyaudio) > 0
+
+
 async def test_a_setup_that_is_not_completed_is_given_up_after_three_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_module, "SETUP_TIMEOUT_S", 0.1)
     async with simulator("no-setup-complete") as server:
