@@ -41,6 +41,8 @@ class Question:
     times_asked: int = 0
     called: dict[str, None] = field(default_factory=dict)
     """The names of the functions that were called to answer it, on whatever connection."""
+    lost_text: str = ""
+    """What the last answer to it had said that broke off."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,13 @@ class LateWords:
 
 
 @dataclass(frozen=True)
+class Unfinished:
+    """Words of an answer that will not be whole: the session fails."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Notice:
     """Something the user should know, in one line."""
 
@@ -90,7 +99,7 @@ class Silence:
     silence_s: float
 
 
-Outcome = Answered | Restarted | LateWords | Notice | Silence
+Outcome = Answered | Restarted | LateWords | Unfinished | Notice | Silence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -499,8 +508,8 @@ class Conversation:
             voice_lost = answer.interrupted = True
             self._settling = answer
             outcomes += self._settle()
-        elif answer is not None and answer.words:
-            outcomes.append(Restarted("".join(answer.words)))
+        elif answer is not None:
+            outcomes += self._break_off(answer)
         if voice_lost:
             outcomes.append(Notice("the connection was lost during a spoken turn, which cannot be asked again"))
         self._answer = self._voice_wait_s = None
@@ -516,6 +525,15 @@ class Conversation:
     def finish(self) -> list[Outcome]:
         """Hand out the answer whose last words were still waited for, if there is one: the session ends."""
         return self._settle()
+
+    def unfinished(self) -> list[Outcome]:
+        """Return what was said of answers that are not whole: the session fails, and nobody asks again."""
+        answer = self._answer
+        if answer is not None and answer.question is not None:
+            self._break_off(answer)
+        spoken = "".join(answer.words) if answer is not None else ""
+        typed = [question.lost_text for question in (*self._asked, *self._queue)]
+        return [Unfinished(text) for text in (spoken, *typed) if text]
 
     @property
     def n_to_ask_again(self) -> int:
@@ -566,15 +584,23 @@ class Conversation:
         outcomes += self._settle()
         answer = self._answer or self._begin_answer(now_s)
         if answer.interrupted:  # by nobody
-            if answer.words:
-                outcomes.append(Restarted("".join(answer.words)))
+            outcomes += self._break_off(answer)
             if answer.turn is not _Turn.ENDED:
                 self._owed_ends += 1
-            answer.words.clear()
             answer.interrupted = False
             answer.turn = _Turn.SILENT
             answer.follow_up_since_s = None
         return answer, outcomes
+
+    def _break_off(self, answer: _Answer) -> list[Outcome]:
+        """Take back what `answer` has said: it begins anew."""
+        if not answer.words:
+            return []
+        text = "".join(answer.words)
+        answer.words.clear()
+        if answer.question is not None:
+            answer.question.lost_text = text
+        return [Restarted(text)]
 
     def _begin_answer(self, now_s: float) -> _Answer:
         answer = _Answer(question=self._asked[0] if self._asked else None, heard=self._heard, began_s=now_s)

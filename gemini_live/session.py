@@ -144,6 +144,7 @@ class Session:
                 for task in inputs:
                     task.cancel()
         except* GeminiLiveError as failures:
+            self._apply(self._conversation.unfinished())
             raise _first(failures) from None
         finally:
             await self._close()

@@ -110,6 +110,11 @@ class Terminal:
         else:  # a pipe gets each answer once, and whole
             self._labelled("late words", text)
 
+    def unfinished(self, text: str) -> None:
+        """Take words of an answer that will not be whole: a pipe has seen none of them."""
+        if not self._streams_words:
+            self._labelled("unfinished", text, fold=False)
+
     # What is done
 
     def thought(self, text: str) -> None:
@@ -200,9 +205,9 @@ class Terminal:
         if not self._quiet:
             self._line(one_line(text, fold=False))
 
-    def _labelled(self, label: str, text: str) -> None:
+    def _labelled(self, label: str, text: str, *, fold: bool = True) -> None:
         if not self._quiet:
-            self._line(f"{self._styled('label', f'[{label}]')} {one_line(text)}")
+            self._line(f"{self._styled('label', f'[{label}]')} {one_line(text, fold=fold)}")
 
     def _line(self, text: str) -> None:
         if self._stderr_is_terminal:

@@ -19,6 +19,7 @@ from gemini_live.conversation import (
     Question,
     Restarted,
     Silence,
+    Unfinished,
 )
 
 TIMINGS = Timings()
@@ -1702,6 +1703,47 @@ def test_a_question_is_asked_on_three_connections_at_most() -> None:
     question = dialogue.conversation.asked_too_often
     assert question is not None
     assert question.text == "one"
+
+
+def test_what_was_said_of_an_answer_that_never_comes_is_handed_out_at_last() -> None:
+    dialogue = Dialogue()
+    dialogue.pipe("one", "two")
+    for text in ("Fi", "Fir", ""):
+        dialogue.words(text)
+        dialogue.reconnect()
+    assert dialogue.conversation.unfinished() == [Unfinished("Fir")]
+
+
+def test_what_was_said_last_counts_of_an_answer_that_broke_off_twice_on_one_connection() -> None:
+    dialogue = Dialogue()
+    dialogue.pipe("one")
+    dialogue.speak("First")
+    dialogue.interrupted()
+    dialogue.ended()
+    dialogue.sound()
+    assert dialogue.outcomes == [Restarted("First")]
+    dialogue.lose_connection()
+    assert dialogue.conversation.unfinished() == [Unfinished("First")]
+
+
+def test_an_answer_that_is_open_when_the_session_fails_is_unfinished() -> None:
+    dialogue = Dialogue()
+    dialogue.listen()
+    dialogue.heard("one")
+    assert dialogue.conversation.unfinished() == []
+    dialogue.speak("Fir")
+    assert dialogue.conversation.unfinished() == [Unfinished("Fir")]
+
+
+def test_of_an_answer_that_came_after_all_nothing_is_unfinished() -> None:
+    dialogue = Dialogue()
+    dialogue.pipe("one")
+    dialogue.speak("Fir")
+    dialogue.reconnect()
+    dialogue.answer("First.")
+    dialogue.reconnect()
+    assert dialogue.answers == ["one: First."]
+    assert dialogue.conversation.unfinished() == []
 
 
 # What a new connection begins with

@@ -15,6 +15,7 @@ from gemini_live.conversation import (
     Question,
     Restarted,
     Silence,
+    Unfinished,
 )
 from gemini_live.dispatch import Action, CancelCalls, Dispatcher, Fail, LeaveBefore, Output, StartCall
 from gemini_live.server_events import (
@@ -540,6 +541,7 @@ def test_a_part_that_is_malformed_is_warned_about_and_the_rest_takes_effect() ->
         (Answered(question=None, text="a", cut_off=True), ("answered", "a", False, True)),
         (Restarted("lost"), ("restarted", "lost")),
         (LateWords("late"), ("late_words", "late")),
+        (Unfinished("half"), ("unfinished", "half")),
         (Notice("careful"), ("warning", "careful")),
     ],
     ids=repr,

@@ -86,6 +86,7 @@ def everything(terminal: Terminal, text: str) -> None:
     terminal.answered(text, asked=True, cut_off=True)
     terminal.restarted(text)
     terminal.late_words(text)
+    terminal.unfinished(text)
     terminal.thought(text)
     terminal.code(text, text)
     terminal.code_result(text, text)
@@ -139,7 +140,7 @@ def test_no_control_character_of_another_program_is_ever_written(make: Callable[
 def test_every_diagnostic_is_one_line() -> None:
     written = in_a_pipe()
     everything(written.terminal, "a\nb")
-    calls = 15  # not asked, heard, words, restarted, thought, usage and the end, but sources writes two lines
+    calls = 16  # not asked, heard, words, restarted, thought, usage and the end, but sources writes two lines
     assert len(written.err.splitlines()) == calls
     assert written.err.endswith("\n")
 
@@ -211,6 +212,21 @@ def test_words_that_come_too_late_are_told_beside_the_pipe_that_has_its_answer()
     written.terminal.late_words(" late\x1b")
     assert written.out == "early\n"
     assert written.err == "[late words]  late\\x1b\n"
+
+
+def test_words_of_an_answer_that_never_ended_are_told_beside_the_pipe_whole() -> None:
+    written = in_a_pipe()
+    written.terminal.unfinished("word " * FOLD_CHARS + "\nend")
+    assert written.out == ""
+    assert written.err == f"[unfinished] {'word ' * FOLD_CHARS}\\nend\n"
+
+
+def test_words_of_an_answer_that_never_ended_are_on_the_screen_already() -> None:
+    written = on_a_screen()
+    written.terminal.words("half")
+    written.terminal.unfinished("half")
+    written.terminal.session_ended(4)
+    assert written.out == "gemini: half\n"
 
 
 def test_words_that_do_not_count_never_reach_a_pipe() -> None:
