@@ -710,6 +710,17 @@ async def test_everything_the_model_says_is_recorded_though_nothing_is_played(tm
     assert seconds == pytest.approx(server.sessions[0].turns[0].audio_s)
 
 
+async def test_a_session_that_never_was_leaves_the_output_file_as_it_was(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.wav", tmp_path / "new.wav"
+    old.write_bytes(b"as it was")
+    async with simulator("refuse:403") as server:
+        for path in (old, new):
+            with pytest.raises(ConnectionFailed):
+                await hold(configure(server, initial_message="Hi.", output_file=path))
+    assert old.read_bytes() == b"as it was"
+    assert not new.exists()
+
+
 @pytest.mark.parametrize("option", ["input_file", "output_file"])
 async def test_a_file_that_cannot_be_opened_is_said_before_connecting(option: str, tmp_path: Path) -> None:
     files: dict[str, Any] = {option: tmp_path / "no" / "such.wav"}
