@@ -10,6 +10,7 @@ import html
 import ipaddress
 import json
 import logging
+import os
 import re
 import socket
 import ssl
@@ -102,6 +103,23 @@ def build_headers(api_key: str) -> dict[str, str]:
     if api_key.startswith(TOKEN_PREFIX):
         return {"Authorization": f"Token {api_key}"}
     return {"x-goog-api-key": api_key}
+
+
+def check_certificates(url: str) -> None:
+    """Look whether the certificates that SSL_CERT_FILE names can be read: OpenSSL does without and says nothing.
+
+    Raises:
+        ConfigError: They cannot, and TLS is used.
+    """
+    path = os.environ.get("SSL_CERT_FILE")
+    if not path or not url.startswith("wss:"):
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except ssl.SSLError:
+        raise ConfigError(f"SSL_CERT_FILE: cannot read {path}: it holds no certificate") from None
+    except OSError as error:
+        raise ConfigError(f"SSL_CERT_FILE: cannot read {path}: {error.strerror}") from error
 
 
 def _is_loopback(host: str) -> bool:

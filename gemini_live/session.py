@@ -11,7 +11,16 @@ from typing import Any, TextIO
 
 from .client_messages import FunctionResponse, format_message
 from .config import Config, Timings
-from .connection import ABNORMAL_CLOSURE, GOING_AWAY, NO_STATUS, NORMAL_CLOSURE, Connection, build_headers, build_url
+from .connection import (
+    ABNORMAL_CLOSURE,
+    GOING_AWAY,
+    NO_STATUS,
+    NORMAL_CLOSURE,
+    Connection,
+    build_headers,
+    build_url,
+    check_certificates,
+)
 from .conversation import Conversation, Opening, Outcome, Question
 from .dispatch import Action, CancelCalls, Dispatcher, Fail, LeaveBefore, Output, StartCall
 from .errors import ConnectionFailed, GeminiLiveError, ProtocolError, SessionClosed
@@ -68,11 +77,12 @@ class Session:
             timings: How long to wait for what.
 
         Raises:
-            ConfigError: The address cannot be used.
+            ConfigError: The address cannot be used, or the certificates that are to be trusted cannot be read.
         """
         self._config, self._output, self._functions = config, output, functions
         self._stdin, self._stdin_is_terminal = stdin, stdin_is_terminal
         self._url = build_url(config.base_url, config.api_version, config.api_key)
+        check_certificates(self._url)
         self._declarations = functions.declarations if functions else []
         self._omitted: frozenset[str] = frozenset()
         self._facts = read_setup(build_setup(config, self._declarations, handle=None, seeds_history=False))

@@ -26,7 +26,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from gemini_live import connection
-from gemini_live.connection import Connection, build_headers, build_url
+from gemini_live.connection import Connection, build_headers, build_url, check_certificates
 from gemini_live.errors import ConfigError, ConnectionFailed, ExitCode, MissingExtraError, SessionClosed
 
 WAIT_S = 10
@@ -825,6 +825,30 @@ async def test_a_certificate_of_ones_own_is_trusted_by_ssl_cert_file(
     ):
         await c.send({"a": 1})
         assert await c.receive() == b'{"a":1}'
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [("no/such.pem", "No such file or directory"), (".", "Is a directory"), ("empty.pem", "it holds no certificate")],
+)
+def test_certificates_of_ones_own_that_cannot_be_read_are_told(
+    name: str, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty.pem").touch()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / name))
+    with pytest.raises(ConfigError) as refused:
+        check_certificates("wss://service.test/")
+    assert str(refused.value) == f"SSL_CERT_FILE: cannot read {tmp_path / name}: {complaint}"
+    check_certificates("ws://127.0.0.1:1/")
+
+
+@pytest.mark.parametrize("value", [None, "", "{certificate}"])
+def test_certificates_that_are_there_or_are_not_named_are_no_matter(
+    value: str | None, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if value is not None:
+        monkeypatch.setenv("SSL_CERT_FILE", value.format(certificate=certificate))
+    check_certificates("wss://service.test/")
 
 
 async def test_a_certificate_for_another_name_is_refused(

@@ -510,6 +510,18 @@ async def test_a_setup_that_is_not_completed_is_given_up_after_three_tries(monke
     assert len(written.of("status")) == 1
 
 
+async def test_certificates_that_cannot_be_read_are_told_before_anything_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "no.pem"))
+    written = Written()
+    with pytest.raises(ConfigError, match="SSL_CERT_FILE"):
+        await hold(configure("https://localhost:1"), written=written)
+    assert written.events == []
+    async with simulator() as server:  # which needs none
+        await hold(configure(server))
+
+
 async def test_nobody_at_the_address_is_tried_three_times() -> None:
     async with simulator() as server:
         url = server.url
