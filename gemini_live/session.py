@@ -29,7 +29,7 @@ from .media import Media
 from .models import History, Modality, capabilities_of
 from .recovery import STABLE_AFTER_S, Recovery, Stage
 from .server_events import FunctionCall, ServerError, ServerEvent, SetupComplete, parse_server_message
-from .setup_message import build_setup, lacks_words, missing_capabilities, read_setup, unknown_field
+from .setup_message import build_setup, lacks_words, missing_capabilities, missing_for_lines, read_setup, unknown_field
 from .streams import read_lines
 from .uplink import Uplink
 
@@ -223,9 +223,13 @@ class Session:
             self._end_input(name)
 
     async def _give_lines(self, stdin: TextIO, *, waits: bool) -> None:
+        warning = missing_for_lines(self._config)
         try:
             async for line in read_lines(stdin):
                 if line.strip():
+                    if warning is not None:
+                        self._output.warning(warning)
+                        warning = None
                     if not waits:
                         self._dispatcher.stop_playing()
                     self._conversation.add_question(line, waits=waits)

@@ -260,6 +260,13 @@ def unknown_field(reason: str) -> str | None:
     return next((name for name in map(_camel_case, words) if name in OPTIONAL_FIELDS), None)
 
 
+def missing_for_lines(config: Config) -> str | None:
+    """Return the line to show when something is typed or piped that the model's row says it does not take."""
+    if capabilities_of(config.model).typed_turn is not TypedTurn.NOT_SUPPORTED:
+        return None
+    return f"as far as is known, {config.model} takes no typed words (stdin)"
+
+
 def missing_capabilities(config: Config) -> list[str]:
     """Return a line for each option that the model's row says it lacks; nothing is known of a model without a row."""
     row = MODELS.get(config.model.removeprefix("models/"))

@@ -522,6 +522,22 @@ async def test_certificates_that_cannot_be_read_are_told_before_anything_else(
         await hold(configure(server))
 
 
+@pytest.mark.parametrize("is_terminal", [False, True])
+async def test_a_model_that_takes_no_typed_words_is_told_of_with_the_first_line(
+    is_terminal: bool, stdin: Lines
+) -> None:
+    warning = "as far as is known, gemini-3.5-transcribe-live takes no typed words (stdin)"
+    async with simulator() as server:
+        config = configure(server, model="gemini-3.5-transcribe-live", audio_input=False)
+        with pytest.raises(SessionClosed):
+            async with holding(config, stdin=stdin, is_terminal=is_terminal) as (written, _):
+                stdin.type("")
+                await server.wait_for_session()
+                assert written.of("warning") == []
+                stdin.type("one", "two")
+    assert written.of("warning") == [warning]
+
+
 async def test_nobody_at_the_address_is_tried_three_times() -> None:
     async with simulator() as server:
         url = server.url
