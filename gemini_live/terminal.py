@@ -150,7 +150,8 @@ class Terminal:
 
     def function_output(self, line: str) -> None:
         """Take a line that a user's function printed."""
-        self._line(escape(line).replace("\n", "\\n"))
+        if not self._quiet:
+            self._line(one_line(line, fold=False))
 
     def usage(self, usage: Mapping[str, Any]) -> None:
         """Take token counts, which are for programs."""
