@@ -18,18 +18,25 @@ FOLD_CHARS = 400
 """Longer lines of tool calls, results and code are cut, and say so."""
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_REORDERING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""Embeddings, overrides and isolates (https://www.unicode.org/reports/tr9/): with them a link or an argument looks like
+another. Where people speak they are part of the words, and so are the marks and joiners that many scripts need."""
 _RESET = "\x1b[0m"
 _STYLES = {"you": "\x1b[36m", "model": "\x1b[1;32m", "label": "\x1b[35m", "warning": "\x1b[33m", "error": "\x1b[1;31m"}
 
 
 def escape(text: str) -> str:
     """Return `text` with its control characters, but for newline and tab, and halves of characters made visible."""
-    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+    return _UNPRINTABLE.sub(_show, text)
+
+
+def _show(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")
 
 
 def one_line(text: str, *, fold: bool = True) -> str:
-    """Return `text` escaped and on one line, cut to a readable length unless told otherwise."""
-    line = escape(text).replace("\n", "\\n")
+    """Return `text` escaped, in the order of its characters, on one line, cut to a readable length unless told."""
+    line = _REORDERING.sub(_show, escape(text)).replace("\n", "\\n")
     return line if not fold or len(line) <= FOLD_CHARS else f"{line[:FOLD_CHARS]}... ({len(line):,} characters)"
 
 

@@ -127,6 +127,36 @@ def test_one_line_is_one() -> None:
     assert one_line("a\nb\r\nc\td") == "a\\nb\\r\\nc\td"
 
 
+REORDERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""What makes a text look as if its characters stood in another order."""
+
+
+def test_a_line_of_facts_shows_what_would_make_it_look_like_another() -> None:
+    assert one_line(f"a{REORDERING}b") == ("a\\u202a\\u202b\\u202c\\u202d\\u202e\\u2066\\u2067\\u2068\\u2069b")
+    written = in_a_pipe()
+    written.terminal.sources([], [("gpj.\u202eexe", "https://example.com/\u2067")])
+    written.terminal.tool_call("1", "f", {"path": "\u202efdp.exe"})
+    written.terminal.function_output("\u202eprinted")
+    assert written.err == (
+        '[source] gpj.\\u202eexe https://example.com/\\u2067\n[call] f(path="\\u202efdp.exe")\n\\u202eprinted\n'
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\U0001f469\u200d\U0001f52c", "\u200e\u200f", "a\u200bb"],
+)
+def test_what_writing_and_emoji_are_made_of_is_left_alone(text: str) -> None:
+    assert one_line(text) == text
+
+
+def test_the_models_words_are_left_in_their_order() -> None:
+    piped, shown = in_a_pipe(), on_a_screen()
+    piped.terminal.answered(REORDERING, asked=True, cut_off=False)
+    shown.terminal.words(REORDERING)
+    assert (piped.out, shown.out) == (f"{REORDERING}\n", f"gemini: {REORDERING}")
+
+
 @pytest.mark.parametrize("make", [in_a_pipe, on_a_screen])
 def test_no_control_character_of_another_program_is_ever_written(make: Callable[[], Written]) -> None:
     written = make()
