@@ -11,6 +11,8 @@ The service's signals come late, twice or not at all, and some orders can be rea
 - An answer that ended without its `turnComplete` leaves one owed: the next that comes in the middle of another answer
   is that one. Should it never come, an empty answer without `generationComplete` is mistaken for it and asked again.
 - What the user says or types after `interrupted` caused it, even if its transcript came later.
+- Words that come first after the end of a server turn inside an answer are of the next turn if sound came before them,
+  or a second has passed, or a sentence had ended: a line break stands between them, where there is no white space.
 """
 
 from collections import deque
@@ -23,6 +25,11 @@ from .config import Timings
 IN_PROGRESS = "IN_PROGRESS"
 """The interaction status of a turn that another one follows."""
 
+
+TURN_SEAM = "\n"
+"""What stands in the text of an answer between two server turns that have no white space between them."""
+_SENTENCE_ENDS = (".", "!", "?", "\u2026", "\u3002", "\uff01", "\uff1f", "\u061f", "\u0964")
+"""The last five: ideographic full stop, full-width marks, Arabic question mark, danda."""
 
 MAX_ASKED = 3
 """On how many connections one question is asked."""
@@ -72,6 +79,11 @@ class Restarted:
 
 
 @dataclass(frozen=True)
+class NextTurn:
+    """The words that follow are of another server turn of the same answer: `TURN_SEAM` stands before them."""
+
+
+@dataclass(frozen=True)
 class LateWords:
     """Words of an answer that has been handed out already."""
 
@@ -99,7 +111,7 @@ class Silence:
     silence_s: float
 
 
-Outcome = Answered | Restarted | LateWords | Unfinished | Notice | Silence
+Outcome = Answered | Restarted | NextTurn | LateWords | Unfinished | Notice | Silence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +151,10 @@ class _Answer:
     """The last interaction status said that more comes."""
     interrupted: bool = False
     """No sound has followed an interruption."""
+    called: bool = False
+    """Whether a function was called for it."""
+    seam_s: float | None = None
+    """When the server turn ended whose words are the last ones, unless words of another have come."""
     follow_up_since_s: float | None = None
     """Since when another turn is waited for: after a function's result, or after an interruption."""
 
@@ -307,8 +323,7 @@ class Conversation:
         outcomes: list[Outcome] = []
         if answer is None or (answer.interrupted and answer.turn is _Turn.ENDED):
             answer, outcomes = self._take_up(now_s)
-        answer.words.append(text)
-        return outcomes
+        return outcomes + self._add_words(answer, text, now_s)
 
     def output_received(self, now_s: float, *, text: str = "", speech_s: float = 0.0) -> list[Outcome]:
         """Take output of the model: text of its own, speech of `speech_s` seconds, code."""
@@ -320,7 +335,7 @@ class Conversation:
             answer.follow_up_since_s = None
             answer.turn = _Turn.SPEAKING
         if text:
-            answer.words.append(text)
+            outcomes += self._add_words(answer, text, now_s)
         return outcomes
 
     def generation_completed(self, now_s: float) -> None:
@@ -362,6 +377,8 @@ class Conversation:
             answer = self._begin_answer(now_s)
         answer.in_progress = status == IN_PROGRESS
         follows = answer.follow_up_since_s is not None and answer.turn is not _Turn.ENDED
+        if answer.words or answer.turn is _Turn.SPEAKING:
+            answer.seam_s = now_s
         answer.turn = _Turn.ENDED
         if not (answer.in_progress or self._open_calls or (follows and not self._is_cut_off(answer))):
             return outcomes + self._end_answer(now_s)
@@ -383,6 +400,7 @@ class Conversation:
         self._last_sign_s = now_s
         answer, outcomes = self._take_up(now_s)
         self._open_calls.add(call_id)
+        answer.called = True
         answer.generation_complete_s = None
         answer.follow_up_since_s = None
         answer.turn = _Turn.SILENT
@@ -393,6 +411,8 @@ class Conversation:
         answer = self._close_call(call_id, now_s)
         if answer is None:
             return []
+        if answer.words and answer.turn is _Turn.SILENT:  # else a turn goes on, or its end was noted
+            answer.seam_s = now_s
         if answered:
             answer.follow_up_since_s = now_s
         elif self._open_calls or answer.follow_up_since_s is not None:
@@ -592,6 +612,26 @@ class Conversation:
             answer.follow_up_since_s = None
         return answer, outcomes
 
+    def _add_words(self, answer: _Answer, text: str, now_s: float) -> list[Outcome]:
+        """Add words to `answer`, apart from those of the server turn before them."""
+        outcomes: list[Outcome] = []
+        if answer.seam_s is not None and not self._lag(answer, now_s - answer.seam_s):
+            answer.seam_s = None
+            if answer.words and not (answer.words[-1][-1].isspace() or text[0].isspace()):
+                answer.words.append(TURN_SEAM)
+                outcomes.append(NextTurn())
+        answer.words.append(text)
+        return outcomes
+
+    def _lag(self, answer: _Answer, since_s: float) -> bool:
+        """Whether words can still be the last ones of a server turn that ended `since_s` ago.
+
+        A transcript may come after the end of its turn, and before its sound: sound, time or a full stop tell which.
+        """
+        if answer.turn is _Turn.SPEAKING or since_s > self.timings.trailing_words_s:
+            return False
+        return not (answer.words and answer.words[-1].endswith(_SENTENCE_ENDS))
+
     def _break_off(self, answer: _Answer) -> list[Outcome]:
         """Take back what `answer` has said: it begins anew."""
         if not answer.words:
@@ -630,7 +670,9 @@ class Conversation:
         return outcomes if self._trailing_s else outcomes + self._settle()
 
     def _resume(self, settling: _Answer) -> None:
-        """Take back that an answer has ended."""
+        """Take back that an answer has ended: too early, in the middle of its words, or a result is told."""
+        if not settling.called:
+            settling.seam_s = None
         self._answer, self._settling = settling, None
         self.turns_complete -= 1
         if settling.question is not None:

@@ -11,9 +11,11 @@ from typing import Any, Protocol
 
 from .conversation import (
     IN_PROGRESS,
+    TURN_SEAM,
     Answered,
     Conversation,
     LateWords,
+    NextTurn,
     Notice,
     Outcome,
     Restarted,
@@ -180,6 +182,8 @@ class Dispatcher:
                     self._output.answered(outcome.text, asked=asked, cut_off=outcome.cut_off)
                 case Restarted():
                     self._output.restarted(outcome.lost_text)
+                case NextTurn():
+                    self._output.words(TURN_SEAM)
                 case LateWords():
                     self._output.late_words(outcome.text)
                 case Unfinished():

@@ -552,6 +552,14 @@ def test_what_came_about_is_written(outcome: Outcome, written: tuple[Any, ...]) 
     assert bench.written == [written]
 
 
+def test_the_words_of_an_answer_make_up_the_whole_with_what_stands_between_its_turns() -> None:
+    bench = Bench()
+    bench.ask("q")
+    bench.receive(OutputTranscription("One moment.", finished=False), TurnComplete(None, "IN_PROGRESS"))
+    bench.receive(OutputTranscription("It is one.", finished=False))
+    assert bench.written == [("words", "One moment."), ("words", "\n"), ("words", "It is one.")]
+
+
 def test_silence_is_for_the_session() -> None:
     bench = Bench()
     assert bench.dispatcher.apply([Silence(60.0), Notice("and this")]) == Silence(60.0)
