@@ -10,6 +10,7 @@ import html
 import ipaddress
 import json
 import logging
+import os
 import re
 import socket
 import ssl
@@ -104,6 +105,23 @@ def build_headers(api_key: str) -> dict[str, str]:
     return {"x-goog-api-key": api_key}
 
 
+def check_certificates(url: str) -> None:
+    """Look whether the certificates that SSL_CERT_FILE names can be read: OpenSSL does without and says nothing.
+
+    Raises:
+        ConfigError: They cannot, and TLS is used.
+    """
+    path = os.environ.get("SSL_CERT_FILE")
+    if not path or not url.startswith("wss:"):
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except ssl.SSLError:
+        raise ConfigError(f"SSL_CERT_FILE: cannot read {path}: it holds no certificate") from None
+    except OSError as error:
+        raise ConfigError(f"SSL_CERT_FILE: cannot read {path}: {error.strerror}") from error
+
+
 def _is_loopback(host: str) -> bool:
     if host.lower() == "localhost":
         return True
@@ -185,7 +203,7 @@ class Connection:
         except ImportError as error:
             raise MissingExtraError("the SOCKS proxy of the environment", "socks") from error
         except Exception as error:
-            failure = _connection_failed(error, urlsplit(url).hostname or "", urlsplit(proxy or "").hostname, secrets)
+            failure = _connection_failed(error, urlsplit(url).hostname or "", _name_proxy(proxy), secrets)
             if failure is None:
                 raise
             raise failure from None  # the cause's own text may repeat headers
@@ -257,11 +275,11 @@ def _without(secrets: Sequence[str], text: str) -> str:
     return text
 
 
-def _connection_failed(  # noqa: PLR0911 - one a kind
+def _connection_failed(  # noqa: PLR0911, PLR0912 - one a kind
     error: Exception, host: str, proxy: str | None, secrets: Sequence[str]
 ) -> ConnectionFailed | None:
     """Return what a failed dial to `host`, perhaps through `proxy`, means; `None`: it is not the network but a bug."""
-    dialled, advice = (proxy, "the proxy settings") if proxy else (host, "--base-url")
+    name = f"{host} (through the proxy {proxy})" if proxy else host
     match error:
         case InvalidStatus():
             status = error.response.status_code
@@ -274,33 +292,64 @@ def _connection_failed(  # noqa: PLR0911 - one a kind
         case InvalidProxyStatus():
             status = error.response.status_code
             known = 407 if status == 407 else None  # the other causes are those of a service, not of a proxy
-            return ConnectionFailed(f"the proxy refused: HTTP {status}", http_status=known, transient=status >= 500)
+            reason = f"the proxy {proxy} refused: HTTP {status}"
+            return ConnectionFailed(reason, http_status=known, transient=status >= 500)
         case ConnectionClosed() | ConnectionResetError() | ConnectionAbortedError() | BrokenPipeError():
-            return ConnectionFailed(f"{host} closed the connection before it answered", transient=True)
+            return ConnectionFailed(f"{name} closed the connection before it answered", transient=True)
         case InvalidHandshake() if isinstance(error.__cause__, EOFError):
-            return ConnectionFailed(f"{host} closed the connection before it answered", transient=True)
+            return ConnectionFailed(f"{name} closed the connection before it answered", transient=True)
         case ProxyError():
-            return ConnectionFailed(f"the proxy refused: {_detail(error)}")
+            return ConnectionFailed(f"the proxy {proxy} refused: {_detail(error)}")
         case InvalidHandshake():
             detail = _without(secrets, _detail(error))
-            return ConnectionFailed(f"{host} did not answer as a WebSocket server: {detail}; check --base-url")
+            return ConnectionFailed(f"{name} did not answer as a WebSocket server: {detail}; check --base-url")
         case ssl.SSLCertVerificationError():
             return ConnectionFailed(
-                f"the certificate of {host} is not trusted: {error.verify_message}; "
+                f"the certificate of {name} is not trusted: {error.verify_message}; "
                 "if it is signed by an authority of your own, name its file in SSL_CERT_FILE"
             )
         case ssl.SSLError():
-            return ConnectionFailed(f"TLS with {host} failed: {error.reason or error}", transient=True)
+            return ConnectionFailed(f"TLS with {name} failed: {error.reason or error}", transient=True)
         case TimeoutError():
-            return ConnectionFailed(f"{host} did not answer within {OPEN_TIMEOUT_S:g} s", transient=True)
+            return ConnectionFailed(f"{name} did not answer within {OPEN_TIMEOUT_S:g} s", transient=True)
+        case OSError() if proxy and (not proxy.startswith("socks") or isinstance(error.__cause__, OSError)):
+            # python-socks wraps what became of the dial to the proxy; what it does not wrap is about the host.
+            reason = f"the proxy {proxy} cannot be reached: {_proxy_detail(error)}"
+            return ConnectionFailed(f"{reason}; check the network and the proxy settings", transient=True)
         case socket.gaierror():
-            reason = f"the name {dialled} cannot be resolved; check the network and {advice}"
+            reason = f"the name {host} cannot be resolved; check the network and --base-url"
             return ConnectionFailed(reason, transient=True)
         case ConnectionRefusedError():
-            return ConnectionFailed(f"{dialled} refused the connection; check the network and {advice}", transient=True)
+            return ConnectionFailed(f"{host} refused the connection; check the network and --base-url", transient=True)
         case OSError():
-            return ConnectionFailed(f"the connection to {host} failed: {_detail(error)}", transient=True)
+            return ConnectionFailed(f"the connection to {name} failed: {_network_detail(error)}", transient=True)
     return None
+
+
+def _name_proxy(proxy: str | None) -> str | None:
+    """Return a proxy as it may be shown: without user name and password."""
+    if proxy is None:
+        return None
+    parts = urlsplit(proxy)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def _proxy_detail(error: OSError) -> str:
+    """Return why a proxy cannot be reached."""
+    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+    match cause:
+        case socket.gaierror():
+            return "its name cannot be resolved"
+        case ConnectionRefusedError():
+            return "it refuses the connection"
+    return _network_detail(cause)
+
+
+def _network_detail(error: OSError) -> str:
+    """Return what the system says of an error, in whose place asyncio puts the address that it has dialled."""
+    if error.errno is not None and (error.strerror or "").startswith("Connect call failed"):
+        return os.strerror(error.errno)
+    return error.strerror or _detail(error)
 
 
 def _detail(error: Exception) -> str:

@@ -11,6 +11,8 @@ The service's signals come late, twice or not at all, and some orders can be rea
 - An answer that ended without its `turnComplete` leaves one owed: the next that comes in the middle of another answer
   is that one. Should it never come, an empty answer without `generationComplete` is mistaken for it and asked again.
 - What the user says or types after `interrupted` caused it, even if its transcript came later.
+- Words that come first after the end of a server turn inside an answer are of the next turn if sound came before them,
+  or a second has passed, or a sentence had ended: a line break stands between them, where there is no white space.
 """
 
 from collections import deque
@@ -23,6 +25,11 @@ from .config import Timings
 IN_PROGRESS = "IN_PROGRESS"
 """The interaction status of a turn that another one follows."""
 
+
+TURN_SEAM = "\n"
+"""What stands in the text of an answer between two server turns that have no white space between them."""
+_SENTENCE_ENDS = (".", "!", "?", "\u2026", "\u3002", "\uff01", "\uff1f", "\u061f", "\u0964")
+"""The last five: ideographic full stop, full-width marks, Arabic question mark, danda."""
 
 MAX_ASKED = 3
 """On how many connections one question is asked."""
@@ -43,6 +50,8 @@ class Question:
     """The names of the functions that were called to answer it, on whatever connection."""
     pictures: tuple[bytes, ...] = ()
     """What the user showed just before it, as JPEGs: they are shown again where it is asked again."""
+    lost_text: str = ""
+    """What the last answer to it had said that broke off."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +81,20 @@ class Restarted:
 
 
 @dataclass(frozen=True)
+class NextTurn:
+    """The words that follow are of another server turn of the same answer: `TURN_SEAM` stands before them."""
+
+
+@dataclass(frozen=True)
 class LateWords:
     """Words of an answer that has been handed out already."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """Words of an answer that will not be whole: the session fails."""
 
     text: str
 
@@ -92,7 +113,7 @@ class Silence:
     silence_s: float
 
 
-Outcome = Answered | Restarted | LateWords | Notice | Silence
+Outcome = Answered | Restarted | NextTurn | LateWords | Unfinished | Notice | Silence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +153,10 @@ class _Answer:
     """The last interaction status said that more comes."""
     interrupted: bool = False
     """No sound has followed an interruption."""
+    called: bool = False
+    """Whether a function was called for it."""
+    seam_s: float | None = None
+    """When the server turn ended whose words are the last ones, unless words of another have come."""
     follow_up_since_s: float | None = None
     """Since when another turn is waited for: after a function's result, or after an interruption."""
 
@@ -303,8 +328,7 @@ class Conversation:
         outcomes: list[Outcome] = []
         if answer is None or (answer.interrupted and answer.turn is _Turn.ENDED):
             answer, outcomes = self._take_up(now_s)
-        answer.words.append(text)
-        return outcomes
+        return outcomes + self._add_words(answer, text, now_s)
 
     def output_received(self, now_s: float, *, text: str = "", speech_s: float = 0.0) -> list[Outcome]:
         """Take output of the model: text of its own, speech of `speech_s` seconds, code."""
@@ -316,7 +340,7 @@ class Conversation:
             answer.follow_up_since_s = None
             answer.turn = _Turn.SPEAKING
         if text:
-            answer.words.append(text)
+            outcomes += self._add_words(answer, text, now_s)
         return outcomes
 
     def generation_completed(self, now_s: float) -> None:
@@ -358,6 +382,8 @@ class Conversation:
             answer = self._begin_answer(now_s)
         answer.in_progress = status == IN_PROGRESS
         follows = answer.follow_up_since_s is not None and answer.turn is not _Turn.ENDED
+        if answer.words or answer.turn is _Turn.SPEAKING:
+            answer.seam_s = now_s
         answer.turn = _Turn.ENDED
         if not (answer.in_progress or self._open_calls or (follows and not self._is_cut_off(answer))):
             return outcomes + self._end_answer(now_s)
@@ -379,6 +405,7 @@ class Conversation:
         self._last_sign_s = now_s
         answer, outcomes = self._take_up(now_s)
         self._open_calls.add(call_id)
+        answer.called = True
         answer.generation_complete_s = None
         answer.follow_up_since_s = None
         answer.turn = _Turn.SILENT
@@ -389,6 +416,8 @@ class Conversation:
         answer = self._close_call(call_id, now_s)
         if answer is None:
             return []
+        if answer.words and answer.turn is _Turn.SILENT:  # else a turn goes on, or its end was noted
+            answer.seam_s = now_s
         if answered:
             answer.follow_up_since_s = now_s
         elif self._open_calls or answer.follow_up_since_s is not None:
@@ -509,8 +538,8 @@ class Conversation:
             voice_lost = answer.interrupted = True
             self._settling = answer
             outcomes += self._settle()
-        elif answer is not None and answer.words:
-            outcomes.append(Restarted("".join(answer.words)))
+        elif answer is not None:
+            outcomes += self._break_off(answer)
         if voice_lost:
             outcomes.append(Notice("the connection was lost during a spoken turn, which cannot be asked again"))
         self._answer = self._voice_wait_s = None
@@ -526,6 +555,15 @@ class Conversation:
     def finish(self) -> list[Outcome]:
         """Hand out the answer whose last words were still waited for, if there is one: the session ends."""
         return self._settle()
+
+    def unfinished(self) -> list[Outcome]:
+        """Return what was said of answers that are not whole: the session fails, and nobody asks again."""
+        answer = self._answer
+        if answer is not None and answer.question is not None:
+            self._break_off(answer)
+        spoken = "".join(answer.words) if answer is not None else ""
+        typed = [question.lost_text for question in (*self._asked, *self._queue)]
+        return [Unfinished(text) for text in (spoken, *typed) if text]
 
     @property
     def n_to_ask_again(self) -> int:
@@ -576,15 +614,43 @@ class Conversation:
         outcomes += self._settle()
         answer = self._answer or self._begin_answer(now_s)
         if answer.interrupted:  # by nobody
-            if answer.words:
-                outcomes.append(Restarted("".join(answer.words)))
+            outcomes += self._break_off(answer)
             if answer.turn is not _Turn.ENDED:
                 self._owed_ends += 1
-            answer.words.clear()
             answer.interrupted = False
             answer.turn = _Turn.SILENT
             answer.follow_up_since_s = None
         return answer, outcomes
+
+    def _add_words(self, answer: _Answer, text: str, now_s: float) -> list[Outcome]:
+        """Add words to `answer`, apart from those of the server turn before them."""
+        outcomes: list[Outcome] = []
+        if answer.seam_s is not None and not self._lag(answer, now_s - answer.seam_s):
+            answer.seam_s = None
+            if answer.words and not (answer.words[-1][-1].isspace() or text[0].isspace()):
+                answer.words.append(TURN_SEAM)
+                outcomes.append(NextTurn())
+        answer.words.append(text)
+        return outcomes
+
+    def _lag(self, answer: _Answer, since_s: float) -> bool:
+        """Whether words can still be the last ones of a server turn that ended `since_s` ago.
+
+        A transcript may come after the end of its turn, and before its sound: sound, time or a full stop tell which.
+        """
+        if answer.turn is _Turn.SPEAKING or since_s > self.timings.trailing_words_s:
+            return False
+        return not (answer.words and answer.words[-1].endswith(_SENTENCE_ENDS))
+
+    def _break_off(self, answer: _Answer) -> list[Outcome]:
+        """Take back what `answer` has said: it begins anew."""
+        if not answer.words:
+            return []
+        text = "".join(answer.words)
+        answer.words.clear()
+        if answer.question is not None:
+            answer.question.lost_text = text
+        return [Restarted(text)]
 
     def _begin_answer(self, now_s: float) -> _Answer:
         answer = _Answer(question=self._asked[0] if self._asked else None, heard=self._heard, began_s=now_s)
@@ -615,7 +681,9 @@ class Conversation:
         return outcomes if self._trailing_s else outcomes + self._settle()
 
     def _resume(self, settling: _Answer) -> None:
-        """Take back that an answer has ended."""
+        """Take back that an answer has ended: too early, in the middle of its words, or a result is told."""
+        if not settling.called:
+            settling.seam_s = None
         self._answer, self._settling = settling, None
         self.turns_complete -= 1
         if settling.question is not None:

@@ -9,7 +9,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .conversation import IN_PROGRESS, Answered, Conversation, LateWords, Notice, Outcome, Restarted, Silence
+from .conversation import (
+    IN_PROGRESS,
+    TURN_SEAM,
+    Answered,
+    Conversation,
+    LateWords,
+    NextTurn,
+    Notice,
+    Outcome,
+    Restarted,
+    Silence,
+    Unfinished,
+)
 from .pcm import PcmFormat
 from .server_events import (
     AudioChunk,
@@ -48,6 +60,7 @@ class Output(Protocol):
     def answered(self, text: str, *, asked: bool, cut_off: bool) -> None: ...
     def restarted(self, text: str) -> None: ...
     def late_words(self, text: str) -> None: ...
+    def unfinished(self, text: str) -> None: ...
     def thought(self, text: str) -> None: ...
     def code(self, language: str, code: str) -> None: ...
     def code_result(self, outcome: str, output: str) -> None: ...
@@ -182,8 +195,12 @@ class Dispatcher:
                     self._output.answered(outcome.text, asked=asked, cut_off=outcome.cut_off)
                 case Restarted():
                     self._output.restarted(outcome.lost_text)
+                case NextTurn():
+                    self._output.words(TURN_SEAM)
                 case LateWords():
                     self._output.late_words(outcome.text)
+                case Unfinished():
+                    self._output.unfinished(outcome.text)
                 case Notice():
                     self._output.warning(outcome.text)
                 case Silence():

@@ -111,6 +111,12 @@ CAUSES: tuple[Cause, ...] = (
     Cause(1007, "api key expired", "the API key has expired", "make a new one at https://aistudio.google.com/apikey"),
     Cause(
         1007,
+        'unknown name "outputaudiotranscription"',
+        "the service does not write down what the model says",
+        "leave out --text-output and listen, or choose a --model that answers in text",
+    ),
+    Cause(
+        1007,
         "unknown name",
         "the service does not know a field of the setup",
         "check --setup, or try another --api-version",

@@ -153,7 +153,7 @@ class FunctionHelper:
             return _refusal(f"there is no function {name!r}; the functions: {known}")
         task = asyncio.create_task(self._perform(function, args), name=f"function {name}")
         self._tasks.add(task)
-        task.add_done_callback(self._forget)
+        task.add_done_callback(self._tasks.discard)
         try:
             await asyncio.wait({task}, timeout=self._timeout_s)
             if not task.done():
@@ -166,12 +166,6 @@ class FunctionHelper:
             return _refusal(f"CancelledError: {name} cancelled itself")
         return task.result()
 
-    def _forget(self, task: asyncio.Task[CallResult]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            # Retrieved, lest the loop complain; only KeyboardInterrupt gets here, and the loop raises that by itself.
-            task.exception()
-
     async def _perform(self, function: _Function, args: Mapping[str, Any]) -> CallResult:
         try:
             if inspect.iscoroutinefunction(function.target):
@@ -182,10 +176,10 @@ class FunctionHelper:
                     return posted
                 value = await posted
             return self._answer(value)
-        except (asyncio.CancelledError, KeyboardInterrupt):
-            # On the loop's thread a KeyboardInterrupt is the user's second Ctrl-C.
+        except asyncio.CancelledError:
             raise
         except BaseException as exc:  # noqa: BLE001 - whatever a user's function raises is an answer
+            # KeyboardInterrupt too: during a session Ctrl-C raises none (`process.py`), so it is the function's own.
             return _failure(exc)
 
     async def _in_thread(self, function: _Function, args: Mapping[str, Any]) -> CallResult | Awaitable[Any]:
@@ -220,7 +214,7 @@ class FunctionHelper:
         try:
             value = function.target(**_bind(function, args))
             return value if inspect.isawaitable(value) else self._answer(value)
-        except BaseException as exc:  # noqa: BLE001 - likewise; here KeyboardInterrupt is the function's own doing
+        except BaseException as exc:  # noqa: BLE001 - likewise
             return _failure(exc)
 
     def _answer(self, value: Any) -> CallResult:

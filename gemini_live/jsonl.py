@@ -22,6 +22,7 @@ EVENT_TYPES: dict[str, str] = {
     "answered": "`text`, `asked`, `cut_off`: a whole answer; `asked`: to a typed line; `cut_off`: it was interrupted",
     "restarted": "`text`: what the answer had said does not count, it begins anew",
     "late_words": "`text`: words that came after their answer was written",
+    "unfinished": "`text`: words of an answer that was not whole when the session failed",
     "thought": "`text`: a summary of the model's thinking",
     "code": "`language`, `code`: code that the model runs",
     "code_result": "`outcome`, `output`: what it printed",
@@ -92,6 +93,10 @@ class Jsonl:
     def late_words(self, text: str) -> None:
         """Take words of an answer that was written already."""
         self._write("late_words", text=text)
+
+    def unfinished(self, text: str) -> None:
+        """Take words of an answer that will not be whole."""
+        self._write("unfinished", text=text)
 
     def thought(self, text: str) -> None:
         """Take a summary of the model's thinking."""

@@ -204,8 +204,8 @@ class LiveTerminal(Terminal):
             self._transcript.note(line)
             self.advance()
 
-    def _labelled(self, label: str, text: str) -> None:
-        self._note(_label(label, self._fold(text)))
+    def _labelled(self, label: str, text: str, *, fold: bool = True) -> None:
+        self._note(_label(label, self._fold(text) if fold else one_line(text, fold=False)))
 
     def _line(self, text: str) -> None:
         self._print([("", text)])

@@ -124,7 +124,7 @@ class Media:
             await self._open_screen(self._config.screen_capture_fps)
 
     async def start(self) -> None:
-        """Start the streams, once: they go on through reconnects.
+        """Start the streams and the output file, once: they go on through reconnects.
 
         Raises:
             DeviceError: A device that was asked for refuses.
@@ -132,6 +132,8 @@ class Media:
         if self._started:
             return
         self._started = True
+        if self._output_file is not None:
+            self._output_file.start()
         if self.speaker is not None:
             await self._start(self.speaker, self._lose_speaker, demanded=self._demands_speaker)
         if self.microphone is not None:

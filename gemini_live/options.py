@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 from . import __version__
 from .config import Color, Config, OutputFormat
 from .errors import EXIT_CODE_MEANINGS, ConfigError, ExitCode
-from .models import MODELS, VOICES, Modality
-from .setup_message import build_setup, parse_setup_option, read_setup
+from .models import MODELS, VOICES
+from .setup_message import build_setup, lacks_words, parse_setup_option, read_setup
 from .terminal import one_line
 
 PROG = "gemini-live"
@@ -308,7 +308,7 @@ def _check(config: Config) -> None:
         if path is not None and config.output_file is not None and _is_same(path, config.output_file):
             raise ConfigError(f"--output-file would overwrite {path}, which --input-file or --import-functions reads")
     facts = read_setup(build_setup(config, [], handle=None, seeds_history=False))
-    if config.text_output and facts.modality is Modality.AUDIO and not facts.transcribes_output:
+    if lacks_words(config, facts):
         raise ConfigError(f"--text-output: {config.model} only speaks, and without --transcription there are no words")
 
 

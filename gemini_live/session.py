@@ -12,7 +12,16 @@ from typing import Any, TextIO
 from .client_messages import FunctionResponse, format_message
 from .commands import Commands
 from .config import Config, Timings
-from .connection import ABNORMAL_CLOSURE, GOING_AWAY, NO_STATUS, NORMAL_CLOSURE, Connection, build_headers, build_url
+from .connection import (
+    ABNORMAL_CLOSURE,
+    GOING_AWAY,
+    NO_STATUS,
+    NORMAL_CLOSURE,
+    Connection,
+    build_headers,
+    build_url,
+    check_certificates,
+)
 from .conversation import Conversation, Opening, Outcome, Question
 from .dispatch import Action, CancelCalls, Dispatcher, Fail, LeaveBefore, Output, StartCall
 from .errors import ConnectionFailed, GeminiLiveError, ProtocolError, SessionClosed
@@ -21,7 +30,7 @@ from .media import Media
 from .models import History, Modality, capabilities_of
 from .recovery import STABLE_AFTER_S, Recovery, Stage
 from .server_events import FunctionCall, ServerError, ServerEvent, SetupComplete, parse_server_message
-from .setup_message import build_setup, missing_capabilities, read_setup, unknown_field
+from .setup_message import build_setup, lacks_words, missing_capabilities, missing_for_lines, read_setup, unknown_field
 from .stats import Stats
 from .status_bar import ConnectionState, Status, meter_cells
 from .streams import read_lines
@@ -75,11 +84,12 @@ class Session:
             timings: How long to wait for what.
 
         Raises:
-            ConfigError: The address cannot be used.
+            ConfigError: The address cannot be used, or the certificates that are to be trusted cannot be read.
         """
         self._config, self._output, self._functions = config, output, functions
         self._stdin, self._stdin_is_terminal, self._typed_lines = stdin, stdin_is_terminal, typed_lines
         self._url = build_url(config.base_url, config.api_version, config.api_key)
+        check_certificates(self._url)
         self._declarations = functions.declarations if functions else []
         self._omitted: frozenset[str] = frozenset()
         self._facts = read_setup(build_setup(config, self._declarations, handle=None, seeds_history=False))
@@ -160,6 +170,7 @@ class Session:
                 for task in inputs:
                     task.cancel()
         except* GeminiLiveError as failures:
+            self._apply(self._conversation.unfinished())
             raise _first(failures) from None
         finally:
             self._set_state(ConnectionState.ENDED)
@@ -231,25 +242,23 @@ class Session:
             self._end_input(name)
 
     async def _give_lines(self, lines: AsyncIterator[str], *, typed: bool) -> None:
+        warning = missing_for_lines(self._config)
         try:
             async for line in lines:
-                if typed:
-                    await self._take_typed_line(line)
-                elif line.strip():
-                    self._conversation.add_question(line, waits=True)
+                text = await self._commands.run(line) if typed else line
+                if text.strip():
+                    if warning is not None:
+                        self._output.warning(warning)
+                        warning = None
+                    if typed:
+                        self._dispatcher.stop_playing()
+                        self._stats.latency.asked(self._clock())
+                    self._conversation.add_question(text, waits=not typed)
                     self._wake()
                 while self._conversation.n_waiting >= MAX_WAITING_LINES:
                     await self._next_change()
         except OSError as error:
             self._output.warning(f"stdin cannot be read: {error.strerror}")
-
-    async def _take_typed_line(self, line: str) -> None:
-        text = await self._commands.run(line)
-        if text.strip():
-            self._dispatcher.stop_playing()
-            self._stats.latency.asked(self._clock())
-            self._conversation.add_question(text, waits=False)
-            self._wake()
 
     def _end_microphone(self, *, by_hand: bool) -> None:
         if "microphone" in self._open_inputs:
@@ -401,7 +410,7 @@ class Session:
             ConnectionFailed, SessionClosed: It is not worth it.
         """
         field = unknown_field(failure.reason) if isinstance(failure, SessionClosed) and failure.code == 1007 else None
-        if field is not None and field not in self._omitted:
+        if field is not None and field not in self._omitted and self._can_omit(field):
             self._omitted |= {field}
             self._output.warning(f"the service does not know {field}; connecting again without it")
             return
@@ -413,6 +422,12 @@ class Session:
         when = f" in {delay_s:.0f} s" if delay_s >= WORTH_TELLING_S else ""
         self._tell_outage(f"{failure.summary}; connecting again{when}")
         await asyncio.sleep(delay_s)
+
+    def _can_omit(self, field: str) -> bool:
+        """Whether a setup can be without `field`: the user has not put it there, and it brings nothing asked for."""
+        omit = self._omitted | {field}
+        setup = build_setup(self._config, self._declarations, handle=None, seeds_history=False, omit=omit)
+        return field not in setup["setup"] and not lacks_words(self._config, read_setup(setup))
 
     def _tell_outage(self, text: str) -> None:
         """Tell the user in one line that the connection is gone; what follows until there is one is for `--verbose`."""

@@ -231,6 +231,11 @@ def read_setup(message: Mapping[str, Any]) -> SetupFacts:
     )
 
 
+def lacks_words(config: Config, facts: SetupFacts) -> bool:
+    """Whether words are what the user wants, and a setup brings none: speech that nobody writes down."""
+    return config.text_output and facts.modality is Modality.AUDIO and not facts.transcribes_output
+
+
 def _blocking_functions(setup: Mapping[str, Any], row: ModelCapabilities) -> Iterator[str]:
     default = Behavior.NON_BLOCKING if Behavior.NON_BLOCKING in row.behaviors else Behavior.BLOCKING
     tools = setup.get("tools")
@@ -255,6 +260,13 @@ def unknown_field(reason: str) -> str | None:
         # The place decides: the same name in another place is a field that the user has put there.
         words = f"{match[2] or 'setup'}.{match[1]}".split(".")[1:2]
     return next((name for name in map(_camel_case, words) if name in OPTIONAL_FIELDS), None)
+
+
+def missing_for_lines(config: Config) -> str | None:
+    """Return the line to show when something is typed or piped that the model's row says it does not take."""
+    if capabilities_of(config.model).typed_turn is not TypedTurn.NOT_SUPPORTED:
+        return None
+    return f"as far as is known, {config.model} takes no typed words (stdin)"
 
 
 def missing_capabilities(config: Config) -> list[str]:

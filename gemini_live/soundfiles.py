@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import queue
+import stat
 import struct
 import threading
 import time
@@ -16,6 +17,7 @@ from array import array
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -219,11 +221,12 @@ def _looks_like_sound(path: Path) -> bool:
 class OutputFile:
     """A WAV file, mono, 16 bits, 24 kHz, that grows in the background.
 
-    Its header is put right once a second and at the end, so that it can be played even after the program was killed.
+    What was there before is kept until `start` or the first sound, so that a session that never was destroys nothing.
+    The header is put right once a second and at the end, so that it can be played even after the program was killed.
     """
 
     def __init__(self, path: Path, on_error: Callable[[str], None] | None = None) -> None:
-        """Create the file, or empty the one that is there.
+        """Make sure that the file can be written.
 
         Args:
             path: where it is to be.
@@ -239,23 +242,32 @@ class OutputFile:
         self._done: Future[None] = Future()
         # Now it cannot be cancelled by whoever gives up waiting for it.
         self._done.set_running_or_notify_cancel()
+        self._started = False
         with contextlib.ExitStack() as failing:
             try:
                 # Opening a pipe would wait for somebody to read it.
                 if path.is_fifo():
                     raise ConfigError(f"cannot write {path}: it is not a file")
-                # Without a buffer: what was written survives a kill.
-                self._file = failing.enter_context(path.open("wb", buffering=0))
+                self._file, self._is_new = _open_as_it_is(path)
+                failing.enter_context(self._file)
                 if not self._file.seekable():
                     raise ConfigError(f"cannot write {path}: it is not a file")
-                self._file.write(_build_header(0))
+                self._keeps = not self._is_new and stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
+                if not self._keeps:
+                    self._file.write(_build_header(0))
             except OSError as exc:
                 raise ConfigError(f"cannot write {path}: {exc.strerror}") from exc
             failing.pop_all()
-        threading.Thread(target=self._run, name="output-file", daemon=True).start()
+
+    def start(self) -> None:
+        """Empty the file: the session is live."""
+        if not self._started:
+            self._started = True
+            threading.Thread(target=self._run, name="output-file", daemon=True).start()
 
     def write(self, pcm: bytes, rate_hz: int) -> None:
         """Add mono PCM of any length and rate; returns at once."""
+        self.start()
         self._pieces.put((pcm, rate_hz))
 
     async def close(self) -> None:
@@ -264,6 +276,11 @@ class OutputFile:
         Raises:
             ConfigError: the file is not complete, then or since long.
         """
+        if not self._started:
+            self._file.close()
+            if self._is_new:
+                self._path.unlink(missing_ok=True)
+            return
         self._pieces.put(None)
         try:
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
@@ -276,6 +293,9 @@ class OutputFile:
     def _run(self) -> None:
         try:
             with self._file:
+                if self._keeps:
+                    self._file.truncate(0)
+                    self._write_header(0)
                 self._write_all()
         except OSError as exc:
             if self._on_error is not None:
@@ -320,6 +340,21 @@ class OutputFile:
         self._file.seek(0)
         self._write(_build_header(n_bytes))
         self._file.seek(0, os.SEEK_END)
+
+
+def _open_as_it_is(path: Path) -> tuple[FileIO, bool]:
+    """Open a file for writing with what is in it; return also whether it was not there, and is created.
+
+    Without a buffer: what was written survives a kill.
+    """
+
+    def open_it(name: str, flags: int) -> int:
+        return os.open(name, flags & ~os.O_TRUNC, 0o666)
+
+    try:
+        return path.open("xb", buffering=0), True
+    except FileExistsError:
+        return open(path, "wb", buffering=0, opener=open_it), False
 
 
 def _build_header(n_bytes: int) -> bytes:

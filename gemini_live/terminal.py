@@ -21,18 +21,25 @@ MAX_RECORDED = 50_000
 NAMES = {"you": "you:", "model": "gemini:"}
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_REORDERING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""Embeddings, overrides and isolates (https://www.unicode.org/reports/tr9/): with them a link or an argument looks like
+another. Where people speak they are part of the words, and so are the marks and joiners that many scripts need."""
 _RESET = "\x1b[0m"
 _STYLES = {"you": "\x1b[36m", "model": "\x1b[1;32m", "label": "\x1b[35m", "warning": "\x1b[33m", "error": "\x1b[1;31m"}
 
 
 def escape(text: str) -> str:
     """Return `text` with its control characters, but for newline and tab, and halves of characters made visible."""
-    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+    return _UNPRINTABLE.sub(_show, text)
+
+
+def _show(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")
 
 
 def one_line(text: str, *, fold: bool = True) -> str:
-    """Return `text` escaped and on one line, cut to a readable length unless told otherwise."""
-    line = escape(text).replace("\n", "\\n")
+    """Return `text` escaped, in the order of its characters, on one line, cut to a readable length unless told."""
+    line = _REORDERING.sub(_show, escape(text)).replace("\n", "\\n")
     return line if not fold or len(line) <= FOLD_CHARS else f"{line[:FOLD_CHARS]}... ({len(line):,} characters)"
 
 
@@ -131,6 +138,11 @@ class Terminal:
         else:  # a pipe gets each answer once, and whole
             self._labelled("late words", text)
 
+    def unfinished(self, text: str) -> None:
+        """Take words of an answer that will not be whole: a pipe has seen none of them."""
+        if not self._streams_words:
+            self._labelled("unfinished", text, fold=False)
+
     # What is done
 
     def thought(self, text: str) -> None:
@@ -165,7 +177,8 @@ class Terminal:
 
     def function_output(self, line: str) -> None:
         """Take a line that a user's function printed."""
-        self._line(escape(line).replace("\n", "\\n"))
+        if not self._quiet:
+            self._line(one_line(line, fold=False))
 
     def usage(self, usage: Mapping[str, Any]) -> None:
         """Take token counts, which are for programs."""
@@ -238,10 +251,11 @@ class Terminal:
         if not self._quiet:
             self._line(one_line(text, fold=False))
 
-    def _labelled(self, label: str, text: str) -> None:
+    def _labelled(self, label: str, text: str, *, fold: bool = True) -> None:
         if not self._quiet:
-            self._line(f"{self._styled('label', f'[{label}]')} {one_line(text)}")
-            self._keep(f"[{label}] {one_line(text)}\n")
+            line = one_line(text, fold=fold)
+            self._line(f"{self._styled('label', f'[{label}]')} {line}")
+            self._keep(f"[{label}] {line}\n")
 
     def _line(self, text: str) -> None:
         if self._stderr_is_terminal:

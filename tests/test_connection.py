@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import datetime
+import errno
 import hashlib
 import json
 import logging
@@ -26,7 +27,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from gemini_live import connection
-from gemini_live.connection import Connection, build_headers, build_url
+from gemini_live.connection import Connection, build_headers, build_url, check_certificates
 from gemini_live.errors import ConfigError, ConnectionFailed, ExitCode, MissingExtraError, SessionClosed
 
 WAIT_S = 10
@@ -827,6 +828,30 @@ async def test_a_certificate_of_ones_own_is_trusted_by_ssl_cert_file(
         assert await c.receive() == b'{"a":1}'
 
 
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [("no/such.pem", "No such file or directory"), (".", "Is a directory"), ("empty.pem", "it holds no certificate")],
+)
+def test_certificates_of_ones_own_that_cannot_be_read_are_told(
+    name: str, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty.pem").touch()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / name))
+    with pytest.raises(ConfigError) as refused:
+        check_certificates("wss://service.test/")
+    assert str(refused.value) == f"SSL_CERT_FILE: cannot read {tmp_path / name}: {complaint}"
+    check_certificates("ws://127.0.0.1:1/")
+
+
+@pytest.mark.parametrize("value", [None, "", "{certificate}"])
+def test_certificates_that_are_there_or_are_not_named_are_no_matter(
+    value: str | None, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if value is not None:
+        monkeypatch.setenv("SSL_CERT_FILE", value.format(certificate=certificate))
+    check_certificates("wss://service.test/")
+
+
 async def test_a_certificate_for_another_name_is_refused(
     tls: ssl.SSLContext, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -954,21 +979,22 @@ async def test_which_proxy_is_used(
     ("answer", "words", "transient"),
     [
         (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "wants a user name and a password", False),
-        (b"HTTP/1.1 403 Forbidden\r\n\r\n", "the proxy refused: HTTP 403", False),
-        (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "the proxy refused: HTTP 502", True),
-        (b"HTTP/1.0 503 Busy\r\n\r\n", "the proxy refused: HTTP 503", True),
-        (b"SSH-2.0-OpenSSH_9.2p1\r\n", "the proxy refused", False),
-        (b"", "closed the connection before it answered", True),
+        (b"HTTP/1.1 403 Forbidden\r\n\r\n", "the proxy {proxy} refused: HTTP 403", False),
+        (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "the proxy {proxy} refused: HTTP 502", True),
+        (b"HTTP/1.0 503 Busy\r\n\r\n", "the proxy {proxy} refused: HTTP 503", True),
+        (b"SSH-2.0-OpenSSH_9.2p1\r\n", "the proxy {proxy} refused", False),
+        (b"", "service.test (through the proxy {proxy}) closed the connection before it answered", True),
     ],
 )
 async def test_a_proxy_that_refuses_says_so(
     answer: bytes, words: str, transient: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with raw_server(Proxy(0, answer).handle) as port:
-        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        monkeypatch.setenv("HTTPS_PROXY", f"http://user:s3cret@127.0.0.1:{port}")
         error = await failure_of("wss://service.test/")
-    assert words in str(error)
+    assert words.format(proxy=f"http://127.0.0.1:{port}") in str(error)
     assert error.transient is transient
+    assert "s3cret" not in str(error)
     assert "enable the Gemini API" not in str(error)  # that is what a 403 of the service means
 
 
@@ -980,21 +1006,73 @@ async def test_a_refusal_of_the_server_behind_a_proxy_is_the_servers(monkeypatch
     assert (error.http_status, error.reason, error.retry_after_s) == (503, "come back", 3.0)
 
 
-async def test_a_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+PROXY_SCHEMES = ("http", "https", "socks5h", "socks5", "socks4")
+
+
+@pytest.mark.parametrize("scheme", PROXY_SCHEMES)
+async def test_a_proxy_that_is_not_there_is_named(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("ALL_PROXY", f"{scheme}://user:s3cret@127.0.0.1:{port}")
     error = await failure_of("wss://service.test/")
     assert error.transient
-    assert "127.0.0.1 refused the connection" in str(error)
-    assert "proxy" in str(error)
+    assert error.reason == (
+        f"the proxy {scheme}://127.0.0.1:{port} cannot be reached: it refuses the connection; "
+        "check the network and the proxy settings"
+    )
 
 
-async def test_a_proxy_whose_name_does_not_resolve_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("scheme", PROXY_SCHEMES)
+async def test_a_proxy_whose_name_does_not_resolve_is_named(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", refuse_to_resolve)
-    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.invalid:3128")
+    monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://proxy.invalid:3128")
     error = await failure_of("wss://service.test/")
-    assert "the name proxy.invalid cannot be resolved" in str(error)
+    assert f"the proxy {scheme}://proxy.invalid:3128 cannot be reached: its name cannot be resolved" in str(error)
+
+
+@pytest.mark.parametrize("scheme", PROXY_SCHEMES)
+async def test_a_network_without_a_way_to_the_proxy_is_said_in_words(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_loop: object, sock: object, address: object) -> NoReturn:
+        raise OSError(errno.EHOSTUNREACH, f"Connect call failed {address}")  # as asyncio does
+
+    monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_connect", fail)
+    monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://192.0.2.1:3128")
+    error = await failure_of("wss://service.test/")
+    assert f"cannot be reached: {os.strerror(errno.EHOSTUNREACH)}; check" in str(error)
+
+
+async def test_a_host_that_a_socks_proxy_leaves_us_to_resolve_is_no_fault_of_the_proxys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(3)
+        writer.write(b"\x05\x00")
+        await reader.read()
+
+    async with raw_server(serve) as port:
+        resolve = socket.getaddrinfo
+
+        def resolve_this_machine(host: str | None, *args: Any, **named: Any) -> Any:
+            return resolve(host, *args, **named) if host == "127.0.0.1" else refuse_to_resolve(host, *args, **named)
+
+        monkeypatch.setattr(socket, "getaddrinfo", resolve_this_machine)
+        monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{port}")
+        error = await failure_of("wss://service.test/")
+    assert "the name service.test cannot be resolved" in str(error)
+
+
+async def test_silence_behind_a_proxy_names_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "OPEN_TIMEOUT_S", 0.05)
+
+    async def serve(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with raw_server(serve) as port:
+        monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{port}")
+        error = await failure_of("wss://service.test/")
+    assert f"service.test (through the proxy http://127.0.0.1:{port}) did not answer within 0.05 s" in str(error)
 
 
 @pytest.mark.parametrize(

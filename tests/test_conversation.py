@@ -14,11 +14,13 @@ from gemini_live.conversation import (
     Conversation,
     Exchange,
     LateWords,
+    NextTurn,
     Notice,
     Outcome,
     Question,
     Restarted,
     Silence,
+    Unfinished,
 )
 
 TIMINGS = Timings()
@@ -1260,6 +1262,146 @@ def test_a_status_that_nobody_asked_for_opens_nothing() -> None:
     assert dialogue.conversation.is_quiet
 
 
+# The words of the turns that make up an answer
+
+
+def thinking(*, pause_s: float = 3.0) -> Dialogue:
+    """A dialogue in whose answer a turn of filler has ended, "One moment" without a full stop."""
+    dialogue = Dialogue(thinks=True)
+    dialogue.pipe("one")
+    dialogue.speak("One moment")
+    dialogue.generated()
+    dialogue.ended(IN_PROGRESS)
+    dialogue.wait(pause_s)
+    return dialogue
+
+
+def end_thinking(dialogue: Dialogue) -> None:
+    dialogue.generated()
+    dialogue.ended("IDLE")
+    dialogue.wait(TRAILING)
+
+
+@pytest.mark.parametrize("words_first", [True, False])
+def test_another_turn_of_an_answer_begins_on_a_line_of_its_own(words_first: bool) -> None:
+    dialogue = thinking()
+    if words_first:
+        dialogue.words("It")
+        dialogue.sound()
+    else:
+        dialogue.speak("It")
+    assert dialogue.outcomes == [NextTurn()]
+    dialogue.speak("'s one")
+    dialogue.words(".")
+    end_thinking(dialogue)
+    assert dialogue.answers == ["one: One moment\nIt's one."]
+    assert dialogue.outcomes.count(NextTurn()) == 1
+    assert dialogue.history() == [Exchange("one", "One moment\nIt's one.")]
+
+
+@pytest.mark.parametrize("space", [" ", "\n"])
+@pytest.mark.parametrize("leads", [True, False])
+def test_turns_that_are_apart_already_stay_as_they_are(leads: bool, space: str) -> None:
+    dialogue = thinking(pause_s=0)
+    if not leads:
+        dialogue.words(space)
+    dialogue.speak(space + "It is one." if leads else "It is one.")
+    end_thinking(dialogue)
+    assert dialogue.answers == [f"one: One moment{space}It is one."]
+    assert NextTurn() not in dialogue.outcomes
+
+
+def test_the_last_words_of_a_turn_stay_with_it_and_what_follows_begins_anew() -> None:
+    dialogue = thinking(pause_s=0)
+    dialogue.words("s.")
+    assert dialogue.outcomes == []
+    dialogue.words("It")  # the sentence had ended
+    dialogue.speak("'s one.")
+    end_thinking(dialogue)
+    assert dialogue.answers == ["one: One moments.\nIt's one."]
+
+
+def test_words_of_a_text_model_tell_their_turn_by_themselves() -> None:
+    dialogue = Dialogue(words_trail=False, thinks=True)
+    dialogue.pipe("one")
+    dialogue.text("One moment")
+    dialogue.ended(IN_PROGRESS)
+    dialogue.text("It")
+    dialogue.text("'s one.")
+    dialogue.ended("IDLE")
+    assert dialogue.answers == ["one: One moment\nIt's one."]
+
+
+@pytest.mark.parametrize("ends_turn", [True, False])
+def test_what_is_said_of_a_result_begins_on_a_line_of_its_own(ends_turn: bool) -> None:
+    dialogue = Dialogue()
+    dialogue.pipe("weather?")
+    dialogue.speak("Let me see")
+    dialogue.call()
+    if ends_turn:
+        dialogue.ended()
+    dialogue.wait(0.1)
+    dialogue.result()
+    dialogue.answer("4 C")
+    dialogue.wait(TRAILING)
+    assert dialogue.answers == ["weather?: Let me see\n4 C"]
+
+
+def test_a_sentence_that_a_call_is_made_in_stays_whole() -> None:
+    dialogue = Dialogue()
+    dialogue.pipe("book")
+    dialogue.speak("I am boo")
+    dialogue.call()
+    dialogue.speak("kin")
+    dialogue.result()
+    dialogue.speak("g.")
+    dialogue.generated()
+    dialogue.ended()
+    dialogue.wait(2)
+    dialogue.answer("Done.")
+    dialogue.wait(TRAILING)
+    assert dialogue.answers == ["book: I am booking.\nDone."]
+
+
+def test_what_follows_a_silent_result_after_all_begins_on_a_line_of_its_own() -> None:
+    dialogue = Dialogue()
+    dialogue.pipe("note it")
+    dialogue.speak("I do.")
+    dialogue.call()
+    dialogue.result(silent=True)
+    dialogue.answer("Noted.")
+    dialogue.wait(TRAILING)
+    assert dialogue.answers == ["note it: I do.\nNoted."]
+
+
+@pytest.mark.parametrize(("calls", "text"), [(True, "Half.\nA"), (False, "Half.A")])
+def test_sound_right_behind_an_end_goes_on_with_the_sentence_unless_a_function_was_called(
+    calls: bool, text: str
+) -> None:
+    dialogue = Dialogue()
+    dialogue.pipe("one")
+    if calls:
+        dialogue.call()
+        dialogue.result()
+    dialogue.answer("Half.")
+    dialogue.wait(0.2)
+    dialogue.answer("A")
+    dialogue.wait(TRAILING)
+    assert dialogue.answers == [f"one: {text}"]
+
+
+def test_an_answer_that_begins_anew_begins_with_no_empty_line() -> None:
+    dialogue = Dialogue()
+    dialogue.pipe("one")
+    dialogue.speak("First.")
+    dialogue.interrupted()
+    dialogue.ended()
+    dialogue.wait(1)
+    dialogue.answer("Second.")
+    dialogue.wait(TRAILING)
+    assert dialogue.answers == ["one: Second."]
+
+
 # Silence
 
 
@@ -1702,6 +1844,47 @@ def test_a_question_is_asked_on_three_connections_at_most() -> None:
     question = dialogue.conversation.asked_too_often
     assert question is not None
     assert question.text == "one"
+
+
+def test_what_was_said_of_an_answer_that_never_comes_is_handed_out_at_last() -> None:
+    dialogue = Dialogue()
+    dialogue.pipe("one", "two")
+    for text in ("Fi", "Fir", ""):
+        dialogue.words(text)
+        dialogue.reconnect()
+    assert dialogue.conversation.unfinished() == [Unfinished("Fir")]
+
+
+def test_what_was_said_last_counts_of_an_answer_that_broke_off_twice_on_one_connection() -> None:
+    dialogue = Dialogue()
+    dialogue.pipe("one")
+    dialogue.speak("First")
+    dialogue.interrupted()
+    dialogue.ended()
+    dialogue.sound()
+    assert dialogue.outcomes == [Restarted("First")]
+    dialogue.lose_connection()
+    assert dialogue.conversation.unfinished() == [Unfinished("First")]
+
+
+def test_an_answer_that_is_open_when_the_session_fails_is_unfinished() -> None:
+    dialogue = Dialogue()
+    dialogue.listen()
+    dialogue.heard("one")
+    assert dialogue.conversation.unfinished() == []
+    dialogue.speak("Fir")
+    assert dialogue.conversation.unfinished() == [Unfinished("Fir")]
+
+
+def test_of_an_answer_that_came_after_all_nothing_is_unfinished() -> None:
+    dialogue = Dialogue()
+    dialogue.pipe("one")
+    dialogue.speak("Fir")
+    dialogue.reconnect()
+    dialogue.answer("First.")
+    dialogue.reconnect()
+    assert dialogue.answers == ["one: First."]
+    assert dialogue.conversation.unfinished() == []
 
 
 # What a new connection begins with

@@ -256,6 +256,8 @@ class Server:
             case Shape.TOO_EARLY if not self.inbox:
                 yield from self._say(ask)
                 if not self.inbox:
+                    if self.lacked_end:  # Ambiguous: else this end could be the one that is still missing
+                        self._generation_complete()
                     self._turn_complete()
                     yield from self._yield_to_user(0.2)
             case Shape.CALL:

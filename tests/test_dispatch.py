@@ -15,6 +15,7 @@ from gemini_live.conversation import (
     Question,
     Restarted,
     Silence,
+    Unfinished,
 )
 from gemini_live.dispatch import Action, CancelCalls, Dispatcher, Fail, LeaveBefore, Output, StartCall
 from gemini_live.server_events import (
@@ -548,6 +549,7 @@ def test_a_part_that_is_malformed_is_warned_about_and_the_rest_takes_effect() ->
         (Answered(question=None, text="a", cut_off=True), ("answered", "a", False, True)),
         (Restarted("lost"), ("restarted", "lost")),
         (LateWords("late"), ("late_words", "late")),
+        (Unfinished("half"), ("unfinished", "half")),
         (Notice("careful"), ("warning", "careful")),
     ],
     ids=repr,
@@ -556,6 +558,14 @@ def test_what_came_about_is_written(outcome: Outcome, written: tuple[Any, ...]) 
     bench = Bench()
     assert bench.dispatcher.apply([outcome]) is None
     assert bench.written == [written]
+
+
+def test_the_words_of_an_answer_make_up_the_whole_with_what_stands_between_its_turns() -> None:
+    bench = Bench()
+    bench.ask("q")
+    bench.receive(OutputTranscription("One moment.", finished=False), TurnComplete(None, "IN_PROGRESS"))
+    bench.receive(OutputTranscription("It is one.", finished=False))
+    assert bench.written == [("words", "One moment."), ("words", "\n"), ("words", "It is one.")]
 
 
 def test_silence_is_for_the_session() -> None:

@@ -118,6 +118,11 @@ def test_no_row_of_the_causes_is_hidden_by_one_before_it(cause: Cause) -> None:
         (1007, "API key not valid. Please pass a valid API key.", "the API key is wrong"),
         (1007, "API key expired. Please renew the API key.", "the API key has expired"),
         (1007, 'Invalid JSON payload received. Unknown name "x" at setup: Cannot find field.', "does not know a field"),
+        (
+            1007,
+            "Invalid JSON payload received. Unknown name \"outputAudioTranscription\" at 'setup': Cannot find field.",
+            "does not write down what the model says",
+        ),
         (1007, "Request contains an invalid argument.", "a field or a value that it does not take"),
         (1007, "User location is not supported for the API use.", "not offered where you are"),
         (1008, "models/nope is not found for API version v1beta, or is not supported", "the model is unknown"),

@@ -870,10 +870,9 @@ async def test_keyboard_interrupt_in_a_thread_is_the_functions_own_error() -> No
     assert result.response == {"error": "KeyboardInterrupt: from a thread"}
 
 
-def test_keyboard_interrupt_on_the_loop_is_the_users() -> None:
-    helper = load("running.py")
-    with pytest.raises(KeyboardInterrupt):
-        asyncio.run(helper.call("fail_later", {"key": "interrupt"}))
+async def test_keyboard_interrupt_on_the_loop_is_the_functions_own_error_too() -> None:
+    result = await load("running.py").call("fail_later", {"key": "interrupt"})
+    assert (result.response, result.failed) == ({"error": "KeyboardInterrupt: from a thread"}, True)
 
 
 async def test_cancelled_error_of_a_functions_own_is_an_error() -> None:

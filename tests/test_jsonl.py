@@ -29,6 +29,7 @@ CALLS: dict[str, Callable[[Jsonl, str], None]] = {
     "answered": lambda j, text: j.answered(text, asked=True, cut_off=False),
     "restarted": lambda j, text: j.restarted(text),
     "late_words": lambda j, text: j.late_words(text),
+    "unfinished": lambda j, text: j.unfinished(text),
     "thought": lambda j, text: j.thought(text),
     "code": lambda j, text: j.code(text, text),
     "code_result": lambda j, text: j.code_result(text, text),

@@ -76,6 +76,19 @@ class Bench:
             return [await self.uplink.microphone.get() for _ in range(n)]
 
 
+async def test_the_output_file_is_begun_when_the_session_is_live(tmp_path: Path) -> None:
+    path = tmp_path / "out.wav"
+    path.write_bytes(b"as it was")
+    bench = Bench(Config(output_file=path, audio_output=False), plays=False)
+    async with bench.opened():
+        pass
+    assert path.read_bytes() == b"as it was"
+    async with bench.opened() as media:
+        await media.start()
+    with wave.open(str(path)) as file:
+        assert file.getnframes() == 0
+
+
 async def test_a_device_that_does_not_start_is_done_without(fake_pyaudio: FakePyAudio) -> None:
     fake_pyaudio.start_error = REFUSES
     bench = Bench(Config(), listens=True)

@@ -472,6 +472,34 @@ async def test_a_field_of_the_users_own_that_is_not_known_is_final() -> None:
     assert len(server.sessions) == 1
 
 
+async def test_a_field_that_the_user_has_put_there_too_is_not_said_to_be_left_out() -> None:
+    setup = {"contextWindowCompression": {"triggerTokens": 9000}}
+    async with simulator("unknown-name:contextWindowCompression") as server:
+        written = Written()
+        with pytest.raises(SessionClosed, match="contextWindowCompression"):
+            await hold(configure(server, initial_message="Hi.", setup=setup), written=written)
+    assert written.of("warning") == []
+    assert len(server.sessions) == 1
+
+
+async def test_without_its_transcript_a_model_that_only_speaks_has_no_words_to_give() -> None:
+    async with simulator("unknown-name:outputAudioTranscription") as server:
+        written = Written()
+        with pytest.raises(SessionClosed, match="does not write down what the model says"):
+            await hold(configure(server, speaks=True, initial_message="Hi."), written=written)
+    assert written.of("warning") == written.of("answered") == []
+    assert len(server.sessions) == 1
+
+
+async def test_a_model_that_is_listened_to_goes_on_without_its_words(fake_pyaudio: FakePyAudio) -> None:
+    fake_pyaudio.paced = True
+    async with simulator("unknown-name:outputAudioTranscription") as server:
+        written = await hold(configure(server, speaks=True, text_output=False, initial_message="Hi."))
+    assert written.of("warning") == ["the service does not know outputAudioTranscription; connecting again without it"]
+    assert written.of("answered") == [""]
+    assert sounding_s(fake_pyaudio) > 0
+
+
 async def test_a_setup_that_is_not_completed_is_given_up_after_three_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_module, "SETUP_TIMEOUT_S", 0.1)
     async with simulator("no-setup-complete") as server:
@@ -480,6 +508,34 @@ async def test_a_setup_that_is_not_completed_is_given_up_after_three_tries(monke
             await hold(configure(server, initial_message="Hi."), written=written)
     assert len(server.sessions) == 3
     assert len(written.of("status")) == 1
+
+
+async def test_certificates_that_cannot_be_read_are_told_before_anything_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "no.pem"))
+    written = Written()
+    with pytest.raises(ConfigError, match="SSL_CERT_FILE"):
+        await hold(configure("https://localhost:1"), written=written)
+    assert written.events == []
+    async with simulator() as server:  # which needs none
+        await hold(configure(server))
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+async def test_a_model_that_takes_no_typed_words_is_told_of_with_the_first_line(
+    is_terminal: bool, stdin: Lines
+) -> None:
+    warning = "as far as is known, gemini-3.5-transcribe-live takes no typed words (stdin)"
+    async with simulator() as server:
+        config = configure(server, model="gemini-3.5-transcribe-live", audio_input=False)
+        with pytest.raises(SessionClosed):
+            async with holding(config, stdin=stdin, is_terminal=is_terminal) as (written, _):
+                stdin.type("")
+                await server.wait_for_session()
+                assert written.of("warning") == []
+                stdin.type("one", "two")
+    assert written.of("warning") == [warning]
 
 
 async def test_nobody_at_the_address_is_tried_three_times() -> None:
@@ -680,6 +736,17 @@ async def test_everything_the_model_says_is_recorded_though_nothing_is_played(tm
         assert file.getparams()[:3] == (1, 2, 24_000)
         seconds = file.getnframes() / 24_000
     assert seconds == pytest.approx(server.sessions[0].turns[0].audio_s)
+
+
+async def test_a_session_that_never_was_leaves_the_output_file_as_it_was(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.wav", tmp_path / "new.wav"
+    old.write_bytes(b"as it was")
+    async with simulator("refuse:403") as server:
+        for path in (old, new):
+            with pytest.raises(ConnectionFailed):
+                await hold(configure(server, initial_message="Hi.", output_file=path))
+    assert old.read_bytes() == b"as it was"
+    assert not new.exists()
 
 
 @pytest.mark.parametrize("option", ["input_file", "output_file"])

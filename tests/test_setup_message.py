@@ -16,6 +16,7 @@ from gemini_live.setup_message import (
     build_setup,
     merge_patch,
     missing_capabilities,
+    missing_for_lines,
     normalise_keys,
     parse_setup_option,
     read_setup,
@@ -373,6 +374,13 @@ def test_a_warning_for_each_thing_that_a_model_lacks() -> None:
     assert missing_capabilities(Config(voice="Bruce")) == [
         "as far as is known, gemini-3.8-live has no voice Bruce (--voice)"
     ]
+
+
+@pytest.mark.parametrize("model", [*MODELS, "gemini-9-live"])
+def test_a_warning_for_typed_lines_where_a_model_takes_none(model: str) -> None:
+    warning = f"as far as is known, {model} takes no typed words (stdin)"
+    takes_none = model in {"gemini-3.5-transcribe-live", "gemini-3.5-live-translate-preview"}
+    assert missing_for_lines(Config(model=model)) == (warning if takes_none else None)
 
 
 SETUPS: tuple[Message, ...] = (

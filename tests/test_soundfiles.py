@@ -262,6 +262,8 @@ async def test_other_rates_are_resampled(tmp_path: Path) -> None:
 
 async def test_a_file_into_which_nothing_was_written_is_empty_but_whole(tmp_path: Path) -> None:
     file = OutputFile(tmp_path / "out.wav")
+    file.start()
+    file.start()
     await file.close()
     await file.close()
     samples, rate_hz = read_wav(tmp_path / "out.wav")
@@ -274,6 +276,33 @@ async def test_a_file_that_is_there_is_replaced(tmp_path: Path) -> None:
     file.write(bytes(960), 24_000)
     await file.close()
     assert (tmp_path / "out.wav").stat().st_size == 44 + 960
+
+
+async def test_until_there_is_something_to_write_nothing_is_touched(tmp_path: Path) -> None:
+    (tmp_path / "old.wav").write_bytes(b"as it was")
+    for name in ("old.wav", "new.wav"):
+        file = OutputFile(tmp_path / name)
+        await file.close()
+        await file.close()
+    assert os.listdir(tmp_path) == ["old.wav"]
+    assert (tmp_path / "old.wav").read_bytes() == b"as it was"
+
+
+@pytest.mark.skipif(not Path("/dev/null").exists(), reason="no device that swallows everything")
+async def test_a_device_that_can_be_wound_back_will_do() -> None:
+    file = OutputFile(Path("/dev/null"))
+    file.write(bytes(960), 24_000)
+    await file.close()
+    await OutputFile(Path("/dev/null")).close()
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="every file can be written to")
+async def test_a_file_that_may_not_be_written_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "out.wav").write_bytes(b"as it was")
+    (tmp_path / "out.wav").chmod(0o400)
+    with pytest.raises(ConfigError, match=r"^cannot write .*: Permission denied$"):
+        OutputFile(tmp_path / "out.wav")
+    assert (tmp_path / "out.wav").read_bytes() == b"as it was"
 
 
 @pytest.mark.parametrize(

@@ -285,6 +285,19 @@ async def test_a_question_is_asked_on_three_connections_at_most_where_the_server
     assert talk.written.of("warning") == ["no connection lasted long enough to answer: anybody?"]
 
 
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [("no-turn-end", ["hello you"]), ("close:1007:no more@turn1", ["hello you"]), ("no-answer", [])],
+)
+@accelerated
+async def test_what_was_said_of_an_answer_that_never_ends_is_told_at_last(fault: str, words: list[str]) -> None:
+    async with talking(fault) as (talk, _, _):
+        talk.type("hello you")
+        assert isinstance(await talk.failure(), SessionClosed)
+    assert talk.answers() == []
+    assert talk.written.of("unfinished") == words
+
+
 @accelerated
 async def test_lines_typed_without_a_connection_are_asked_on_the_next_in_order() -> None:
     async with talking(is_terminal=True) as (talk, server, proxy):

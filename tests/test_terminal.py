@@ -85,6 +85,7 @@ def everything(terminal: Terminal, text: str) -> None:
     terminal.answered(text, asked=True, cut_off=True)
     terminal.restarted(text)
     terminal.late_words(text)
+    terminal.unfinished(text)
     terminal.thought(text)
     terminal.code(text, text)
     terminal.code_result(text, text)
@@ -125,6 +126,36 @@ def test_one_line_is_one() -> None:
     assert one_line("a\nb\r\nc\td") == "a\\nb\\r\\nc\td"
 
 
+REORDERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""What makes a text look as if its characters stood in another order."""
+
+
+def test_a_line_of_facts_shows_what_would_make_it_look_like_another() -> None:
+    assert one_line(f"a{REORDERING}b") == ("a\\u202a\\u202b\\u202c\\u202d\\u202e\\u2066\\u2067\\u2068\\u2069b")
+    written = in_a_pipe()
+    written.terminal.sources([], [("gpj.\u202eexe", "https://example.com/\u2067")])
+    written.terminal.tool_call("1", "f", {"path": "\u202efdp.exe"})
+    written.terminal.function_output("\u202eprinted")
+    assert written.err == (
+        '[source] gpj.\\u202eexe https://example.com/\\u2067\n[call] f(path="\\u202efdp.exe")\n\\u202eprinted\n'
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\U0001f469\u200d\U0001f52c", "\u200e\u200f", "a\u200bb"],
+)
+def test_what_writing_and_emoji_are_made_of_is_left_alone(text: str) -> None:
+    assert one_line(text) == text
+
+
+def test_the_models_words_are_left_in_their_order() -> None:
+    piped, shown = in_a_pipe(), on_a_screen()
+    piped.terminal.answered(REORDERING, asked=True, cut_off=False)
+    shown.terminal.words(REORDERING)
+    assert (piped.out, shown.out) == (f"{REORDERING}\n", f"gemini: {REORDERING}")
+
+
 @pytest.mark.parametrize("make", [in_a_pipe, on_a_screen])
 def test_no_control_character_of_another_program_is_ever_written(make: Callable[[], Written]) -> None:
     written = make()
@@ -138,7 +169,7 @@ def test_no_control_character_of_another_program_is_ever_written(make: Callable[
 def test_every_diagnostic_is_one_line() -> None:
     written = in_a_pipe()
     everything(written.terminal, "a\nb")
-    calls = 15  # not asked, heard, words, restarted, thought, usage and the end, but sources writes two lines
+    calls = 16  # not asked, heard, words, restarted, thought, usage and the end, but sources writes two lines
     assert len(written.err.splitlines()) == calls
     assert written.err.endswith("\n")
 
@@ -210,6 +241,21 @@ def test_words_that_come_too_late_are_told_beside_the_pipe_that_has_its_answer()
     written.terminal.late_words(" late\x1b")
     assert written.out == "early\n"
     assert written.err == "[late words]  late\\x1b\n"
+
+
+def test_words_of_an_answer_that_never_ended_are_told_beside_the_pipe_whole() -> None:
+    written = in_a_pipe()
+    written.terminal.unfinished("word " * FOLD_CHARS + "\nend")
+    assert written.out == ""
+    assert written.err == f"[unfinished] {'word ' * FOLD_CHARS}\\nend\n"
+
+
+def test_words_of_an_answer_that_never_ended_are_on_the_screen_already() -> None:
+    written = on_a_screen()
+    written.terminal.words("half")
+    written.terminal.unfinished("half")
+    written.terminal.session_ended(4)
+    assert written.out == "gemini: half\n"
 
 
 def test_words_that_do_not_count_never_reach_a_pipe() -> None:
@@ -424,12 +470,10 @@ def test_thoughts_and_token_counts_are_for_programs() -> None:
 
 
 def test_quiet_leaves_the_answers_and_the_errors() -> None:
-    written = in_a_pipe(quiet=True)
+    written = in_a_pipe(quiet=True, verbose=False)
     everything(written.terminal, "text")
     assert written.out == "text\n"
-    assert "gemini-live: error: text\n" in written.err
-    for mark in ("warning", "[", "tools"):
-        assert mark not in written.err
+    assert written.err == "gemini-live: error: text\n"
 
 
 def test_details_are_for_verbose() -> None:
