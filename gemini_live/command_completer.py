@@ -19,18 +19,19 @@ class CommandCompleter(Completer):
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
         """Yield what the text before the cursor may become."""
         text = document.text
-        if not text.startswith(COMMAND_MARK) or "\n" in text:
-            return
         name, space, argument = document.text_before_cursor.partition(" ")
+        if not name.startswith(COMMAND_MARK) or "\n" in text:
+            return
+        argument = argument.lstrip()
         if not space:
             for usage, meaning in self._commands.items():
                 command = usage.split(" ")[0]
-                if command.startswith(name) and command != COMMAND_MARK * 2:
+                if command.startswith(name.lower()) and command != COMMAND_MARK * 2:
                     yield Completion(command, -len(name), display=usage, display_meta=meaning)
             return
         for usage in self._commands:
             command, _, takes = usage.partition(" ")
-            if command != name:
+            if command != name.lower():
                 continue
             if takes == "FILE":
                 yield from self._paths.get_completions(Document(argument), complete_event)

@@ -5,8 +5,8 @@ COMMAND_MARK = "/"
 KEYS: dict[str, str] = {
     "Enter": "send the line; what is still playing stops",
     "Alt-Enter": "begin another line",
-    "Ctrl-T": "mute the microphone, or open it again; the talk key of --push-to-talk",
-    "Space": "with --push-to-talk, on an empty line: the talk key, too",
+    "Ctrl-T": "mute the microphone, or unmute it; with --push-to-talk: talk",
+    "Space": "on an empty line, with --push-to-talk: talk",
     "Esc": "stop the answer that is being said",
     "Up, Ctrl-R": "earlier lines; search them",
     "Ctrl-C": "clear the line; on an empty line, leave (exit code 130)",
@@ -17,7 +17,7 @@ KEYS: dict[str, str] = {
 
 COMMANDS: dict[str, str] = {
     "/help": "show the keys and commands",
-    "/mute": "mute the microphone, or open it again",
+    "/mute": "mute the microphone, or unmute it",
     "/stats": "show what the session amounts to so far",
     "/devices": "list the sound devices",
     "/image FILE": "show a picture to the model",

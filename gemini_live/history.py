@@ -1,6 +1,9 @@
 """The lines that were typed at the prompt, kept across sessions in a file that only its owner may read."""
 
+import errno
 import os
+import stat
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -41,7 +44,12 @@ class LineHistory(FileHistory):
 
     def store_string(self, string: str) -> None:
         """Keep a line."""
-        self._attempt(lambda: super(LineHistory, self).store_string(string))
+
+        def store() -> None:
+            os.close(_open(Path(str(self.filename))))  # it may have been deleted
+            super(LineHistory, self).store_string(string)
+
+        self._attempt(store)
 
     def _attempt(self, access: Callable[[], None]) -> None:
         if not self._is_kept:
@@ -50,17 +58,30 @@ class LineHistory(FileHistory):
             access()
         except OSError as error:
             self._is_kept = False
-            self._warn(f"what you type is not kept for the next session: {self.filename!s}: {error.strerror}")
+            self._warn(f"what you type is not kept for the next session: {self.filename!s}: {error.strerror or error}")
 
 
 def _prepare(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    with open(descriptor, "r+b") as file:
-        path.chmod(0o600)  # it may have been made by another hand
+    with open(_open(path), "r+b") as file:
         if file.seek(0, os.SEEK_END) > MAX_BYTES:
             file.seek(-MAX_BYTES // 2, os.SEEK_END)
             newer = file.read()
             file.seek(0)
             file.write(newer[max(0, newer.find(_ENTRY)) :])
             file.truncate()
+
+
+def _open(path: Path) -> int:
+    """Open the file for its owner alone, and make it where there is none.
+
+    Raises:
+        OSError: It cannot be opened, or is none: a pipe, a device.
+    """
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NONBLOCK", 0), 0o600)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    if sys.platform != "win32":
+        os.fchmod(descriptor, 0o600)  # it may have been made by another hand
+    return descriptor

@@ -55,14 +55,17 @@ class KeyWatch:
     def _read_keys(self) -> None:
         """Read in the loop's place until it turns again."""
         while not (self._turned.is_set() or self._ended.is_set()):
-            readable, _, _ = select.select([self._descriptor], [], [], 0.05)
-            if not readable or self._turned.is_set():
-                continue
             try:
+                readable, _, _ = select.select([self._descriptor], [], [], 0.05)
+                if not readable or self._turned.is_set():
+                    continue
                 keys = os.read(self._descriptor, 1024)
-            except OSError:  # the terminal is gone
+            except OSError:
                 return
-            if _CTRL_C in keys:
+            if not keys:  # the terminal is gone
+                return
+            # The loop may have turned, and read what was there, just before: then this is the next key, and its own.
+            if _CTRL_C in keys and not self._turned.is_set():
                 os.kill(os.getpid(), signal.SIGINT)
             elif not self._post(functools.partial(self._feed, keys)):
                 return

@@ -245,7 +245,7 @@ class Prompt:
                     Condition(lambda: bool(self._growing or self._waiting)),
                 ),
                 ConditionalContainer(
-                    Window(FormattedTextControl(format_help), dont_extend_height=True),
+                    Window(FormattedTextControl(format_help), wrap_lines=True, dont_extend_height=True),
                     Condition(lambda: self._shows_help),
                 ),
                 Window(

@@ -12,6 +12,7 @@ from .server_events import Usage
 
 MAX_LATENCIES = 10_000
 """Of the newest answers, that the median and the worst are taken of."""
+_SIDES = ("prompt", "response")
 _OTHER = "OTHER"
 """Tokens that a report counts in its sum and in no modality."""
 
@@ -81,8 +82,9 @@ class Tokens:
         """Take a report."""
         counts = Counter(dict(_read(usage)))
         self.context = usage.prompt_tokens or self.context
-        if self._are_deltas or any(counts[key] < n for key, n in self._open.items()):
-            self._are_deltas |= bool(self._open)
+        is_smaller = any(_of_side(counts, side) < _of_side(self._open, side) for side in _SIDES)
+        if self._are_deltas or is_smaller:
+            self._are_deltas = True
             self._ended += self._open
         self._open = counts
 
@@ -100,6 +102,10 @@ class Tokens:
         """Return how many were counted so far as `prompt` or as `response`, by modality, the most first."""
         counts = self._ended + self._open
         return {modality: n for (which, modality), n in counts.most_common() if which == side}
+
+
+def _of_side(counts: Mapping[tuple[str, str], int], side: str) -> int:
+    return sum(n for (which, _), n in counts.items() if which == side)
 
 
 def _read(usage: Usage) -> Iterator[tuple[tuple[str, str], int]]:
@@ -181,11 +187,7 @@ def format_summary(summary: Mapping[str, Any]) -> list[str]:
         parts.append(f"{summary['audio_dropped_s']:.1f} s of your voice dropped")
     parts.append(_count(summary["reconnects"], "reconnect"))
     lines = [f"session: {'; '.join(parts)}"]
-    sides = [
-        f"{side} {_format_tokens(summary[f'{side}_tokens'])}"
-        for side in ("prompt", "response")
-        if summary[f"{side}_tokens"]
-    ]
+    sides = [f"{side} {_format_tokens(summary[f'{side}_tokens'])}" for side in _SIDES if summary[f"{side}_tokens"]]
     if sides:
         lines.append(f"tokens, all turns: {'; '.join(sides)}; context now {summary['context_tokens']:,}")
     return lines

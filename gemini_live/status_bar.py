@@ -157,7 +157,8 @@ def _tokens(status: Status, size: int) -> Fragments:
     if not status.tokens or size:
         return []
     n = status.tokens
-    return [("", f"{n} tokens" if n < 1000 else f"{n / 1000:.1f}k tokens" if n < 999_950 else f"{n / 1e6:.1f}M tokens")]
+    count = f"{n}" if n < 1_000 else f"{n / 1e3:.1f}k" if n < 999_950 else f"{n / 1e6:.1f}M"
+    return [("", f"{count} token{'' if n == 1 else 's'}")]
 
 
 def _sound_mode(status: Status, size: int) -> Fragments:

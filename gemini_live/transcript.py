@@ -20,8 +20,10 @@ LATE_S = Timings().late_transcript_s
 # Scripts that put no spaces between words, with their punctuation; Korean does, and is not among them.
 _CJK = r"[\u3000-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]"
 _STRAY_SPACE = re.compile(rf"(?<={_CJK})[ \t]+(?={_CJK})")
-_SENTENCE_END = re.compile(r"[^\W\d_A-Z][.!?]['\")\]\u2019\u201d]*$")
-_SENTENCE_START = re.compile(r"['\"(\[\u2018\u201c]*[^\W\d_a-z]")
+_SENTENCE_END = re.compile(rf"(?!{_CJK})[^\W\d_A-Z][.!?]+['\")\]\u2019\u201d]*\Z")
+_SENTENCE_START = re.compile(rf"['\"(\[\u2018\u201c]*(?!{_CJK})[^\W\d_a-z]")
+_LAST_WORD_CHARS = 12
+"""How far back the end of a sentence is looked for."""
 
 Content = TypeVar("Content")
 
@@ -59,7 +61,7 @@ class Piece:
 
     speaker: Speaker
     text: str
-    """Without a line break at its end."""
+    """Without the line break that ends it."""
     mark: str
     begins: bool
     """Whether it is the first of its utterance."""
@@ -69,11 +71,11 @@ def stitch(text: str, fragment: str) -> str:
     """Return `text` with the next fragment of it: with one space, or none, wherever the two disagree about it."""
     if not text:
         return _STRAY_SPACE.sub("", fragment.lstrip())
-    if text[-1] in " \t":
-        fragment = fragment.lstrip(" \t")
-    elif _SENTENCE_END.search(text[-4:]) and _SENTENCE_START.match(fragment):
-        fragment = f" {fragment}"
     seam = max(0, len(text.rstrip(" \t")) - 1)
+    if text[-1] in " \t" and text[seam] != "\n":  # else it is an indentation
+        fragment = fragment.lstrip(" \t")
+    elif _SENTENCE_END.search(text[-_LAST_WORD_CHARS:]) and _SENTENCE_START.match(fragment):
+        fragment = f" {fragment}"
     return text[:seam] + _STRAY_SPACE.sub("", text[seam:] + fragment)
 
 
@@ -102,7 +104,8 @@ class Transcript(Generic[Content]):
 
     def heard(self, fragment: str, *, late: bool) -> None:
         """Take words of the user; `late`: they are answered already."""
-        utterance = self._question if late else self._next
+        # It may be answered by sounds, and no words yet.
+        utterance = (self._question if late else None) or self._next
         if utterance is None:
             utterance = Utterance(Speaker.USER)
             self._entries.append(utterance)
@@ -133,8 +136,10 @@ class Transcript(Generic[Content]):
 
     def answered(self, mark: str = "") -> None:
         """Note the end of the answer; `mark` says how, if not by itself."""
+        is_silent = not self._answers
+        self._answers |= bool(mark)
         self._end_words(mark)
-        if not self._answers:  # the model has answered with silence
+        if is_silent:
             self._question, self._next, self._is_typed = self._next, None, False
         self._settle_question()
         self._answers = False
@@ -171,8 +176,8 @@ class Transcript(Generic[Content]):
         for entry in self._entries:
             if isinstance(entry, Note):
                 yield entry.content
-            elif text := entry.text[entry.n_taken :].rstrip():
-                yield Piece(entry.speaker, text, entry.mark, begins=not entry.n_taken)
+            else:
+                yield from _rest(entry)
 
     def _begin(self, now_s: float) -> None:
         if self._answers:
@@ -208,5 +213,6 @@ def _rest(utterance: Utterance) -> Iterator[Piece]:
 def _whole_lines(utterance: Utterance) -> Iterator[Piece]:
     end = utterance.text.rfind("\n")
     if utterance.speaker is Speaker.MODEL and end >= utterance.n_taken:
-        yield Piece(utterance.speaker, utterance.text[utterance.n_taken : end], "", begins=not utterance.n_taken)
+        begins, whole = not utterance.n_taken, utterance.text[utterance.n_taken : end]
         utterance.n_taken = end + 1
+        yield Piece(utterance.speaker, whole, "", begins)

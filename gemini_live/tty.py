@@ -5,6 +5,7 @@ Text goes out in the background writer's thread, for a terminal may stop taking 
 
 import contextlib
 import os
+import select
 import shutil
 import sys
 from collections.abc import Iterator
@@ -102,4 +103,6 @@ class TerminalSettings:
             return
         with contextlib.suppress(termios.error, OSError):  # the terminal is gone
             termios.tcsetattr(self._stdin, termios.TCSANOW, self._settings)
-            os.write(self._stdout, _RESET)
+            _, writable, _ = select.select([], [self._stdout], [], 0)
+            if writable:  # a terminal that takes nothing must not keep the process from ending
+                os.write(self._stdout, _RESET)
