@@ -14,14 +14,14 @@ import threading
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import options
-from .config import Color, Config, OutputFormat
+from .config import Config
 from .errors import ConfigError, ExitCode, GeminiLiveError
-from .jsonl import Jsonl
 from .models import capabilities_of
 from .options import PROG
+from .outputs import Outputs
 from .process import LAST_WORDS_S, LEAVE_WITHIN_S, Deadline, Signals, captured_output, claim_stdout, leave
 from .streams import BackgroundWriter, LineWriter, Streams, are_one_terminal, is_closed_pipe, is_terminal
 from .terminal import Terminal
@@ -29,7 +29,6 @@ from .terminal import Terminal
 if TYPE_CHECKING:
     from .dispatch import Output
     from .function_helper import FunctionHelper
-    from .live_terminal import LiveTerminal
     from .prompt import Prompt
     from .session import Session
 
@@ -62,6 +61,7 @@ class _Command:
         self.signals = Signals(self._say_last_words)
         self.writer = BackgroundWriter()
         self._environ, self._streams = environ, streams
+        self._outputs = Outputs(environ, streams, self.writer)
         self._started_s = time.monotonic()
         self._timeout, self._shutdown = Deadline(self._say_last_words), Deadline(self._say_last_words)
         self._output: Output | None = None
@@ -102,13 +102,13 @@ class _Command:
             config = options.read_config(arguments, self._environ)
             simulator = _read_simulate(config.simulate)
         except GeminiLiveError as error:
-            self._build_terminal(Color.AUTO).error(str(error))
+            self._outputs.build_plain().error(str(error))
             return error.exit_code
         self.writer.keep_secret(config.api_key)
         try:
-            self._output = self._build_output(config)
+            self._output, self._prompt = self._outputs.build(config, lambda: signal.raise_signal(signal.SIGINT))
         except ConfigError as error:
-            self._build_terminal(Color.AUTO).error(str(error))
+            self._outputs.build_plain().error(str(error))
             return error.exit_code
         if config.timeout_s is not None:
             self._timeout_report = f"--timeout: {config.timeout_s:g} s are over"
@@ -142,7 +142,7 @@ class _Command:
             return code
         if is_closed_pipe(error):
             return ExitCode.CLOSED_STDOUT
-        self._build_terminal(Color.AUTO).error(f"stdout cannot be written to: {error.strerror}")
+        self._outputs.build_plain().error(f"stdout cannot be written to: {error.strerror}")
         self.writer.flush(LAST_WORDS_S)
         return ExitCode.USAGE
 
@@ -239,7 +239,7 @@ class _Command:
     ) -> int:
         from .session import Session  # noqa: PLC0415 - brings the WebSocket library
 
-        stdin = self._streams.stdin if self._reads_stdin(config) else None
+        stdin = self._streams.stdin if self._outputs.reads_stdin(config) else None
         remaining_s = None if config.timeout_s is None else config.timeout_s - (time.monotonic() - self._started_s)
         try:
             async with asyncio.timeout(remaining_s) as limit, _simulated(config, simulator) as reachable:
@@ -279,105 +279,6 @@ class _Command:
                 capturing.enter_context(captured_output(stdout, self._pass_on))
             async with self._prompt.running(self.signals.relay):
                 yield
-
-    def _reads_stdin(self, config: Config) -> bool:
-        """Whether stdin is an input: always when it is no terminal, and when a person sees the answers too."""
-        stdin, stdout = self._streams.stdin, self._streams.stdout
-        if stdin is None or not config.stdin:
-            return False
-        return not is_terminal(stdin) or is_terminal(stdout)
-
-    def _build_output(self, config: Config) -> "Output":
-        """Return what writes the conversation.
-
-        Raises:
-            ConfigError: An option needs a prompt, and there is none.
-        """
-        if self._has_prompt(config):
-            return self._build_live_terminal(config)
-        if config.push_to_talk:
-            raise ConfigError("--push-to-talk needs a terminal with keys: for stdin and stdout, with TERM set")
-        terminal = self._build_terminal(
-            config.color, quiet=config.quiet, verbose=config.verbose, is_interactive=self._is_interactive(config)
-        )
-        if config.output_format is OutputFormat.TEXT:
-            return terminal
-        return Jsonl(
-            self.writer,
-            self._streams.stdout,
-            clock=time.monotonic,
-            warn=terminal.warning,
-            fail=terminal.error,
-            detail=terminal.detail,
-        )
-
-    def _is_interactive(self, config: Config) -> bool:
-        """Whether a person types and reads."""
-        return self._reads_stdin(config) and is_terminal(self._streams.stdin) and is_terminal(self._streams.stdout)
-
-    def _has_prompt(self, config: Config) -> bool:
-        """Whether a person does so at a terminal that can move its cursor."""
-        can_draw = sys.platform == "win32" or self._environ.get("TERM", "dumb") not in {"", "dumb", "unknown"}
-        return self._is_interactive(config) and can_draw and config.output_format is OutputFormat.TEXT
-
-    def _build_live_terminal(self, config: Config) -> "LiveTerminal":
-        from .history import LineHistory, history_path  # noqa: PLC0415 - slow to import, and only for people
-        from .live_terminal import LiveTerminal  # noqa: PLC0415
-        from .prompt import Prompt  # noqa: PLC0415
-
-        stdin, stdout, stderr = self._streams.stdin, self._streams.stdout, self._streams.stderr
-        assert stdin is not None
-        assert stdout is not None
-
-        def warn(text: str) -> None:
-            terminal.warning(text)
-
-        prompt = self._prompt = Prompt(
-            stdin,
-            stdout,
-            self.writer,
-            term=self._environ.get("TERM"),
-            color=self._has_colors(config.color, stdout),
-            history=LineHistory(history_path(), warn) if config.history else None,
-            push_to_talk=config.push_to_talk,
-            interrupt=lambda: signal.raise_signal(signal.SIGINT),
-        )
-        terminal = LiveTerminal(
-            self.writer,
-            stdout,
-            stderr,
-            shares_stderr=are_one_terminal(stdout, stderr),
-            print_above=prompt.print_above,
-            columns=lambda: prompt.columns,
-            clock=time.monotonic,
-            quiet=config.quiet,
-            verbose=config.verbose,
-            has_words=config.transcription,
-        )
-        prompt.grows, prompt.advance = terminal.pending, terminal.advance
-        return terminal
-
-    def _has_colors(self, color: Color, stream: TextIO | None) -> bool:
-        """Whether colours are used on `stream`: by default where a person types and reads, and no script does."""
-        is_plain = bool(self._environ.get("NO_COLOR")) or self._environ.get("TERM") == "dumb"
-        are_terminals = all(is_terminal(each) for each in (self._streams.stdin, self._streams.stdout, stream))
-        return color is Color.ALWAYS or (color is Color.AUTO and are_terminals and not is_plain)
-
-    def _build_terminal(
-        self, color: Color, *, quiet: bool = False, verbose: bool = False, is_interactive: bool = False
-    ) -> Terminal:
-        stdout, stderr = self._streams.stdout, self._streams.stderr
-        return Terminal(
-            self.writer,
-            stdout,
-            stderr,
-            stdout_is_terminal=is_terminal(stdout),
-            stdout_color=self._has_colors(color, stdout),
-            stderr_color=self._has_colors(color, stderr),
-            quiet=quiet,
-            verbose=verbose,
-            is_interactive=is_interactive,
-        )
 
 
 def _read_simulate(text: str | None) -> Mapping[str, Any] | None:

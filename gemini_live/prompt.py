@@ -15,35 +15,20 @@ from typing import Protocol, TextIO
 from prompt_toolkit.application import Application
 from prompt_toolkit.application.current import set_app
 from prompt_toolkit.buffer import Buffer
-from prompt_toolkit.filters import Condition, has_completions, is_searching
-from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.filters import Condition
 from prompt_toolkit.history import History, InMemoryHistory
-from prompt_toolkit.input import Input, create_input
+from prompt_toolkit.input import create_input
 from prompt_toolkit.input.vt100_parser import Vt100Parser
 from prompt_toolkit.key_binding import KeyBindings, KeyPress
 from prompt_toolkit.key_binding.key_processor import KeyPressEvent
-from prompt_toolkit.layout import (
-    BufferControl,
-    ConditionalContainer,
-    Dimension,
-    FormattedTextControl,
-    HSplit,
-    Layout,
-    VerticalAlign,
-    Window,
-)
-from prompt_toolkit.layout.menus import CompletionsMenu
-from prompt_toolkit.layout.processors import AfterInput, ConditionalProcessor
 from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.renderer import print_formatted_text
-from prompt_toolkit.styles import Style
-from prompt_toolkit.utils import get_cwidth
-from prompt_toolkit.widgets import SearchToolbar
 
 from .command_completer import CommandCompleter
-from .help import COMMAND_MARK, COMMANDS, format_help
+from .help import COMMAND_MARK, COMMANDS
 from .key_watch import KeyWatch
-from .status_bar import Fragments, MicrophoneState, Status, format_status
+from .prompt_view import STYLE, PromptState, build_layout
+from .status_bar import Fragments, Status
 from .streams import BackgroundWriter
 from .terminal import escape
 from .tty import Paper, TerminalSettings, create_terminal_output
@@ -54,38 +39,8 @@ PRINT_EVERY_S, MOST_AT_ONCE = 0.03, 20
 """Lines that come closer together, and more of them in a row, are printed together."""
 ESCAPE_S = 0.05
 """How long a lone Esc waits for what would make it part of another key."""
-MENU_ROWS = 8
 FEWEST_ROWS = 2
 """The input line and the bar."""
-
-# The sixteen colours are the terminal's own, so that they suit its background, be it dark or light.
-_STYLE = Style.from_dict(
-    {
-        "you": "ansicyan bold",
-        "model": "ansigreen bold",
-        "label": "ansimagenta",
-        "mark": "ansiyellow bold",
-        "warning": "ansiyellow bold",
-        "error": "ansired bold",
-        "link": "underline",
-        "printed": "",
-        "reply": "",
-        "prompt": "bold",
-        "placeholder": "ansibrightblack",
-        "waiting": "italic",
-        "bar": "reverse",
-        "bar.on": "",
-        "bar.off": "bold",
-        "bar.alert": "bold",
-        "completion-menu": "reverse noreverse",
-        "completion-menu.completion": "reverse",
-        "completion-menu.completion.current": "noreverse bold",
-        "completion-menu.meta.completion": "reverse",
-        "completion-menu.meta.completion.current": "noreverse",
-        "scrollbar.background": "",
-        "scrollbar.button": "",
-    }
-)
 
 
 class Controls(Protocol):
@@ -133,18 +88,13 @@ class Prompt:
         self._descriptor = stdin.fileno()
         self._settings = TerminalSettings(stdin, stdout)
         self._paper = Paper(stdout, writer)
-        self._input: Input = create_input(stdin)
         self._output = create_terminal_output(self._paper, stdout, term)
         self._color_depth = None if color else ColorDepth.DEPTH_1_BIT
         self._push_to_talk, self._interrupt = push_to_talk, interrupt
         self._lines: asyncio.Queue[str | None] = asyncio.Queue()
         self._is_given_back = False
         """Whether the terminal was given back in haste."""
-        self._has_ended = False
-        """Whether the user has ended the input."""
-        self._shows_help = False
-        self._status: Status | None = None
-        self._growing: Fragments = []
+        self._state = PromptState()
         self._to_print: Fragments = []
         self._print_timer: asyncio.TimerHandle | None = None
         self._printed_s = 0.0
@@ -156,9 +106,18 @@ class Prompt:
             history=history or InMemoryHistory(),
             completer=CommandCompleter(COMMANDS),
             complete_while_typing=True,
-            read_only=Condition(lambda: self._has_ended),
+            read_only=Condition(lambda: self._state.has_ended),
         )
-        self._app = self._build_app()
+        self._app: Application[None] = Application(
+            build_layout(self._buffer, self._state, self._output, push_to_talk=push_to_talk),
+            style=STYLE,
+            key_bindings=self._build_keys(),
+            color_depth=self._color_depth,
+            erase_when_done=True,
+            input=create_input(stdin),
+            output=self._output,
+        )
+        self._app.ttimeoutlen = ESCAPE_S
 
     @property
     def columns(self) -> int:
@@ -226,88 +185,12 @@ class Prompt:
     def _is_shown(self) -> bool:
         return self._app.is_running and not self._is_given_back
 
-    def _build_app(self) -> Application[None]:
-        search = SearchToolbar()
-        line = BufferControl(
-            self._buffer,
-            search_buffer_control=search.control,
-            preview_search=True,
-            input_processors=[
-                ConditionalProcessor(
-                    AfterInput(self._placeholder), Condition(lambda: not self._buffer.text) & ~is_searching
-                )
-            ],
-        )
-        layout = HSplit(
-            [
-                ConditionalContainer(
-                    Window(FormattedTextControl(self._show_growing), dont_extend_height=True),
-                    Condition(lambda: bool(self._growing or self._waiting)),
-                ),
-                ConditionalContainer(
-                    Window(FormattedTextControl(format_help), wrap_lines=True, dont_extend_height=True),
-                    Condition(lambda: self._shows_help),
-                ),
-                Window(
-                    line,
-                    height=self._line_height,
-                    wrap_lines=True,
-                    dont_extend_height=True,
-                    get_line_prefix=lambda number, wraps: [("class:prompt", "  " if number or wraps else "> ")],
-                ),
-                ConditionalContainer(CompletionsMenu(max_height=MENU_ROWS), has_completions),
-                search,
-                Window(FormattedTextControl(self._show_bar), height=1, style="class:bar", dont_extend_height=True),
-            ],
-            align=VerticalAlign.TOP,
-        )
-        app: Application[None] = Application(
-            Layout(layout),
-            style=_STYLE,
-            key_bindings=self._build_keys(),
-            color_depth=self._color_depth,
-            erase_when_done=True,
-            input=self._input,
-            output=self._output,
-        )
-        app.ttimeoutlen = ESCAPE_S
-        return app
-
-    @property
-    def _waiting(self) -> tuple[str, ...]:
-        return self._status.waiting if self._status is not None else ()
-
-    def _placeholder(self) -> StyleAndTextTuples:
-        if self._has_ended:
-            return [("class:placeholder", "no more input; waiting for what is open")]
-        if self._status is None or self._status.microphone is MicrophoneState.OFF:
-            ways = "type a line"
-        else:
-            ways = "type, or press Space to talk" if self._push_to_talk else "type, or speak"
-        return [("class:placeholder", f"{ways}; F1 shows the keys")]
-
-    def _line_height(self) -> Dimension:
-        return Dimension(min=1, max=max(1, self._output.get_size().rows // 3))
-
-    def _show_growing(self) -> StyleAndTextTuples:
-        size = self._output.get_size()
-        fragments = list(self._growing)
-        for text in self._waiting:
-            fragments += [("class:you", "you:"), ("", f" {text} "), ("class:waiting", "[not sent yet]"), ("", "\n")]
-        return last_rows(fragments, size.columns, max(1, size.rows // 2 - 2))
-
-    def _show_bar(self) -> StyleAndTextTuples:
-        if self._status is None:
-            return []
-        bar = format_status(self._status, self.columns)
-        return [(style.replace("class:", "class:bar."), text) for style, text in bar]
-
     async def _refresh(self) -> None:
         while True:
             self.advance()
             status, growing = self.controls.status() if self.controls else None, self.grows()
-            if (status, growing) != (self._status, self._growing):
-                self._status, self._growing = status, growing
+            if (status, growing) != (self._state.status, self._state.growing):
+                self._state.status, self._state.growing = status, growing
                 self._app.invalidate()
             self._shrink()
             await asyncio.sleep(REFRESH_S)
@@ -332,13 +215,13 @@ class Prompt:
             return
         depth = self._color_depth or self._output.get_default_color_depth()
         if not self._is_shown:
-            print_formatted_text(self._output, [*fragments], _STYLE, color_depth=depth)
+            print_formatted_text(self._output, [*fragments], STYLE, color_depth=depth)
             return
-        self._growing = self.grows()
+        self._state.growing = self.grows()
         # In one piece, or the prompt would flicker.
         with self._paper.holding(), set_app(self._app):
             self._app.renderer.erase()
-            print_formatted_text(self._output, [*fragments], _STYLE, color_depth=depth)
+            print_formatted_text(self._output, [*fragments], STYLE, color_depth=depth)
             self._app.render_counter += 1  # or it would draw what it has drawn
             self._app.renderer.render(self._app, self._app.layout)
 
@@ -353,8 +236,8 @@ class Prompt:
         return False
 
     def _end_input(self) -> None:
-        if not self._has_ended:
-            self._has_ended = True
+        if not self._state.has_ended:
+            self._state.has_ended = True
             self._lines.put_nowait(None)
 
     def _leave_draft(self) -> None:
@@ -377,7 +260,7 @@ class Prompt:
         is_empty = Condition(lambda: not self._buffer.text)
         has_more_keys = Condition(lambda: bool(self._app.key_processor.input_queue))
         is_answering = Condition(lambda: self.controls is not None and self.controls.is_answering)
-        shows_help = Condition(lambda: self._shows_help)
+        shows_help = Condition(lambda: self._state.shows_help)
 
         @keys.add("enter")
         def _(event: KeyPressEvent) -> None:
@@ -418,7 +301,7 @@ class Prompt:
         @keys.add("f1")
         @keys.add("escape", filter=shows_help & ~has_more_keys, eager=True)
         def _(event: KeyPressEvent) -> None:
-            self._shows_help = not self._shows_help
+            self._state.shows_help = not self._state.shows_help
 
         return keys
 
@@ -428,26 +311,7 @@ class Prompt:
             return
         self._app.renderer.erase()
         self._paper.drain()
-        with self._input.cooked_mode():
+        with self._app.input.cooked_mode():
             os.kill(0, signal.SIGTSTP)
         self._app.renderer.reset()
         self._app.invalidate()
-
-
-def last_rows(fragments: Fragments, columns: int, rows: int) -> StyleAndTextTuples:
-    """Return the end of a text, as many rows as fit, wrapped as a terminal wraps."""
-    wrapped: list[StyleAndTextTuples] = [[]]
-    width = 0
-    for style, text in fragments[-4 * rows :]:
-        for character in text.expandtabs(4)[-rows * columns :]:
-            size = get_cwidth(character)
-            if character == "\n" or width + size > columns:
-                wrapped.append([])
-                width = 0
-            if character != "\n":
-                wrapped[-1].append((style, character))
-                width += size
-    if not wrapped[-1]:
-        wrapped.pop()
-    shown = wrapped[-rows:]
-    return [part for index, row in enumerate(shown) for part in (*([("", "\n")] if index else []), *row)]

@@ -6,10 +6,11 @@ asked and when all is over, `recovery.py` whether a failure is final, `dispatch.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable
 from typing import Any, TextIO
 
-from .client_messages import FunctionResponse, format_message
+from .calls import Calls
+from .client_messages import format_message
 from .commands import Commands
 from .config import Config, Timings
 from .connection import (
@@ -26,11 +27,12 @@ from .conversation import Conversation, Opening, Outcome, Question
 from .dispatch import Action, CancelCalls, Dispatcher, Fail, LeaveBefore, Output, StartCall
 from .errors import ConnectionFailed, GeminiLiveError, ProtocolError, SessionClosed
 from .function_helper import FunctionHelper
+from .inputs import Inputs
 from .media import Media
 from .models import History, Modality, capabilities_of
 from .recovery import STABLE_AFTER_S, Recovery, Stage
-from .server_events import FunctionCall, ServerError, ServerEvent, SetupComplete, parse_server_message
-from .setup_message import build_setup, lacks_words, missing_capabilities, missing_for_lines, read_setup, unknown_field
+from .server_events import ServerError, ServerEvent, SetupComplete, parse_server_message
+from .setup_message import build_setup, lacks_words, missing_capabilities, read_setup, unknown_field
 from .stats import Stats
 from .status_bar import ConnectionState, Status, meter_cells
 from .streams import read_lines
@@ -44,8 +46,6 @@ SPEAKER_CHECK_S = 0.1
 """How often it is looked whether everything has been played, when that is all that is waited for."""
 WORTH_TELLING_S = 2.0
 """From which delay on the user is told when it will be tried again."""
-MAX_WAITING_LINES = 100
-"""How far a pipe is read ahead of its answers."""
 
 
 class _Over(Exception):
@@ -87,7 +87,6 @@ class Session:
             ConfigError: The address cannot be used, or the certificates that are to be trusted cannot be read.
         """
         self._config, self._output, self._functions = config, output, functions
-        self._stdin, self._stdin_is_terminal, self._typed_lines = stdin, stdin_is_terminal, typed_lines
         self._url = build_url(config.base_url, config.api_version, config.api_key)
         check_certificates(self._url)
         self._declarations = functions.declarations if functions else []
@@ -124,7 +123,7 @@ class Session:
             listens=stdin_is_terminal,
             shows_levels=typed_lines is not None,
             warn=output.warning,
-            on_microphone_lost=lambda: self._end_microphone(by_hand=True),
+            on_microphone_lost=lambda: self._inputs.end_microphone(by_hand=True),
             on_speaker_lost=self._on_speaker_lost,
         )
         self._dispatcher = Dispatcher(
@@ -136,14 +135,35 @@ class Session:
         )
         self._recovery = Recovery(enabled=config.reconnect)
         self._connection: Connection | None = None
-        self._calls: dict[str, tuple[str, asyncio.Task[None]]] = {}
-        self._open_inputs: set[str] = set()
         self._live = asyncio.Event()
         self._changed = asyncio.Event()
         self._leave_by_s: float | None = None
         self._quits = False
         """Whether the user wants to leave at once, whatever is open."""
         self._commands = Commands(self._media, output, summary=self._summarise, save=save, quit_session=self._quit)
+        self._calls = Calls(
+            functions or FunctionHelper({}, schedules=False, timeout_s=config.function_timeout_s),
+            self._conversation,
+            self._uplink,
+            output,
+            blocking=self._facts.blocking,
+            apply=self._apply,
+            clock=self._clock,
+        )
+        lines = None if stdin is None else typed_lines or read_lines(stdin)
+        self._inputs = Inputs(
+            config,
+            self._conversation,
+            self._uplink,
+            self._media,
+            piped=None if stdin_is_terminal else lines,
+            typed=lines if stdin_is_terminal else None,
+            take_typed=self._take_typed,
+            live=self._live,
+            next_change=self._next_change,
+            wake=self._wake,
+            warn=output.warning,
+        )
         self._outage_told = False
         """Whether the user knows that there is no connection: one line is enough, however many tries it takes."""
 
@@ -162,10 +182,10 @@ class Session:
             await self._media.open()
             self._dispatcher.playout = self._media.speaker
             self._dispatcher.record = self._media.record
-            self._open_inputs = self._find_inputs()
+            self._inputs.find()
             self._output.session_started(self._describe())
             async with asyncio.TaskGroup() as self._tasks:
-                inputs = [self._tasks.create_task(give(), name=give.__name__) for give in self._input_tasks()]
+                inputs = [self._tasks.create_task(give(), name=give.__name__) for give in self._inputs.tasks()]
                 await self._converse()
                 for task in inputs:
                     task.cancel()
@@ -185,86 +205,6 @@ class Session:
             await self._media.close()
         finally:
             await self._disconnect()
-
-    # Inputs
-
-    def _find_inputs(self) -> set[str]:
-        inputs = {"initial message"} if self._config.initial_message is not None else set()
-        if self._stdin is not None:
-            inputs.add("stdin")
-        if self._media.input_file is not None:
-            inputs.add("file")
-        if self._media.microphone is not None:
-            inputs.add("microphone")
-        self._conversation.hears_user = bool(inputs & {"file", "microphone"})
-        if not inputs:
-            self._output.warning(
-                "there is nothing to ask: give --initial-message, a pipe, --input-file or --audio-input"
-            )
-            self._conversation.inputs_ended = True
-        return inputs
-
-    def _input_tasks(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
-        if self._stdin_is_terminal and self._stdin is not None:
-            return [self._give_script, self._give_terminal_lines]
-        return [self._give_script]
-
-    def _end_input(self, name: str) -> None:
-        self._open_inputs.discard(name)
-        if not self._open_inputs:
-            self._conversation.inputs_ended = True
-        self._wake()
-
-    async def _give_script(self) -> None:
-        """Give the inputs that follow one another: the initial message, the lines of a pipe, the file."""
-        await self._live.wait()
-        if self._config.initial_message is not None:
-            await asyncio.sleep(self._config.initial_message_delay_s)
-            self._conversation.add_question(self._config.initial_message, waits=True)
-            self._end_input("initial message")
-        if self._stdin is not None and not self._stdin_is_terminal:
-            await self._give_lines(read_lines(self._stdin), typed=False)
-            self._end_input("stdin")
-        if self._media.input_file is not None:
-            while self._conversation.has_unanswered or not self._conversation.is_quiet:
-                await self._next_change()
-            await self._media.give_file(self._live)
-            self._uplink.end_audio(by_hand=False)
-            self._end_input("file")
-
-    async def _give_terminal_lines(self) -> None:
-        assert self._stdin is not None
-        await self._give_lines(self._typed_lines or read_lines(self._stdin), typed=True)
-        # Ctrl-D: the person has nothing more to say in any way.
-        for name in list(self._open_inputs):
-            if name == "microphone":
-                self._end_microphone(by_hand=True)
-            self._end_input(name)
-
-    async def _give_lines(self, lines: AsyncIterator[str], *, typed: bool) -> None:
-        warning = missing_for_lines(self._config)
-        try:
-            async for line in lines:
-                text = await self._commands.run(line) if typed else line
-                if text.strip():
-                    if warning is not None:
-                        self._output.warning(warning)
-                        warning = None
-                    if typed:
-                        self._dispatcher.stop_playing()
-                        self._stats.latency.asked(self._clock())
-                    self._conversation.add_question(text, waits=not typed)
-                    self._wake()
-                while self._conversation.n_waiting >= MAX_WAITING_LINES:
-                    await self._next_change()
-        except OSError as error:
-            self._output.warning(f"stdin cannot be read: {error.strerror}")
-
-    def _end_microphone(self, *, by_hand: bool) -> None:
-        if "microphone" in self._open_inputs:
-            self._media.stop_microphone()
-            self._uplink.end_audio(by_hand=by_hand)
-            self._end_input("microphone")
 
     def _on_speaker_lost(self) -> None:
         self._dispatcher.playout = None
@@ -288,11 +228,11 @@ class Session:
                 self._apply(self._conversation.connection_lost(self._clock()))
                 if is_polite or self._is_over():
                     break
-                self._cancel_calls()
+                self._calls.cancel()
                 await self._recover(end)
         except* _Over:  # while there was no connection
             await self._disconnect()
-        self._cancel_calls()
+        self._calls.cancel()
         await self._play_out()
 
     async def _connect(self) -> None:
@@ -544,13 +484,9 @@ class Session:
         for action in actions:
             match action:
                 case StartCall(call=call):
-                    if (question := self._conversation.question_in_answer) is not None:
-                        question.called.setdefault(call.name)
-                    self._output.tool_call(call.id, call.name, call.args)
-                    task = self._tasks.create_task(self._answer_call(call), name=f"call {call.name}")
-                    self._calls[call.id] = (call.name, task)
+                    self._calls.start(call, self._tasks)
                 case CancelCalls(ids=ids):
-                    self._cancel_calls(ids)
+                    self._calls.cancel(ids)
                 case LeaveBefore(time_left_s=time_left_s) if not self._config.reconnect:
                     left = "soon" if time_left_s is None else f"in {time_left_s:g} s"
                     self._output.warning(f"the server will end this session {left}")
@@ -561,35 +497,15 @@ class Session:
                 case Fail(code=code, message=message):
                     raise SessionClosed(code or ABNORMAL_CLOSURE, message)
 
-    # Functions
-
-    async def _answer_call(self, call: FunctionCall) -> None:
-        functions = self._functions or FunctionHelper({}, schedules=False, timeout_s=self._config.function_timeout_s)
-        result = await functions.call(call.name, call.args)
-        self._calls.pop(call.id, None)
-        self._output.tool_result(call.id, call.name, result.response, failed=result.failed)
-        for line in (result.traceback or "").splitlines():
-            self._output.detail(line)
-        if result.note is not None:
-            self._output.warning(result.note)
-        response = FunctionResponse(id=call.id, name=call.name, response=result.response, scheduling=result.scheduling)
-        silent = result.scheduling == "SILENT" and call.name not in self._facts.blocking
-        self._uplink.respond(response, silent=silent)
-
-    def _cancel_calls(self, ids: Sequence[str] | None = None) -> None:
-        """Stop the calls `ids`, by default all of them."""
-        for call_id in list(self._calls) if ids is None else ids:
-            if call_id not in self._calls:
-                continue
-            name, task = self._calls.pop(call_id)
-            note = self._functions.runs_on(name) if self._functions else None
-            task.cancel()
-            self._output.tool_cancelled(call_id, name)
-            if note is not None:
-                self._output.warning(note)
-            self._apply(self._conversation.call_cancelled(call_id, self._clock()))
-
     # What the user does at the prompt, and sees there
+
+    async def _take_typed(self, line: str) -> str:
+        """Do what a typed line says, if it is a command; return what is to be asked, and fall silent for that."""
+        text = await self._commands.run(line)
+        if text.strip():
+            self._dispatcher.stop_playing()
+            self._stats.latency.asked(self._clock())
+        return text
 
     def toggle_microphone(self) -> None:
         """Mute the microphone or open it again: the talk key."""

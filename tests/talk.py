@@ -155,6 +155,7 @@ class Speaker:
     """Plays in the loop's time."""
 
     device = SimpleNamespace(name="Virtual")
+    latency_s = 0.0
 
     def __init__(self) -> None:
         self.written_s = 0.0
@@ -165,6 +166,11 @@ class Speaker:
     def queued_s(self) -> float:
         """How long it will be heard."""
         return max(0.0, self._silent_s - asyncio.get_running_loop().time())
+
+    @property
+    def is_dry(self) -> bool:
+        """Whether nothing is heard any more."""
+        return self.queued_s <= 0
 
     async def start(self) -> None: ...
 

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import pytest
 
+from gemini_live import inputs as inputs_module
 from gemini_live import session as session_module
 from gemini_live.config import Config, Timings
 from gemini_live.dispatch import Output
@@ -600,7 +601,7 @@ async def test_waiting_for_room_costs_nothing_once_the_time_to_leave_is_over(
 ) -> None:
     """Lines that wait while the connection is out must not make the loop spin."""
     monkeypatch.setattr(session_module, "LEAVE_EARLY_S", 30.0)
-    monkeypatch.setattr(session_module, "MAX_WAITING_LINES", 1)
+    monkeypatch.setattr(inputs_module, "MAX_WAITING_LINES", 1)
     stdin.type(*"abc")
     stdin.end()
     async with simulator("go-away:1@turn1*1", "slow-setup:0.5") as server:
