@@ -155,7 +155,8 @@ class LiveTerminal(Terminal):
             self._note(_label("search", self._fold(", ".join(queries))))
         for title, uri in sources:
             # A link that is cut is none.
-            self._note([("class:label", "[source]"), ("", f" {one_line(title)} ".rstrip()), ("class:link", f" {uri}")])
+            named = f" {one_line(title)}" if title else ""
+            self._note([("class:label", "[source]"), ("", f"{named} "), ("class:link", one_line(uri, fold=False))])
 
     def function_output(self, line: str) -> None:
         """Take a line that a user's function printed."""

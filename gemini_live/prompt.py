@@ -27,7 +27,7 @@ from prompt_toolkit.renderer import print_formatted_text
 from .command_completer import CommandCompleter
 from .help import COMMAND_MARK, COMMANDS
 from .key_watch import KeyWatch
-from .prompt_view import STYLE, PromptState, build_layout
+from .prompt_view import STYLE, PromptState, build_layout, wrap_words
 from .status_bar import Fragments, Status
 from .streams import BackgroundWriter
 from .terminal import escape
@@ -213,6 +213,7 @@ class Prompt:
         fragments, self._to_print = self._to_print, []
         if not fragments:
             return
+        fragments = wrap_words(fragments, self.columns)
         depth = self._color_depth or self._output.get_default_color_depth()
         if not self._is_shown:
             print_formatted_text(self._output, [*fragments], STYLE, color_depth=depth)

@@ -3,6 +3,7 @@
 Runs on the event loop, whenever prompt_toolkit draws; it only reads.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -30,6 +31,7 @@ from .help import format_help
 from .status_bar import Fragments, MicrophoneState, Status, format_status
 
 MENU_ROWS = 8
+_PARTS = re.compile(r"\n|[ \t]+|[^ \t\n]+")
 
 # The sixteen colours are the terminal's own, so that they suit its background, be it dark or light.
 STYLE = Style.from_dict(
@@ -37,13 +39,13 @@ STYLE = Style.from_dict(
         "you": "ansicyan bold",
         "model": "ansigreen bold",
         "label": "ansimagenta",
-        "mark": "ansiyellow bold",
-        "warning": "ansiyellow bold",
+        "mark": "bold",
+        "warning": "ansiyellow",
         "error": "ansired bold",
         "link": "underline",
         "prompt": "bold",
-        "placeholder": "ansibrightblack",
-        "waiting": "italic",
+        "placeholder": "dim",
+        "waiting": "dim",
         "bar": "reverse",
         "bar.off": "bold",
         "bar.alert": "bold",
@@ -132,7 +134,7 @@ def _format_growing(state: PromptState, output: Output) -> StyleAndTextTuples:
     fragments = list(state.growing)
     for text in _waiting(state):
         fragments += [("class:you", "you:"), ("", f" {text} "), ("class:waiting", "[not sent yet]"), ("", "\n")]
-    return last_rows(fragments, size.columns, max(1, size.rows // 2 - 2))
+    return last_rows(wrap_words(fragments, size.columns), size.columns, max(1, size.rows // 2 - 2))
 
 
 def _format_bar(state: PromptState, output: Output) -> StyleAndTextTuples:
@@ -142,12 +144,37 @@ def _format_bar(state: PromptState, output: Output) -> StyleAndTextTuples:
     return [(style.replace("class:", "class:bar."), text) for style, text in bar]
 
 
+def wrap_words(fragments: Fragments, columns: int) -> Fragments:
+    """Return a text with a line break in place of the spaces at the end of each row, so that no word is broken.
+
+    A word that is longer than a row, such as text of a script without spaces, is left to the terminal to break.
+    """
+    wrapped: Fragments = []
+    column, spaces = 0, ""
+    for style, text in fragments:
+        for part in _PARTS.findall(text):
+            if part == "\n":
+                column, spaces = 0, ""
+                wrapped.append((style, part))
+            elif part.isspace():
+                spaces += part
+            else:
+                width = get_cwidth(part)
+                if column and column + len(spaces) + width > columns >= width:
+                    column, spaces = 0, "\n"
+                else:
+                    column += len(spaces)
+                wrapped += [("", spaces), (style, part)] if spaces else [(style, part)]
+                column, spaces = (column + width) % columns, ""
+    return wrapped
+
+
 def last_rows(fragments: Fragments, columns: int, rows: int) -> StyleAndTextTuples:
     """Return the end of a text, as many rows of it as fit, wrapped as a terminal wraps."""
     wrapped: list[StyleAndTextTuples] = [[]]
     width = 0
-    for style, text in fragments[-4 * rows :]:
-        for character in text.expandtabs(4)[-rows * columns :]:
+    for style, text in _tail(fragments, rows * columns):
+        for character in text:
             size = get_cwidth(character)
             if character == "\n" or width + size > columns:
                 wrapped.append([])
@@ -159,3 +186,15 @@ def last_rows(fragments: Fragments, columns: int, rows: int) -> StyleAndTextTupl
         wrapped.pop()
     shown = wrapped[-rows:]
     return [part for index, row in enumerate(shown) for part in (*([("", "\n")] if index else []), *row)]
+
+
+def _tail(fragments: Fragments, n_characters: int) -> Fragments:
+    """Return the end of a text, of so many characters."""
+    tail: Fragments = []
+    for style, text in reversed(fragments):
+        shown = text.expandtabs(4)[-n_characters:]
+        tail.append((style, shown))
+        n_characters -= len(shown)
+        if n_characters <= 0:
+            break
+    return tail[::-1]

@@ -12,6 +12,8 @@ from .server_events import Usage
 
 MAX_LATENCIES = 10_000
 """Of the newest answers, that the median and the worst are taken of."""
+SHORTEST_AUDIO_S = 0.05
+"""Less sound than this is told of as none."""
 _SIDES = ("prompt", "response")
 _OTHER = "OTHER"
 """Tokens that a report counts in its sum and in no modality."""
@@ -180,7 +182,7 @@ def format_summary(summary: Mapping[str, Any]) -> list[str]:
         parts.append(f"latency median {median_s:.2f} s, worst {worst_s:.2f} s")
     if summary["interruptions"]:
         parts.append(_count(summary["interruptions"], "interruption"))
-    if summary["audio_in_s"] or summary["audio_out_s"]:
+    if max(summary["audio_in_s"], summary["audio_out_s"]) >= SHORTEST_AUDIO_S:
         parts.append(f"audio in {summary['audio_in_s']:.1f} s, out {summary['audio_out_s']:.1f} s")
         parts.append(_count(summary["underruns"], "underrun"))
     if summary["audio_dropped_s"]:

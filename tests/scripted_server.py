@@ -1,7 +1,11 @@
 """A server that says what a test tells it to, whatever the client does: a thread of its own, over a real WebSocket."""
 
+import base64
 import contextlib
 import json
+import math
+import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,7 +13,11 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
+from gemini_live.pcm import level_dbfs
+
 from .command import LIVENESS_S
+
+LOUD_DBFS = -45.0
 
 AUDIO = {"inlineData": {"mimeType": "audio/pcm;rate=24000", "data": "AAAAAAAAAAA="}}
 
@@ -44,10 +52,36 @@ class Peer:
         turn = {"modelTurn": {"parts": [AUDIO]}} if sounds else {}
         self.send(serverContent={**turn, "outputTranscription": {"text": text}})
 
-    def end_turn(self) -> None:
-        """End the answer."""
+    def hears_speech(self) -> bool:
+        """Wait for the next of the user's sound; return whether it is loud."""
+        while (audio := self.receive().get("realtimeInput", {}).get("audio")) is None:
+            pass
+        return level_dbfs(base64.b64decode(audio["data"])) > LOUD_DBFS
+
+    def speak(self, seconds: float) -> None:
+        """Let a voice be heard for so long."""
+        voice = [round(9_000 * math.sin(n / 20) * (1 + math.sin(n / 1_700))) for n in range(round(24_000 * seconds))]
+        data = base64.b64encode(struct.pack(f"<{len(voice)}h", *voice)).decode()
+        blob = {"inlineData": {"mimeType": "audio/pcm;rate=24000", "data": data}}
+        self.send(serverContent={"modelTurn": {"parts": [blob]}})
+
+    def call(self, name: str, args: dict[str, Any]) -> Any:
+        """Call a function; return its response."""
+        self.send(toolCall={"functionCalls": [{"id": f"call-{name}", "name": name, "args": args}]})
+        while "toolResponse" not in (message := self.receive()):
+            pass
+        return message["toolResponse"]["functionResponses"][0]["response"]
+
+    def end_turn(self, **tokens: int) -> None:
+        """End the answer; `tokens` are what it took, by modality."""
         self.send(serverContent={"generationComplete": True})
-        self.send(serverContent={"turnComplete": True})
+        details = [{"modality": modality, "tokenCount": n} for modality, n in tokens.items()]
+        usage = {"promptTokenCount": sum(tokens.values()), "promptTokensDetails": details}
+        self.send(serverContent={"turnComplete": True}, **({"usageMetadata": usage} if tokens else {}))
+
+    def drop(self) -> None:
+        """Break the connection."""
+        self._connection.socket.shutdown(socket.SHUT_RDWR)
 
     def wait_closed(self) -> None:
         """Wait until the client has gone."""

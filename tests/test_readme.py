@@ -10,6 +10,7 @@ from unittest import mock
 import pytest
 
 from gemini_live.errors import CAUSES, EXIT_CODE_MEANINGS
+from gemini_live.help import COMMANDS, KEYS
 from gemini_live.jsonl import EVENT_TYPES
 from gemini_live.options import build_parser
 from gemini_live.simulator import FAULT_KINDS
@@ -45,7 +46,24 @@ def _faults() -> str:
     return head + "\n".join(rows)
 
 
-SECTIONS = {"faults": _faults, "options": _options, "jsonl": _jsonl, "causes": _causes}
+def _table(head: str, rows: dict[str, str]) -> str:
+    lines = [f"| {code(name)} | {meaning} |" for name, meaning in rows.items()]
+    return "\n".join([f"| {head} | what it does |", "|---|---|", *lines])
+
+
+def code(words: str) -> str:
+    """Return words as code, in a cell of a table."""
+    return f"`{words}`".replace("|", "\\|")
+
+
+SECTIONS = {
+    "faults": _faults,
+    "options": _options,
+    "jsonl": _jsonl,
+    "causes": _causes,
+    "keys": lambda: _table("key", KEYS),
+    "commands": lambda: _table("command", COMMANDS),
+}
 
 
 def _with_sections(text: str) -> str:
@@ -59,6 +77,13 @@ def _with_sections(text: str) -> str:
 def test_generated_sections_are_what_the_code_says() -> None:
     text = README.read_text(encoding="utf-8")
     assert text == _with_sections(text), "run `python -m tests.test_readme`"
+
+
+def test_every_picture_is_there_and_says_what_it_shows() -> None:
+    pictures = re.findall(r"!\[([^]]*)\]\(([^)]*)\)", README.read_text(encoding="utf-8"))
+    assert len(pictures) >= 4
+    for words, path in pictures:
+        assert f"<title>{words}</title>" in (ROOT / path).read_text(encoding="utf-8")
 
 
 def test_the_example_of_a_test_is_one_of_ours() -> None:
