@@ -10,6 +10,7 @@ import math
 import re
 import sys
 from dataclasses import dataclass
+from operator import mul
 from typing import Protocol
 
 SAMPLE_BYTES = 2
@@ -84,7 +85,7 @@ def level_dbfs(pcm: bytes) -> float:
     samples = to_samples(pcm)
     if not samples:
         return _SILENCE_DBFS
-    rms = math.sqrt(sum(sample * sample for sample in samples) / len(samples))
+    rms = math.sqrt(sum(map(mul, samples, samples)) / len(samples))
     return max(_SILENCE_DBFS, 20 * math.log10(rms / 32768)) if rms else _SILENCE_DBFS
 
 
