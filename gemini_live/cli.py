@@ -127,7 +127,7 @@ class _Command:
 
     def _finish(self, code: int) -> int:
         """Wait until all output has been read, unless we were told to leave; return the exit code."""
-        told_to_leave = code in {ExitCode.TIMEOUT, ExitCode.INTERRUPTED, ExitCode.TERMINATED}
+        told_to_leave = code in {ExitCode.TIMEOUT, ExitCode.HANGUP, ExitCode.INTERRUPTED, ExitCode.TERMINATED}
         try:
             self.writer.flush(LAST_WORDS_S if told_to_leave else None)
         except KeyboardInterrupt:

@@ -1,11 +1,12 @@
 """The script that teaches a shell to complete the command: what shtab writes for the parser, and what it lacks.
 
-The only module that knows shtab, which is an extra. Pure.
+The only module that knows shtab. Pure.
 """
 
 import argparse
 
-from .errors import MissingExtraError
+import shtab
+
 from .models import MODELS, VOICES
 
 _VALUES = {"--model": tuple(MODELS), "--voice": VOICES, "--api-version": ("v1", "v1beta", "v1alpha")}
@@ -94,15 +95,7 @@ _AFTER = {"bash": _BASH_WORDS, "zsh": "", "fish": ""}
 
 
 def format_completion(parser: argparse.ArgumentParser, shell: str) -> str:
-    """Return a script for `shell` that completes what `parser` takes; the parser is of no use for parsing any more.
-
-    Raises:
-        MissingExtraError: shtab is not installed.
-    """
-    try:
-        import shtab  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise MissingExtraError("--print-completion", "completion") from error
+    """Return a script for `shell` that completes what `parser` takes; the parser is of no use for parsing any more."""
     for action in parser._actions:
         _annotate(action)
         if shell == "zsh":

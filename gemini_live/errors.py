@@ -24,6 +24,7 @@ class ExitCode(IntEnum):
     DEVICE = 3
     SESSION = 4
     TIMEOUT = 124
+    HANGUP = 129
     INTERRUPTED = 130
     CLOSED_STDOUT = 141
     TERMINATED = 143
@@ -36,6 +37,7 @@ EXIT_CODE_MEANINGS: dict[ExitCode, str] = {
     ExitCode.DEVICE: "an audio device or the screen was asked for and is not there",
     ExitCode.SESSION: "the connection or the session failed; the close code and the server's words are printed",
     ExitCode.TIMEOUT: "--timeout ran out",
+    ExitCode.HANGUP: "SIGHUP: the terminal was closed",
     ExitCode.INTERRUPTED: "Ctrl-C",
     ExitCode.CLOSED_STDOUT: "whoever read stdout closed it",
     ExitCode.TERMINATED: "SIGTERM",

@@ -18,6 +18,8 @@ from .errors import ExitCode
 from .streams import LineWriter
 
 _EXIT_CODES: dict[int, ExitCode] = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
+if sys.platform != "win32":
+    _EXIT_CODES[signal.SIGHUP] = ExitCode.HANGUP
 
 _END = b"\0\1\0"
 """Written to the pipe of captured output when it is to be read no more."""
@@ -83,7 +85,7 @@ class Deadline:
 
 
 class Signals:
-    """Ctrl-C and SIGTERM: the first stops the session, the second the process.
+    """Ctrl-C, SIGTERM and SIGHUP: the first stops the session, the second the process.
 
     A signal that comes just before the main thread begins to wait for something does not wake it, so that its handler
     would be called at the end of that: a thread is told of every signal, too.
@@ -109,7 +111,9 @@ class Signals:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self._handle) for number in _EXIT_CODES}
+        # What runs under nohup is to go on when the terminal is closed.
+        handled = [number for number in _EXIT_CODES if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, self._handle) for number in handled}
         receiver, sender = socket.socketpair()
         sender.setblocking(False)
         self._sender = sender

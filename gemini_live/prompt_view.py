@@ -91,7 +91,7 @@ def build_layout(buffer: Buffer, state: PromptState, output: Output, *, push_to_
         HSplit(
             [
                 _shown_if(lambda: bool(state.growing or _waiting(state)), lambda: _format_growing(state, output)),
-                _shown_if(lambda: state.shows_help, format_help),
+                _shown_if(lambda: state.shows_help, lambda: _format_help(output)),
                 Window(
                     line,
                     height=lambda: Dimension(min=1, max=max(1, output.get_size().rows // 3)),
@@ -108,7 +108,7 @@ def build_layout(buffer: Buffer, state: PromptState, output: Output, *, push_to_
     )
 
 
-def _shown_if(is_shown: Callable[[], bool], text: Callable[[], str | StyleAndTextTuples]) -> ConditionalContainer:
+def _shown_if(is_shown: Callable[[], bool], text: Callable[[], StyleAndTextTuples]) -> ConditionalContainer:
     window = Window(FormattedTextControl(text), wrap_lines=True, dont_extend_height=True)
     return ConditionalContainer(window, Condition(is_shown))
 
@@ -131,10 +131,19 @@ def _format_placeholder(state: PromptState, *, push_to_talk: bool) -> StyleAndTe
 
 def _format_growing(state: PromptState, output: Output) -> StyleAndTextTuples:
     size = output.get_size()
-    fragments = list(state.growing)
+    fragments = _newest(state.growing, size.columns * size.rows)
     for text in _waiting(state):
         fragments += [("class:you", "you:"), ("", f" {text} "), ("class:waiting", "[not sent yet]"), ("", "\n")]
     return last_rows(wrap_words(fragments, size.columns), size.columns, max(1, size.rows // 2 - 2))
+
+
+def _newest(fragments: Fragments, n_characters: int) -> Fragments:
+    """Return a text without what is far above the window, each part cut at the same place as long as may be."""
+    return [(style, text[max(0, len(text) // n_characters - 1) * n_characters :]) for style, text in fragments]
+
+
+def _format_help(output: Output) -> StyleAndTextTuples:
+    return [*wrap_words([("", format_help())], output.get_size().columns)]
 
 
 def _format_bar(state: PromptState, output: Output) -> StyleAndTextTuples:

@@ -455,13 +455,6 @@ def test_a_completion_script_is_printed_without_a_key(shell: str) -> None:
     assert result.out.endswith("\n")
 
 
-def test_a_completion_script_cannot_be_printed_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "shtab", None)
-    result = call("--print-completion=zsh")
-    assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
-    assert "pip install 'gemini-live[completion]'" in result.err
-
-
 def test_a_shell_that_is_not_known_is_a_wrong_argument() -> None:
     result = call("--print-completion=tcsh")
     assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)

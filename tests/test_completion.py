@@ -16,7 +16,6 @@ from typing import NoReturn
 import pytest
 
 from gemini_live.completion import format_completion
-from gemini_live.errors import MissingExtraError
 from gemini_live.models import MODELS, VOICES
 from gemini_live.options import SHELLS, build_parser
 
@@ -408,10 +407,3 @@ def test_the_readme_puts_the_scripts_where_the_shells_find_them() -> None:
     for installation in ("bash-completion", "zsh", "fish"):
         shell_name = installation.removesuffix("-completion")
         assert f"gemini-live --print-completion {shell_name} > ~/{PLACES[installation]}\n" in readme
-
-
-@pytest.mark.parametrize("shell_name", SHELLS)
-def test_without_the_extra_it_is_named(shell_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "shtab", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'gemini-live\[completion\]'"):
-        format_completion(build_parser(), shell_name)

@@ -445,7 +445,7 @@ def test_a_piped_session_with_a_service_loads_neither_that_nor_the_simulator() -
 @pytest.fixture
 def core_only(tmp_path: Path) -> dict[str, str]:
     """The environment of an installation without extras: what they bring cannot be imported."""
-    extras = ["google", "mss", "numpy", "PIL", "pyaudio", "pydantic", "python_socks", "shtab", "soundfile", "soxr"]
+    extras = ["google", "mss", "numpy", "PIL", "pyaudio", "pydantic", "python_socks", "soundfile", "soxr"]
     (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules.update(dict.fromkeys({extras}))\n")
     return {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
 
@@ -467,7 +467,6 @@ def test_the_core_alone_does_without_sound_and_says_so_once(core_only: dict[str,
     [
         (["--audio-output"], "audio"),
         (["--list-devices"], "audio"),
-        (["--print-completion=bash"], "completion"),
         (["--screen-capture-fps=1"], "screen"),
         (["--import-functions=function_examples.py"], "functions"),
         (["--input-file=speech.flac"], "files"),

@@ -451,7 +451,7 @@ def test_every_way_to_leave_gives_the_terminal_back(keys: str, code: int, functi
         ends_with(terminal, code, before)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 @pytest.mark.parametrize("blocks", [False, True])
 def test_a_signal_gives_the_terminal_back(number: int, code: int, blocks: bool, functions: str) -> None:
     with PseudoTerminal(*TEXT, functions) as terminal:

@@ -96,7 +96,7 @@ def test_every_error_of_the_module_is_in_the_tree_of_its_docstring() -> None:
 
 
 def test_the_exit_codes_are_those_that_scripts_know() -> None:
-    assert [code.value for code in ExitCode] == [0, 1, 2, 3, 4, 124, 130, 141, 143]
+    assert [code.value for code in ExitCode] == [0, 1, 2, 3, 4, 124, 129, 130, 141, 143]
 
 
 def test_every_exit_code_has_a_meaning_of_one_line() -> None:
