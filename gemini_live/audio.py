@@ -18,7 +18,7 @@ from .buffers import PlayoutBuffer
 from .c_stderr import mute_c_stderr
 from .call_thread import CallThread
 from .conversion import CHUNK_S, MicrophoneConverter, SpeakerConverter
-from .devices import Device, Direction, choose_device, list_devices
+from .devices import Device, Direction, choose_device, find_devices, format_devices
 from .errors import DeviceError, MissingExtraError
 
 _COMMON_RATES_HZ = (48_000, 44_100)
@@ -66,7 +66,7 @@ class AudioSystem:
             resources.callback(self._thread.end)
             try:
                 portaudio = await self._thread.call(pyaudio.PyAudio, _OPEN_TIMEOUT_S)
-                self._devices = await self._thread.call(lambda: list_devices(portaudio), _OPEN_TIMEOUT_S)
+                self._devices = await self._thread.call(lambda: find_devices(portaudio), _OPEN_TIMEOUT_S)
             except (OSError, TimeoutError) as exc:
                 raise DeviceError(f"the sound system does not start: {_reason(exc)}") from exc
             self._portaudio, self._resources = portaudio, resources.pop_all()
@@ -397,6 +397,19 @@ class Speaker(_Stream):
     def _end_sound(self) -> None:
         self._is_sounding = False
         self._silent_at_s = self._loop.time() + self.latency_s
+
+
+async def list_devices(audio: AudioSystem | None) -> str:
+    """Return the sound devices, for people, as `audio` or a sound system that is started for that knows them.
+
+    Raises:
+        MissingExtraError: PyAudio is not installed.
+        DeviceError: PortAudio does not start or does not answer.
+    """
+    if audio is not None:
+        return format_devices(audio.devices())
+    async with AudioSystem() as started:
+        return format_devices(started.devices())
 
 
 def _import_pyaudio() -> ModuleType:

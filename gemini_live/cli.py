@@ -22,7 +22,7 @@ from .errors import ConfigError, ExitCode, GeminiLiveError
 from .models import capabilities_of
 from .options import PROG
 from .outputs import Outputs
-from .process import LAST_WORDS_S, LEAVE_WITHIN_S, Deadline, Signals, captured_output, claim_stdout, leave
+from .process import LAST_WORDS_S, LEAVE_WITHIN_S, Deadline, Signals, captured_output, claim_stdin, claim_stdout, leave
 from .streams import BackgroundWriter, LineWriter, Streams, are_one_terminal, is_closed_pipe, is_terminal
 from .terminal import Terminal
 
@@ -38,7 +38,8 @@ LAST_LINE_S = 0.2
 
 def run() -> NoReturn:
     """Run the command on the process's own arguments, environment and streams, and end the process."""
-    streams = Streams(sys.stdin, claim_stdout(), sys.stderr)
+    stdout = claim_stdout()
+    streams = Streams(claim_stdin(), stdout, sys.stderr)
     leave(_Command(os.environ, streams).main(sys.argv[1:]), streams.stdout, streams.stderr)
 
 
@@ -175,7 +176,7 @@ class _Command:
         # What a user's file prints while it is imported belongs to it as much as what its functions print. One that
         # runs on must not print after the conversation either, so this lasts to the end of the process.
         sys.stdout = self._printed
-        functions = _load_functions(config)
+        functions = _load_functions(config, self._printed.end_line)
         try:
             return asyncio.run(self._run_session(config, output, functions, simulator))
         except asyncio.CancelledError:
@@ -313,25 +314,26 @@ async def _simulated(config: Config, arguments: Mapping[str, Any] | None) -> Asy
         yield dataclasses.replace(config, base_url=server.url)
 
 
-def _load_functions(config: Config) -> "FunctionHelper | None":
+def _load_functions(config: Config, end_line: Callable[[], None]) -> "FunctionHelper | None":
     if not config.import_functions:
         return None
     from .function_helper import FunctionHelper  # noqa: PLC0415 - an extra
 
     return FunctionHelper.load(
-        config.import_functions, capabilities=capabilities_of(config.model), timeout_s=config.function_timeout_s
+        config.import_functions,
+        capabilities=capabilities_of(config.model),
+        timeout_s=config.function_timeout_s,
+        end_line=end_line,
     )
 
 
 async def _list_devices() -> str:
-    from .audio import AudioSystem  # noqa: PLC0415 - an extra
-    from .devices import format_devices  # noqa: PLC0415
+    from .audio import list_devices  # noqa: PLC0415 - an extra
 
-    async with AudioSystem() as audio:
-        return format_devices(audio.devices())
+    return await list_devices(None)
 
 
 def _format_completion(shell: str) -> str:
-    from .completion import format_completion  # noqa: PLC0415 - an extra
+    from .completion import format_completion  # noqa: PLC0415 - a session needs none
 
     return format_completion(options.build_parser(), shell)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
 from prompt_toolkit.document import Document
 
-from .help import COMMAND_MARK
+from .help import COMMAND_MARK, name_of
 
 
 class CommandCompleter(Completer):
@@ -25,7 +25,7 @@ class CommandCompleter(Completer):
         argument = argument.lstrip()
         if not space:
             for usage, meaning in self._commands.items():
-                command = usage.split(" ")[0]
+                command = name_of(usage)
                 if command.startswith(name.lower()) and command != COMMAND_MARK * 2:
                     yield Completion(command, -len(name), display=usage, display_meta=meaning)
             return

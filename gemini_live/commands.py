@@ -12,7 +12,7 @@ from typing import Any
 
 from .dispatch import Output
 from .errors import GeminiLiveError
-from .help import COMMAND_MARK, COMMANDS, format_help
+from .help import COMMAND_MARK, COMMANDS, format_help, is_command, name_of
 from .media import Media
 from .stats import format_summary
 from .status_bar import MicrophoneState
@@ -60,10 +60,8 @@ class Commands:
 
     async def run(self, line: str) -> str:
         """Do what a typed line says, if it is a command; return what of it is to be said to the model."""
-        if not line.startswith(COMMAND_MARK):
-            return line
-        if line.startswith(COMMAND_MARK * 2):
-            return line[len(COMMAND_MARK) :]
+        if not is_command(line):
+            return line.removeprefix(COMMAND_MARK)
         name, _, argument = line.strip().partition(" ")
         command = self._commands.get(name.lower())
         if command is None:
@@ -72,7 +70,7 @@ class Commands:
         try:
             reply = await command(argument.strip())
         except _Misused:
-            usage = next(usage for usage in COMMANDS if usage.split(" ")[0] == name.lower())
+            usage = next(usage for usage in COMMANDS if name_of(usage) == name.lower())
             reply = f"{usage}: {COMMANDS[usage]}"
         except GeminiLiveError as error:
             reply = str(error)
@@ -138,6 +136,6 @@ def _read_path(argument: str) -> Path:
 
 
 def _hint(name: str) -> str:
-    similar = get_close_matches(name, [usage.split(" ")[0] for usage in COMMANDS], n=1)
+    similar = get_close_matches(name, [name_of(usage) for usage in COMMANDS if is_command(usage)], n=1)
     meant = f"; did you mean {similar[0]}?" if similar else ""
     return f"there is no command {name}{meant} (/help lists them; // begins a line with a slash)"

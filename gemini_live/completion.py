@@ -1,6 +1,6 @@
 """The script that teaches a shell to complete the command: what shtab writes for the parser, and what it lacks.
 
-The only module that knows shtab. Pure.
+The only module that knows shtab. It takes a parser of its own, which it alters.
 """
 
 import argparse

@@ -100,6 +100,14 @@ class Unfinished:
 
 
 @dataclass(frozen=True)
+class SpeechLost:
+    """What the user said was on its way, and will not be answered."""
+
+    why: str
+    """In one line, for the user."""
+
+
+@dataclass(frozen=True)
 class Notice:
     """Something the user should know, in one line."""
 
@@ -113,7 +121,7 @@ class Silence:
     silence_s: float
 
 
-Outcome = Answered | Restarted | NextTurn | LateWords | Unfinished | Notice | Silence
+Outcome = Answered | Restarted | NextTurn | LateWords | Unfinished | SpeechLost | Notice | Silence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,6 +255,8 @@ class Conversation:
         """For how long a sign is waited for, once the user's voice has ended."""
         self._voice_unanswered = True
         """Whether nothing has answered the user's voice, as far as it is known to have spoken."""
+        self._sends_words_alone = True
+        """Whether the server has sent no output but words so far."""
         self._handle: str | None = None
         """Covers every settled exchange: it is forgotten when it is older than one."""
         self._history = _History()
@@ -278,12 +288,6 @@ class Conversation:
         self._last_message_s = now_s
         return outcomes
 
-    def drop_queue(self) -> list[Question]:
-        """Forget, and return, the questions that were not asked."""
-        dropped = list(self._queue)
-        self._queue.clear()
-        return dropped
-
     def audio_ended(self, now_s: float, *, by_hand: bool) -> None:
         """Note that the user's voice has ended: a file at its end, or a microphone that a person closed (`by_hand`)."""
         self._last_sign_s = now_s
@@ -302,6 +306,7 @@ class Conversation:
     def heard(self, text: str, now_s: float) -> bool:
         """Take transcribed words of the user; return whether they are late ones of what is being answered."""
         self._last_sign_s = now_s
+        self.hears_user = True
         answer = self._answer
         if answer is not None and answer.question is None and not answer.interrupted:
             late = now_s - answer.began_s <= self.timings.late_transcript_s
@@ -326,8 +331,10 @@ class Conversation:
                 self._history.extend_last(text)
                 return [LateWords(text)]
         outcomes: list[Outcome] = []
-        if answer is None or (answer.interrupted and answer.turn is _Turn.ENDED):
+        if answer is None or self._is_past(answer, now_s):
             answer, outcomes = self._take_up(now_s)
+        if self._sends_words_alone and not answer.interrupted:
+            self._go_on(answer)  # there is no sound that they might lag behind
         return outcomes + self._add_words(answer, text, now_s)
 
     def output_received(self, now_s: float, *, text: str = "", speech_s: float = 0.0) -> list[Outcome]:
@@ -335,10 +342,8 @@ class Conversation:
         self._last_sign_s = now_s
         answer, outcomes = self._take_up(now_s)
         self._speech_ends_s = max(self._speech_ends_s, now_s) + speech_s
-        answer.generation_complete_s = None
-        if answer.turn is not _Turn.SPEAKING:  # else a turn goes on that the function's result was sent into
-            answer.follow_up_since_s = None
-            answer.turn = _Turn.SPEAKING
+        self._sends_words_alone &= bool(text)
+        self._go_on(answer)
         if text:
             outcomes += self._add_words(answer, text, now_s)
         return outcomes
@@ -484,7 +489,7 @@ class Conversation:
         return len(self._queue)
 
     @property
-    def waiting(self) -> list[str]:
+    def unsent(self) -> list[str]:
         """The lines that were never sent so far, the oldest first."""
         return [question.text for question in self._queue if not question.times_asked]
 
@@ -541,7 +546,7 @@ class Conversation:
         elif answer is not None:
             outcomes += self._break_off(answer)
         if voice_lost:
-            outcomes.append(Notice("the connection was lost during a spoken turn, which cannot be asked again"))
+            outcomes.append(SpeechLost("the connection was lost during a spoken turn, which cannot be asked again"))
         self._answer = self._voice_wait_s = None
         self._heard.clear()
         self._open_calls.clear()
@@ -602,6 +607,20 @@ class Conversation:
         """Whether sound cannot belong to `answer`, because it answers what the user said or typed since."""
         whole = not (answer.has_more or self._open_calls)
         return self._user_came(answer) and (answer.interrupted or whole)
+
+    def _is_past(self, answer: _Answer, now_s: float) -> bool:
+        """Whether words cannot belong to `answer`: its turn was cut off and is over, or it is whole for a while."""
+        if answer.interrupted:
+            return answer.turn is _Turn.ENDED
+        since_s = answer.generation_complete_s
+        return since_s is not None and self._is_finished(answer) and now_s - since_s > self.timings.trailing_words_s
+
+    def _go_on(self, answer: _Answer) -> None:
+        """Note that output has come which belongs to `answer`."""
+        answer.generation_complete_s = None
+        if answer.turn is not _Turn.SPEAKING:  # else a turn goes on that the function's result was sent into
+            answer.follow_up_since_s = None
+            answer.turn = _Turn.SPEAKING
 
     def _take_up(self, now_s: float) -> tuple[_Answer, list[Outcome]]:
         """Return the answer that output belongs to, ending the one before, or beginning it anew, where need be."""
@@ -682,7 +701,7 @@ class Conversation:
 
     def _resume(self, settling: _Answer) -> None:
         """Take back that an answer has ended: too early, in the middle of its words, or a result is told."""
-        if not settling.called:
+        if not (settling.called or "".join(settling.words[-1:]).endswith(_SENTENCE_ENDS)):
             settling.seam_s = None
         self._answer, self._settling = settling, None
         self.turns_complete -= 1

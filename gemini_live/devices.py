@@ -39,7 +39,7 @@ class Device:
         return self.input_channels if direction is Direction.INPUT else self.output_channels
 
 
-def list_devices(portaudio: Any) -> tuple[Device, ...]:
+def find_devices(portaudio: Any) -> tuple[Device, ...]:
     """Return the devices that an initialised `PyAudio` knows."""
     defaults = {direction: _default_index(portaudio, direction) for direction in Direction}
     infos = [portaudio.get_device_info_by_index(index) for index in range(portaudio.get_device_count())]

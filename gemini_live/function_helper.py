@@ -90,8 +90,16 @@ class _Function:
 class FunctionHelper:
     """The functions that the model may call."""
 
-    def __init__(self, functions: Mapping[str, _Function], *, schedules: bool, timeout_s: float) -> None:
+    def __init__(
+        self,
+        functions: Mapping[str, _Function],
+        *,
+        schedules: bool,
+        timeout_s: float,
+        end_line: Callable[[], None] = lambda: None,
+    ) -> None:
         self._functions = functions
+        self._end_line = end_line
         self._schedules = schedules
         self._timeout_s = timeout_s
         self._tasks: set[asyncio.Task[CallResult]] = set()
@@ -100,10 +108,18 @@ class FunctionHelper:
         """The calls that wait for a thread, and the function that each runs."""
 
     @classmethod
-    def load(cls, files: Sequence[Path], *, capabilities: ModelCapabilities, timeout_s: float) -> "FunctionHelper":
+    def load(
+        cls,
+        files: Sequence[Path],
+        *,
+        capabilities: ModelCapabilities,
+        timeout_s: float,
+        end_line: Callable[[], None] = lambda: None,
+    ) -> "FunctionHelper":
         """Import `files` and declare every public function defined in them.
 
-        It runs the files' code: call it outside the event loop.
+        It runs the files' code: call it outside the event loop. `end_line` is called at the end of each function, in
+        its own thread, to show what it printed without a line break.
 
         Raises:
             MissingExtraError: google-genai is not installed.
@@ -124,7 +140,7 @@ class FunctionHelper:
                         str(file), function.line, f"`{function.name}` is already defined in {first.file}:{first.line}"
                     )
         schedules = {Behavior.BLOCKING, Behavior.NON_BLOCKING} <= set(capabilities.behaviors)
-        return cls(functions, schedules=schedules, timeout_s=timeout_s)
+        return cls(functions, schedules=schedules, timeout_s=timeout_s, end_line=end_line)
 
     @property
     def declarations(self) -> list[dict[str, Any]]:
@@ -169,7 +185,10 @@ class FunctionHelper:
     async def _perform(self, function: _Function, args: Mapping[str, Any]) -> CallResult:
         try:
             if inspect.iscoroutinefunction(function.target):
-                value = await function.target(**_bind(function, args))
+                try:
+                    value = await function.target(**_bind(function, args))
+                finally:
+                    self._end_line()
             else:
                 posted = await self._in_thread(function, args)
                 if isinstance(posted, CallResult):
@@ -216,6 +235,8 @@ class FunctionHelper:
             return value if inspect.isawaitable(value) else self._answer(value)
         except BaseException as exc:  # noqa: BLE001 - likewise
             return _failure(exc)
+        finally:
+            self._end_line()
 
     def _answer(self, value: Any) -> CallResult:
         try:

@@ -22,10 +22,20 @@ COMMANDS: dict[str, str] = {
     "/devices": "list the sound devices",
     "/image FILE": "show a picture to the model",
     "/screen on|off": "show the screen to the model, or no more",
-    "/save FILE": "write the conversation so far into a new file",
+    "/save FILE": "write the conversation so far to a file, not over one of yours",
     "/quit": "leave at once (exit code 0)",
     "//": "begins a line that begins with a slash",
 }
+
+
+def is_command(line: str) -> bool:
+    """Whether a typed line is a command; two slashes begin a line that begins with one."""
+    return line.startswith(COMMAND_MARK) and not line.startswith(COMMAND_MARK * 2)
+
+
+def name_of(usage: str) -> str:
+    """Return the command that a usage is of."""
+    return usage.partition(" ")[0]
 
 
 def format_help() -> str:

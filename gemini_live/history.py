@@ -12,6 +12,8 @@ from prompt_toolkit.history import FileHistory
 
 MAX_BYTES = 1_000_000
 """A file that has grown larger loses its older half."""
+MAX_LINE_CHARS = 50_000
+"""A longer line, such as a file that was pasted, is not kept for the next session."""
 _ENTRY = b"\n# "
 """What an entry begins with, in prompt_toolkit's format."""
 
@@ -25,16 +27,15 @@ class LineHistory(FileHistory):
     """The lines of all sessions; where the file cannot be written, those of this one."""
 
     def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
-        """Open the file, and make it where there is none.
+        """Keep the lines in a file, which is made when it is first wanted.
 
         Args:
             path: The file.
             warn: Takes one line about a file that cannot be written.
         """
         super().__init__(path)
-        self._warn = warn
-        self._is_kept = True
-        self._attempt(lambda: _prepare(path))
+        self._path, self._warn = path, warn
+        self._is_prepared, self._is_kept = False, True
 
     def load_history_strings(self) -> Iterable[str]:
         """Return the lines, the newest first."""
@@ -45,8 +46,11 @@ class LineHistory(FileHistory):
     def store_string(self, string: str) -> None:
         """Keep a line."""
 
+        if len(string) > MAX_LINE_CHARS:
+            return
+
         def store() -> None:
-            os.close(_open(Path(str(self.filename))))  # it may have been deleted
+            os.close(_open(self._path))  # it may have been deleted
             super(LineHistory, self).store_string(string)
 
         self._attempt(store)
@@ -55,10 +59,13 @@ class LineHistory(FileHistory):
         if not self._is_kept:
             return
         try:
+            if not self._is_prepared:
+                self._is_prepared = True
+                _prepare(self._path)
             access()
         except OSError as error:
             self._is_kept = False
-            self._warn(f"what you type is not kept for the next session: {self.filename!s}: {error.strerror or error}")
+            self._warn(f"what you type is not kept for the next session: {self._path}: {error.strerror or error}")
 
 
 def _prepare(path: Path) -> None:

@@ -95,7 +95,10 @@ class Inputs:
             self._conversation.add_question(self._config.initial_message, waits=True)
             self._end("initial message")
         if self._piped is not None:
-            await self._give_lines(self._piped, waits=True)
+            async for line in self._read(self._piped):
+                self._add_line(line, waits=True)
+                while self._conversation.n_waiting >= MAX_WAITING_LINES:
+                    await self._next_change()
             self._end("stdin")
         if self._media.input_file is not None:
             while self._conversation.has_unanswered or not self._conversation.is_quiet:
@@ -105,25 +108,26 @@ class Inputs:
             self._end("file")
 
     async def _give_typed_lines(self) -> None:
-        assert self._typed is not None
-        await self._give_lines(self._typed, waits=False)
-        # Ctrl-D: the person has nothing more to say in any way.
+        async for line in self._read(self._typed):
+            self._add_line(await self._take_typed(line), waits=False)
+        # Ctrl-D: the person has nothing more to say in any way. What is to be asked first is asked still.
         self.end_microphone(by_hand=True)
-        for name in list(self._open):
+        for name in ("stdin", "file"):
             self._end(name)
 
-    async def _give_lines(self, lines: AsyncIterator[str], *, waits: bool) -> None:
+    async def _read(self, lines: AsyncIterator[str] | None) -> AsyncIterator[str]:
+        assert lines is not None
         try:
             async for line in lines:
-                text = line if waits else await self._take_typed(line)
-                if text.strip():
-                    self._warn_of_lines()
-                    self._conversation.add_question(text, waits=waits)
-                    self._wake()
-                while self._conversation.n_waiting >= MAX_WAITING_LINES:
-                    await self._next_change()
+                yield line
         except OSError as error:
             self._warn(f"stdin cannot be read: {error.strerror}")
+
+    def _add_line(self, line: str, *, waits: bool) -> None:
+        if line.strip():
+            self._warn_of_lines()
+            self._conversation.add_question(line, waits=waits)
+            self._wake()
 
     def _warn_of_lines(self) -> None:
         """Say once that the model takes no lines, as far as is known."""

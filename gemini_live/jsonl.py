@@ -37,7 +37,7 @@ EVENT_TYPES: dict[str, str] = {
     "error": "`text`: why the session fails, for people",
     "reply": "`text`: the answer to a command that was typed",
     "summary": "`duration_s`, `answers`, `interruptions`, `latency_median_s`, `latency_worst_s`, `audio_in_s`,"
-    " `audio_out_s`, `audio_dropped_s`, `underruns`, `reconnects`, `prompt_tokens`, `response_tokens`,"
+    " `audio_out_s`, `audio_dropped_s`, `underruns`, `xruns`, `reconnects`, `prompt_tokens`, `response_tokens`,"
     " `context_tokens`: what the session amounts to; tokens by modality, of all turns",
     "session_ended": "`exit_code`: always the last",
 }
@@ -133,6 +133,13 @@ class Jsonl:
     def usage(self, usage: Mapping[str, Any]) -> None:
         """Take token counts."""
         self._write("usage", **usage)
+
+    def stopped(self) -> None:
+        """Take that the user stops the answer, which takes keys to do."""
+
+    def speech_lost(self, why: str) -> None:
+        """Tell that the user said something that will not be answered."""
+        self.warning(why)
 
     def status(self, text: str) -> None:
         """Tell of something that needs no attention."""

@@ -4,7 +4,6 @@ Runs on the event loop. What is not whole yet is `pending`, for the prompt to sh
 fragments, pairs of a style and a text, as prompt_toolkit has them; this module does not know the library.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
@@ -18,7 +17,8 @@ BLOCK_LINES = 12
 FOLD_ROWS = 3
 """What a tool is given or gives is folded to so many rows of the terminal."""
 CUT_OFF = "[cut off]"
-BEGINS_ANEW = "[cut off; the answer begins anew]"
+STOPPED = "[stopped]"
+UNFINISHED = "[unfinished]"
 LATE = "[late words]"
 NO_WORDS = "[no words]"
 
@@ -77,7 +77,7 @@ class LiveTerminal(Terminal):
     @property
     def record(self) -> str:
         """The conversation as it was shown, with what is not whole yet."""
-        return super().record + _plain(self.pending()).removesuffix("\n")
+        return super().record + self._writer.mask(_plain(self.pending()).removesuffix("\n"))
 
     def advance(self) -> None:
         """Print what has become whole; what waits for time to pass does when this is called again."""
@@ -122,7 +122,7 @@ class LiveTerminal(Terminal):
 
     def restarted(self, text: str) -> None:
         """Take words of an answer that begins anew: they do not count."""
-        self._transcript.restarted(BEGINS_ANEW)
+        self._transcript.restarted(CUT_OFF)
         self.advance()
 
     def late_words(self, text: str) -> None:
@@ -144,26 +144,31 @@ class LiveTerminal(Terminal):
         """Take a function call of the model's."""
         self._act(_label("call", self._fold(format_call(name, args))))
 
-    def tool_result(self, call_id: str, name: str, response: Mapping[str, Any], *, failed: bool) -> None:
-        """Take what was answered to a call."""
-        result = f"{name}: {json.dumps(response, ensure_ascii=False)}"
-        self._note(_label("failed" if failed else "result", self._fold(result)))
-
     def sources(self, queries: Sequence[str], sources: Sequence[tuple[str, str]]) -> None:
         """Take the search queries and the title and link of every source."""
         if queries:
-            self._note(_label("search", self._fold(", ".join(queries))))
+            self._labelled("search", ", ".join(queries))
         for title, uri in sources:
             # A link that is cut is none.
             named = f" {one_line(title)}" if title else ""
             self._note([("class:label", "[source]"), ("", f"{named} "), ("class:link", one_line(uri, fold=False))])
 
     def function_output(self, line: str) -> None:
-        """Take a line that a user's function printed."""
-        if not self._quiet:
-            self._print([("class:printed", f"| {one_line(line, fold=False)}")])
+        """Take a line that a user's function printed: it stands after the call that it belongs to."""
+        self._note([("class:printed", f"| {one_line(line, fold=False)}")])
 
     # What happens around it
+
+    def stopped(self) -> None:
+        """Take that the user stops the answer."""
+        self._transcript.stopped(STOPPED)
+        self.advance()
+
+    def speech_lost(self, why: str) -> None:
+        """Tell that the user said something that will not be answered."""
+        self._transcript.speech_lost()
+        self.advance()
+        super().speech_lost(why)
 
     def warning(self, text: str) -> None:
         """Tell of something that may need attention."""
@@ -192,7 +197,7 @@ class LiveTerminal(Terminal):
     # Inside
 
     def _settle(self) -> None:
-        self._transcript.settle()
+        self._transcript.settle(UNFINISHED)
         self.advance()
 
     def _act(self, line: Fragments) -> None:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from . import pcm
 from .buffers import PlayoutBuffer
 from .config import Config
-from .errors import DeviceError, MissingExtraError
+from .errors import ConfigError, DeviceError, MissingExtraError
 from .stats import Latency
-from .status_bar import MicrophoneState
+from .status_bar import MicrophoneState, SoundMode
 from .uplink import Uplink
 from .vad import FRAME_S, SpeechStarted, VoiceDetector, VoiceSettings
 
@@ -34,6 +34,8 @@ LEVEL_S = 0.1
 PAUSE_S = 0.2
 """Quiet after which the user is taken to have spoken: less than any server waits."""
 DEFAULT_FPS = 1.0
+PICTURE_TIMEOUT_S = 10.0
+"""For reading one, from a disk that may be far away; what is typed meanwhile waits."""
 MAX_LATE_S = 0.2
 """A sound file that stood still for longer, as in a machine that slept, goes on from there: nobody speaks in bursts."""
 
@@ -104,10 +106,10 @@ class Media:
         self._half_duplex = False
         self._is_muted = config.push_to_talk
         self._preroll: deque[bytes] = deque(maxlen=round(PREROLL_S / FRAME_S))
-        self._detector = VoiceDetector(VoiceSettings(silence_s=PAUSE_S))
+        self._detector = VoiceDetector(VoiceSettings(silence_s=PAUSE_S), keeps_pcm=False)
         self._latency = latency
         self._shows_levels = shows_levels
-        self._heard_until_s = 0.0
+        self._echo_until_s = 0.0
         self._started = False
         self._clock = asyncio.get_running_loop().time
 
@@ -153,6 +155,12 @@ class Media:
         """How many seconds of the model's speech are still to be heard."""
         return self.speaker.queued_s if self.speaker is not None else 0.0
 
+    @property
+    def n_xruns(self) -> int:
+        """Times that PortAudio said that sound was lost."""
+        streams = (self.microphone, self.speaker)
+        return sum(stream.n_xruns for stream in streams if stream is not None)
+
     def stop_microphone(self) -> None:
         """Listen no more; the device itself is closed with the session."""
         self.microphone = None
@@ -174,18 +182,18 @@ class Media:
             return MicrophoneState.OFF if self.input_file is None else MicrophoneState.FILE
         if self._is_muted:
             return MicrophoneState.TALK_KEY_UP if self._config.push_to_talk else MicrophoneState.MUTED
-        if self._half_duplex and self._clock() < self._heard_until_s:
+        if self._half_duplex and self._clock() < self._echo_until_s:
             return MicrophoneState.WAITING
         return MicrophoneState.TALKING if self._config.push_to_talk else MicrophoneState.LIVE
 
     @property
-    def sound_mode(self) -> str | None:
+    def sound_mode(self) -> SoundMode | None:
         """What keeps the model from hearing itself; `None`: nothing needs to."""
         if self.microphone is None or self.speaker is None:
             return None
         if self._config.push_to_talk:
-            return "push to talk"
-        return "half duplex" if self._half_duplex else "headphones"
+            return SoundMode.PUSH_TO_TALK
+        return SoundMode.HALF_DUPLEX if self._half_duplex else SoundMode.HEADPHONES
 
     async def set_screen(self, *, on: bool) -> None:
         """Begin to show the screen, or end it; what is so already stays so.
@@ -214,7 +222,12 @@ class Media:
         """
         from .screen import read_picture  # noqa: PLC0415 - an extra
 
-        self._uplink.offer_picture(await asyncio.to_thread(read_picture, path, self._config.screen_size))
+        try:
+            async with asyncio.timeout(PICTURE_TIMEOUT_S):
+                jpeg = await asyncio.to_thread(read_picture, path, self._config.screen_size)
+        except TimeoutError as exc:
+            raise ConfigError(f"{path} cannot be read within {PICTURE_TIMEOUT_S:g} s") from exc
+        self._uplink.offer_picture(jpeg)
 
     async def list_devices(self) -> str:
         """Return the sound devices, for people.
@@ -223,13 +236,9 @@ class Media:
             ConfigError: The extra is not installed.
             DeviceError: The sound system does not start.
         """
-        from .audio import AudioSystem  # noqa: PLC0415 - an extra
-        from .devices import format_devices  # noqa: PLC0415
+        from .audio import list_devices  # noqa: PLC0415 - an extra
 
-        if self._audio is not None:
-            return format_devices(self._audio.devices())
-        async with AudioSystem() as audio:
-            return format_devices(audio.devices())
+        return await list_devices(self._audio)
 
     async def give_file(self, live: asyncio.Event) -> None:
         """Send the input file in real time, standing still while there is no connection."""
@@ -261,7 +270,7 @@ class Media:
         if self.speaker is not None:
             parts.append(f"speaker {self.speaker.device.name}")
         if self.sound_mode is not None:
-            parts.append("use headphones" if self.sound_mode == "headphones" else self.sound_mode)
+            parts.append("use headphones" if self.sound_mode is SoundMode.HEADPHONES else self.sound_mode)
         return parts
 
     # Inside
@@ -326,7 +335,7 @@ class Media:
 
         if fps > 1:
             self._warn("the service looks at one frame a second at most: --screen-capture-fps above 1 is wasted")
-        self._screen = ScreenGrabber(
+        screen = ScreenGrabber(
             fps=fps,
             monitor=self._config.monitor,
             size=self._config.screen_size,
@@ -334,7 +343,8 @@ class Media:
             on_lost=self._lose_screen,
             warn=self._warn,
         )
-        await self._screen.start()
+        await screen.start()
+        self._screen = screen
 
     def _hear(self, chunk: bytes) -> None:
         if self.microphone is None:
@@ -346,8 +356,8 @@ class Media:
         if self._half_duplex:
             now_s = self._clock()
             if self.queued_s > 0:
-                self._heard_until_s = now_s + ECHO_TAIL_S
-            if now_s < self._heard_until_s:
+                self._echo_until_s = now_s + ECHO_TAIL_S
+            if now_s < self._echo_until_s:
                 chunk = bytes(len(chunk))  # silence, not nothing: the server counts time by the samples
         self._offer(chunk)
 

@@ -46,7 +46,7 @@ class Outputs:
         if self._has_prompt(config):
             return self._build_at_prompt(config, interrupt)
         if config.push_to_talk:
-            raise ConfigError("--push-to-talk needs a terminal with keys: for stdin and stdout, with TERM set")
+            raise ConfigError(f"--push-to-talk needs keys to press: {self._why_no_prompt(config)}")
         terminal = self._build_terminal(config)
         if config.output_format is OutputFormat.TEXT:
             return terminal, None
@@ -119,13 +119,26 @@ class Outputs:
         """Whether a person types and reads."""
         return self.reads_stdin(config) and is_terminal(self._streams.stdin) and is_terminal(self._streams.stdout)
 
+    @property
+    def _can_draw(self) -> bool:
+        """Whether the terminal understands escape codes."""
+        return sys.platform == "win32" or self._environ.get("TERM", "dumb") not in {"", "dumb", "unknown"}
+
     def _has_prompt(self, config: Config) -> bool:
         """Whether a person does so at a terminal that can move its cursor."""
-        can_draw = sys.platform == "win32" or self._environ.get("TERM", "dumb") not in {"", "dumb", "unknown"}
-        return self._is_interactive(config) and can_draw and config.output_format is OutputFormat.TEXT
+        return self._is_interactive(config) and self._can_draw and config.output_format is OutputFormat.TEXT
+
+    def _why_no_prompt(self, config: Config) -> str:
+        if not config.stdin:
+            return "leave out --no-stdin"
+        if config.output_format is not OutputFormat.TEXT:
+            return f"leave out --output-format {config.output_format}"
+        if not self._is_interactive(config):
+            return "run it where stdin and stdout are a terminal"
+        return f"this terminal has none (TERM={self._environ.get('TERM', '')})"
 
     def _has_colors(self, color: Color, stream: TextIO | None) -> bool:
         """Whether colours are used on `stream`: by default where a person types and reads, and no script does."""
-        is_plain = bool(self._environ.get("NO_COLOR")) or self._environ.get("TERM") == "dumb"
+        is_plain = bool(self._environ.get("NO_COLOR")) or not self._can_draw
         are_terminals = all(is_terminal(each) for each in (self._streams.stdin, self._streams.stdout, stream))
         return color is Color.ALWAYS or (color is Color.AUTO and are_terminals and not is_plain)

@@ -54,6 +54,24 @@ def claim_stdout() -> TextIO | None:
     return sys.stdout
 
 
+def claim_stdin() -> TextIO | None:
+    """Make stdin ours alone and return it; what else reads its descriptor, such as a child, finds nothing there.
+
+    A function of the user's, or a program that it runs, must not read the questions, or the keys at a prompt. Not on
+    Windows, whose console is read by its handle.
+    """
+    if sys.stdin is None or sys.platform == "win32":
+        return sys.stdin
+    descriptor = sys.stdin.fileno()
+    own = open(  # noqa: SIM115 - it is ours to the end
+        os.dup(descriptor), encoding=sys.stdin.encoding, errors=sys.stdin.errors, closefd=False
+    )
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, descriptor)
+    os.close(nothing)
+    return own
+
+
 class Deadline:
     """Ends the process in time, whatever hangs: a function of the user's, a library, a reader of our output."""
 
@@ -145,6 +163,9 @@ class Signals:
             self.restore()
             os._exit(code)
         self.exit_code = code
+        if sys.platform != "win32":
+            # Else a process that was stopped by Ctrl-Z and is ended by `kill` would stop again as it tidies up.
+            signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         self._deadline.set(LEAVE_WITHIN_S, code)
         if self.stop is None:
             raise KeyboardInterrupt

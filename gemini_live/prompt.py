@@ -5,7 +5,9 @@ may get in between the keys, or not come at all.
 """
 
 import asyncio
+import codecs
 import contextlib
+import functools
 import os
 import signal
 import sys
@@ -15,17 +17,18 @@ from typing import Protocol, TextIO
 from prompt_toolkit.application import Application
 from prompt_toolkit.application.current import set_app
 from prompt_toolkit.buffer import Buffer
-from prompt_toolkit.filters import Condition
+from prompt_toolkit.completion import ThreadedCompleter
+from prompt_toolkit.filters import Condition, is_searching
 from prompt_toolkit.history import History, InMemoryHistory
 from prompt_toolkit.input import create_input
-from prompt_toolkit.input.vt100_parser import Vt100Parser
-from prompt_toolkit.key_binding import KeyBindings, KeyPress
+from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.key_binding.key_processor import KeyPressEvent
+from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.renderer import print_formatted_text
 
 from .command_completer import CommandCompleter
-from .help import COMMAND_MARK, COMMANDS
+from .help import COMMANDS, format_help, is_command
 from .key_watch import KeyWatch
 from .prompt_view import STYLE, PromptState, build_layout, wrap_words
 from .status_bar import Fragments, Status
@@ -92,19 +95,22 @@ class Prompt:
         self._color_depth = None if color else ColorDepth.DEPTH_1_BIT
         self._push_to_talk, self._interrupt = push_to_talk, interrupt
         self._lines: asyncio.Queue[str | None] = asyncio.Queue()
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._is_given_back = False
         """Whether the terminal was given back in haste."""
+        self._failure: BaseException | None = None
+        """Of the prompt itself."""
         self._state = PromptState()
         self._to_print: Fragments = []
         self._print_timer: asyncio.TimerHandle | None = None
-        self._printed_s = 0.0
+        self._counted_s = 0.0
         self._n_at_once = float(MOST_AT_ONCE)
         """How many times it may print just now without making others wait."""
         self._buffer = Buffer(
             name="line",
             accept_handler=self._accept,
             history=history or InMemoryHistory(),
-            completer=CommandCompleter(COMMANDS),
+            completer=ThreadedCompleter(CommandCompleter(COMMANDS)),  # a folder may be large, or far away
             complete_while_typing=True,
             read_only=Condition(lambda: self._state.has_ended),
         )
@@ -136,7 +142,7 @@ class Prompt:
             self._print()
         elif self._print_timer is None:
             loop = asyncio.get_running_loop()
-            waited_s, self._printed_s = loop.time() - self._printed_s, loop.time()
+            waited_s, self._counted_s = loop.time() - self._counted_s, loop.time()
             self._n_at_once = min(MOST_AT_ONCE, self._n_at_once + waited_s / PRINT_EVERY_S)
             if self._n_at_once >= 1:
                 self._n_at_once -= 1
@@ -145,33 +151,45 @@ class Prompt:
                 self._print_timer = loop.call_later(PRINT_EVERY_S, self._print)
 
     @contextlib.asynccontextmanager
-    async def running(self, on_started: Callable[[], None]) -> AsyncIterator[None]:
+    async def running(self, claim_signals: Callable[[], None]) -> AsyncIterator[None]:
         """Show the prompt while the body runs.
 
         Args:
-            on_started: Called once it is shown, and again when it is gone: it sets handlers of signals.
+            claim_signals: Called once it is shown, and again when it is gone, for it has taken to handling signals.
         """
         is_shown = asyncio.Event()
         self._app.after_render += lambda _: is_shown.set()
         app = asyncio.create_task(self._app.run_async(handle_sigint=False, set_exception_handler=False), name="prompt")
+        refresher = asyncio.create_task(self._refresh(), name="status bar")
         app.add_done_callback(lambda _: is_shown.set())
         app.add_done_callback(lambda _: self._end_input())
-        refresher = asyncio.create_task(self._refresh(), name="status bar")
+        for task in (app, refresher):
+            task.add_done_callback(functools.partial(self._note_failure, asyncio.current_task()))
         watch = KeyWatch(self._descriptor, self._feed)
         try:
             await is_shown.wait()
-            on_started()
+            claim_signals()
             with watch.watching():
                 yield
         finally:
             refresher.cancel()
-            self._leave_draft()
-            self._print()
             if self._app.is_running:
+                if self._failure is None:
+                    self._show_unsent()
+                    self._print()
                 self._app.exit()
-            with contextlib.suppress(EOFError):  # the terminal is gone
-                await app
-            on_started()
+            await asyncio.wait([app, refresher])
+            claim_signals()
+            if self._failure is not None:
+                raise self._failure
+
+    def _note_failure(self, body: "asyncio.Task[object] | None", task: "asyncio.Task[None]") -> None:
+        """End the body where a task of the prompt's own fails: a bug."""
+        failure = None if task.cancelled() else task.exception()
+        if failure is not None and not isinstance(failure, EOFError):  # which says that the terminal is gone
+            self._failure = failure
+            if body is not None:
+                body.cancel()
 
     def restore(self) -> None:
         """Give the terminal back as it was, from any thread, because the process ends at once."""
@@ -201,9 +219,9 @@ class Prompt:
         if screen is None or screen.height <= FEWEST_ROWS or not self._app.is_running:
             return
         with set_app(self._app):
-            if self._app.layout.container.preferred_height(size.columns, size.rows).preferred < screen.height:
-                self._app.renderer.erase()
-                self._app.invalidate()
+            needed = self._app.layout.container.preferred_height(size.columns, size.rows).preferred
+        if needed < screen.height:
+            self._draw_anew([])
 
     def _print(self) -> None:
         """Print what is to be printed, and the prompt again below it."""
@@ -214,15 +232,17 @@ class Prompt:
         if not fragments:
             return
         fragments = wrap_words(fragments, self.columns)
-        depth = self._color_depth or self._output.get_default_color_depth()
         if not self._is_shown:
-            print_formatted_text(self._output, [*fragments], STYLE, color_depth=depth)
+            print_formatted_text(self._output, [*fragments], STYLE, color_depth=self._color_depth)
             return
         self._state.growing = self.grows()
-        # In one piece, or the prompt would flicker.
+        self._draw_anew(fragments)
+
+    def _draw_anew(self, above: Fragments) -> None:
+        """Print what comes above the prompt, and the prompt again, as small as it can be, in one piece: no flicker."""
         with self._paper.holding(), set_app(self._app):
             self._app.renderer.erase()
-            print_formatted_text(self._output, [*fragments], STYLE, color_depth=depth)
+            print_formatted_text(self._output, [*above], STYLE, color_depth=self._color_depth)
             self._app.render_counter += 1  # or it would draw what it has drawn
             self._app.renderer.render(self._app, self._app.layout)
 
@@ -230,9 +250,11 @@ class Prompt:
 
     def _accept(self, buffer: Buffer) -> bool:
         line = buffer.text
+        if self._state.has_ended:
+            return True  # it stays where it is
         if line.strip():
             self._lines.put_nowait(line)
-            if line.startswith(COMMAND_MARK) and not line.startswith(COMMAND_MARK * 2):
+            if is_command(line):
                 self.print_above([("class:prompt", "> "), ("", f"{escape(line)}\n")])
         return False
 
@@ -241,29 +263,36 @@ class Prompt:
             self._state.has_ended = True
             self._lines.put_nowait(None)
 
-    def _leave_draft(self) -> None:
-        """Show, and keep in the history, a line that was not sent: the session has ended under the user's hands."""
-        draft = self._buffer.text
-        if draft.strip():
+    def _show_unsent(self) -> None:
+        """Show what the user has typed and was not sent, down to a line that was not finished, which history keeps."""
+        unsent = list(self.controls.status().unsent) if self.controls is not None else []
+        while not self._lines.empty():
+            if (line := self._lines.get_nowait()) is not None and not is_command(line):
+                unsent.append(line)
+        if self._buffer.text.strip():
             self._buffer.append_to_history()
-            self.print_above([("class:waiting", "[not sent]"), ("", f" {escape(draft)}\n")])
+            unsent.append(self._buffer.text)
+        for line in unsent:
+            self.print_above([("class:waiting", "[not sent]"), ("", f" {escape(line)}\n")])
 
     def _feed(self, data: bytes) -> None:
-        """Take keys that were read in another way."""
-        keys: list[KeyPress] = []
-        Vt100Parser(keys.append).feed_and_flush(data.decode(errors="replace"))
+        """Take keys that were read in another way; on POSIX, as whoever does that."""
+        # By the application's own parser: a paste may have come in several reads, some of them its own.
+        keys = self._app.input
+        keys.vt100_parser.feed(self._decoder.decode(data))  # type: ignore[attr-defined]
         with set_app(self._app):
-            self._app.key_processor.feed_multiple(keys)
+            self._app.key_processor.feed_multiple(keys.flush_keys())
             self._app.key_processor.process_keys()
 
     def _build_keys(self) -> KeyBindings:
         keys = KeyBindings()
-        is_empty = Condition(lambda: not self._buffer.text)
+        is_empty = Condition(lambda: not self._buffer.text) & ~is_searching
+        is_line = ~is_searching  # else the keys are those of the search
         has_more_keys = Condition(lambda: bool(self._app.key_processor.input_queue))
         is_answering = Condition(lambda: self.controls is not None and self.controls.is_answering)
         shows_help = Condition(lambda: self._state.shows_help)
 
-        @keys.add("enter")
+        @keys.add("enter", filter=is_line)
         def _(event: KeyPressEvent) -> None:
             self._buffer.validate_and_handle()
 
@@ -272,7 +301,7 @@ class Prompt:
         def _(event: KeyPressEvent) -> None:
             self._buffer.insert_text("\n")
 
-        @keys.add("c-c")
+        @keys.add("c-c", filter=is_line)
         def _(event: KeyPressEvent) -> None:
             if self._buffer.text:
                 self._buffer.reset()
@@ -302,9 +331,22 @@ class Prompt:
         @keys.add("f1")
         @keys.add("escape", filter=shows_help & ~has_more_keys, eager=True)
         def _(event: KeyPressEvent) -> None:
-            self._state.shows_help = not self._state.shows_help
+            self._toggle_help()
+
+        @keys.add(Keys.Vt100MouseEvent)
+        def _(event: KeyPressEvent) -> None:
+            """Take what a paste may look like: no mouse is asked for, and the library expects well-formed ones."""
 
         return keys
+
+    def _toggle_help(self) -> None:
+        """Show the help above the line, or hide it; print it where the window is too small."""
+        help_text = format_help()
+        n_rows = 1 + sum(text.count("\n") for _, text in wrap_words([("", help_text)], self.columns))
+        if self._state.shows_help or n_rows + FEWEST_ROWS + 1 < self._output.get_size().rows:
+            self._state.shows_help = not self._state.shows_help
+        else:
+            self.print_above([("", f"{help_text}\n")])
 
     def _suspend(self) -> None:
         """Stop the process, as the shell's job control does, and go on where the user brings it back."""

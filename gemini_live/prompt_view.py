@@ -31,6 +31,8 @@ from .help import format_help
 from .status_bar import Fragments, MicrophoneState, Status, format_status
 
 MENU_ROWS = 8
+FEWEST_ROWS_WITH_DOTS = 3
+"""In fewer, the newest words are worth more than to know that there are others above."""
 _PARTS = re.compile(r"\n|[ \t]+|[^ \t\n]+")
 
 # The sixteen colours are the terminal's own, so that they suit its background, be it dark or light.
@@ -90,7 +92,7 @@ def build_layout(buffer: Buffer, state: PromptState, output: Output, *, push_to_
     return Layout(
         HSplit(
             [
-                _shown_if(lambda: bool(state.growing or _waiting(state)), lambda: _format_growing(state, output)),
+                _shown_if(lambda: bool(state.growing or _unsent(state)), lambda: _format_growing(state, output)),
                 _shown_if(lambda: state.shows_help, lambda: _format_help(output)),
                 Window(
                     line,
@@ -113,8 +115,8 @@ def _shown_if(is_shown: Callable[[], bool], text: Callable[[], StyleAndTextTuple
     return ConditionalContainer(window, Condition(is_shown))
 
 
-def _waiting(state: PromptState) -> tuple[str, ...]:
-    return state.status.waiting if state.status is not None else ()
+def _unsent(state: PromptState) -> tuple[str, ...]:
+    return state.status.unsent if state.status is not None else ()
 
 
 def _format_placeholder(state: PromptState, *, push_to_talk: bool) -> StyleAndTextTuples:
@@ -132,9 +134,13 @@ def _format_placeholder(state: PromptState, *, push_to_talk: bool) -> StyleAndTe
 def _format_growing(state: PromptState, output: Output) -> StyleAndTextTuples:
     size = output.get_size()
     fragments = _newest(state.growing, size.columns * size.rows)
-    for text in _waiting(state):
+    for text in _unsent(state):
         fragments += [("class:you", "you:"), ("", f" {text} "), ("class:waiting", "[not sent yet]"), ("", "\n")]
-    return last_rows(wrap_words(fragments, size.columns), size.columns, max(1, size.rows // 2 - 2))
+    wrapped, rows = wrap_words(fragments, size.columns), max(1, size.rows // 2 - 2)
+    shown = last_rows(wrapped, size.columns, rows)
+    if rows > FEWEST_ROWS_WITH_DOTS and len(shown) < len(last_rows(wrapped, size.columns, rows + 1)):
+        return [("", "...\n"), *last_rows(wrapped, size.columns, rows - 1)]
+    return shown
 
 
 def _newest(fragments: Fragments, n_characters: int) -> Fragments:
@@ -173,8 +179,9 @@ def wrap_words(fragments: Fragments, columns: int) -> Fragments:
                     column, spaces = 0, "\n"
                 else:
                     column += len(spaces)
+                column = column + width if column + width <= columns else (column + width) % columns
                 wrapped += [("", spaces), (style, part)] if spaces else [(style, part)]
-                column, spaces = (column + width) % columns, ""
+                spaces = ""
     return wrapped
 
 

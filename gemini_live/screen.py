@@ -71,13 +71,15 @@ def read_picture(path: Path, size: int) -> bytes:
         from PIL import Image, ImageOps, UnidentifiedImageError  # noqa: PLC0415 - an extra, and slow to import
     except ImportError as exc:
         raise MissingExtraError("a picture", "screen") from exc
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"{path} is not a file")
     try:
         with Image.open(path) as opened:
             # Cameras write how they were held beside the picture, and a server may not look there.
             picture = ImageOps.exif_transpose(opened).convert("RGBA")
     except UnidentifiedImageError as exc:
         raise ConfigError(f"{path} is not a picture that can be read") from exc
-    except (OSError, ValueError, Image.DecompressionBombError) as exc:
+    except Exception as exc:  # decoders of broken files raise whatever they like
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
         raise ConfigError(f"{path} cannot be read: {reason}") from exc
     picture.thumbnail((size, size))

@@ -30,6 +30,7 @@ from .function_helper import FunctionHelper
 from .inputs import Inputs
 from .media import Media
 from .models import History, Modality, capabilities_of
+from .pcm import INPUT
 from .recovery import STABLE_AFTER_S, Recovery, Stage
 from .server_events import ServerError, ServerEvent, SetupComplete, parse_server_message
 from .setup_message import build_setup, lacks_words, missing_capabilities, read_setup, unknown_field
@@ -138,6 +139,8 @@ class Session:
         self._live = asyncio.Event()
         self._changed = asyncio.Event()
         self._leave_by_s: float | None = None
+        self._only_connects = False
+        """Whether there is no input: a connection is all that was asked for."""
         self._quits = False
         """Whether the user wants to leave at once, whatever is open."""
         self._commands = Commands(self._media, output, summary=self._summarise, save=save, quit_session=self._quit)
@@ -183,6 +186,7 @@ class Session:
             self._dispatcher.playout = self._media.speaker
             self._dispatcher.record = self._media.record
             self._inputs.find()
+            self._only_connects = self._is_over()
             self._output.session_started(self._describe())
             async with asyncio.TaskGroup() as self._tasks:
                 inputs = [self._tasks.create_task(give(), name=give.__name__) for give in self._inputs.tasks()]
@@ -220,7 +224,6 @@ class Session:
                 await self._connect()
                 end = await self._hold()
                 self._live.clear()
-                self._set_state(ConnectionState.RESUMING)
                 if isinstance(end, _Over):
                     break
                 await self._disconnect()
@@ -229,6 +232,7 @@ class Session:
                 if is_polite or self._is_over():
                     break
                 self._calls.cancel()
+                self._set_state(ConnectionState.RESUMING)
                 await self._recover(end)
         except* _Over:  # while there was no connection
             await self._disconnect()
@@ -257,8 +261,8 @@ class Session:
 
     async def _watch_inputs(self) -> None:
         """Leave where the inputs end while there is no connection, and nothing is unanswered."""
-        if self._is_over():
-            return  # from the beginning: the connection is all that was asked for
+        if self._only_connects:
+            return
         while not self._is_over():
             await self._next_change()
         raise _Over
@@ -361,7 +365,10 @@ class Session:
             raise failure
         when = f" in {delay_s:.0f} s" if delay_s >= WORTH_TELLING_S else ""
         self._tell_outage(f"{failure.summary}; connecting again{when}")
-        await asyncio.sleep(delay_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay_s):
+                while not self._quits:
+                    await self._next_change()
 
     def _can_omit(self, field: str) -> bool:
         """Whether a setup can be without `field`: the user has not put it there, and it brings nothing asked for."""
@@ -444,7 +451,7 @@ class Session:
                 self._apply(outcomes)
                 self._note_change()  # an answer is whole: an input may have waited for that
             if self._is_over() and (self._quits or self._media.queued_s <= 0):
-                self._drop_unsent()
+                self._tell_unsent()
                 raise _Over
             if self._leave_by_s is not None and (now_s >= self._leave_by_s or self._conversation.is_idle):
                 raise _Leaves
@@ -475,10 +482,10 @@ class Session:
         if silence is not None:
             raise SessionClosed(ABNORMAL_CLOSURE, f"the server has said nothing for {silence.silence_s:.0f} s")
 
-    def _drop_unsent(self) -> None:
-        dropped = self._conversation.drop_queue()
-        if dropped and not self._quits:
-            self._output.warning(f"--turns {self._config.turns} reached; lines that were not sent: {len(dropped)}")
+    def _tell_unsent(self) -> None:
+        n_unsent = self._conversation.n_waiting
+        if n_unsent and not self._quits:
+            self._output.warning(f"--turns {self._config.turns} reached; lines that were not sent: {n_unsent}")
 
     def _act(self, actions: list[Action]) -> None:
         for action in actions:
@@ -509,11 +516,14 @@ class Session:
 
     def toggle_microphone(self) -> None:
         """Mute the microphone or open it again: the talk key."""
+        if self._media.microphone is None:
+            self._output.reply("there is no microphone")
         self._media.toggle_microphone()
 
     def stop_answer(self) -> None:
-        """Fall silent: what is still to come of the answer's speech is dropped, too."""
+        """Fall silent: what is still to come of the answer is dropped, too."""
         self._dispatcher.stop_playing()
+        self._output.stopped()
         self._wake()
 
     @property
@@ -537,7 +547,7 @@ class Session:
             latency_s=None if latency_s is None else round(latency_s, 2),
             tokens=self._stats.tokens.total,
             sound_mode=media.sound_mode,
-            waiting=tuple(self._conversation.waiting),
+            unsent=tuple(self._conversation.unsent),
         )
 
     def _set_state(self, state: ConnectionState) -> None:
@@ -545,6 +555,8 @@ class Session:
             self._state, self._state_since_s = state, self._clock()
 
     def _summarise(self) -> dict[str, Any]:
+        self._stats.dropped_s = INPUT.duration_s(self._uplink.microphone.n_bytes_dropped)
+        self._stats.n_xruns = self._media.n_xruns
         return self._stats.summary(self._clock())
 
     def _quit(self) -> None:

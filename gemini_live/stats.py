@@ -134,6 +134,8 @@ class Stats:
         """Times that the server said that it was interrupted."""
         self.n_underruns = 0
         """Times that the speaker ran dry in mid-answer."""
+        self.n_xruns = 0
+        """Times that PortAudio said that sound was lost, because this program or the machine was late."""
         self.n_connections = 0
         """That went live."""
         self.heard_s = 0.0
@@ -156,6 +158,7 @@ class Stats:
             "audio_out_s": round(self.spoken_s, 3),
             "audio_dropped_s": round(self.dropped_s, 3),
             "underruns": self.n_underruns,
+            "xruns": self.n_xruns,
             "reconnects": max(0, self.n_connections - 1),
             "prompt_tokens": self.tokens.by_modality("prompt"),
             "response_tokens": self.tokens.by_modality("response"),
@@ -185,6 +188,8 @@ def format_summary(summary: Mapping[str, Any]) -> list[str]:
     if max(summary["audio_in_s"], summary["audio_out_s"]) >= SHORTEST_AUDIO_S:
         parts.append(f"audio in {summary['audio_in_s']:.1f} s, out {summary['audio_out_s']:.1f} s")
         parts.append(_count(summary["underruns"], "underrun"))
+    if summary["xruns"]:
+        parts.append(_count(summary["xruns"], "xrun"))
     if summary["audio_dropped_s"]:
         parts.append(f"{summary['audio_dropped_s']:.1f} s of your voice dropped")
     parts.append(_count(summary["reconnects"], "reconnect"))

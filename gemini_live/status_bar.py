@@ -4,6 +4,7 @@ Fields say in words what they say in colour, and in ASCII, which has the same wi
 fit they shrink in the order of `_SHRINKING`: what changes least is looked at least.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, StrEnum
@@ -32,6 +33,15 @@ class MicrophoneState(StrEnum):
     """Half duplex, while the model is heard."""
     TALK_KEY_UP = "talk key up"
     TALKING = "talking"
+
+
+class SoundMode(StrEnum):
+    """What keeps the model from hearing itself."""
+
+    HEADPHONES = "headphones"
+    """The user's own, who was told."""
+    HALF_DUPLEX = "half duplex"
+    PUSH_TO_TALK = "push to talk"
 
 
 class ConnectionState(Enum):
@@ -64,15 +74,15 @@ class Status:
     latency_s: float | None
     """Of the last answer, to a hundredth of a second."""
     tokens: int
-    sound_mode: str | None
-    waiting: tuple[str, ...]
+    sound_mode: SoundMode | None
+    unsent: tuple[str, ...]
     """Lines that were typed and not sent yet; they are shown above the input line."""
 
 
 def meter_cells(level_dbfs: float) -> int:
     """Return how many cells of a meter a level fills; anything that can be heard fills one."""
     share = 1 - max(level_dbfs, _QUIETEST_DBFS) / _QUIETEST_DBFS
-    return min(METER_CELLS, -int(-share * METER_CELLS // 1))
+    return min(METER_CELLS, math.ceil(share * METER_CELLS))
 
 
 def format_status(status: Status, width: int) -> Fragments:

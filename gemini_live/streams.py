@@ -14,7 +14,7 @@ import select
 import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO, cast
 
 _CLOSED_PIPE = {errno.EPIPE, errno.EINVAL, errno.ESHUTDOWN}
 """What a write to a closed pipe says: EINVAL on Windows."""
@@ -58,10 +58,14 @@ class BackgroundWriter:
         """Write asterisks in place of `secret` from now on, whoever puts it into a text: a server, a traceback."""
         self._secret = secret if len(secret) >= MIN_SECRET_CHARS else ""
 
+    def mask(self, text: str) -> str:
+        """Return `text` without the secret."""
+        return text.replace(self._secret, "***") if self._secret else text
+
     def write(self, stream: TextIO | None, text: str) -> None:
         """Queue `text` for `stream`; what cannot be written any more is dropped."""
         if stream is not None and text:
-            self._queue.put((stream, text.replace(self._secret, "***") if self._secret else text))
+            self._queue.put((stream, self.mask(text)))
 
     def watch(self, on_failed: Callable[[TextIO, OSError], None] | None) -> None:
         """Have the writer's thread call `on_failed` when a stream fails, or now for one that has."""
@@ -146,6 +150,11 @@ class LineWriter(io.TextIOBase):
         self._pending: dict[int, str] = {}
         """By thread, so that functions that run side by side do not write into each other's lines."""
 
+    @property
+    def buffer(self) -> BinaryIO:
+        """What takes bytes, in UTF-8, as that of a stream of the process does."""
+        return cast(BinaryIO, _Bytes(self))
+
     def writable(self) -> bool:
         """Return that it can be written to."""
         return True
@@ -160,8 +169,27 @@ class LineWriter(io.TextIOBase):
             self._on_line(line)
         return len(text)
 
+    def end_line(self) -> None:
+        """Pass on the line that this thread has begun, if it has."""
+        if line := self._pending.pop(threading.get_ident(), ""):
+            self._on_line(line)
+
     def finish(self) -> None:
         """Pass on the lines that have not ended."""
         pending, self._pending = self._pending, {}
         for line in pending.values():
             self._on_line(line)
+
+
+class _Bytes(io.RawIOBase):
+    """Takes bytes for a `LineWriter`."""
+
+    def __init__(self, lines: LineWriter) -> None:
+        self._lines = lines
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._lines.write(bytes(data).decode("utf-8", errors="replace"))
+        return len(data)

@@ -80,7 +80,7 @@ class Terminal:
     @property
     def record(self) -> str:
         """The conversation as it was shown on the terminal, the newest of it."""
-        return "".join(self._record)
+        return self._writer.mask("".join(self._record))
 
     # What is said
 
@@ -184,6 +184,13 @@ class Terminal:
         """Take token counts, which are for programs."""
 
     # What happens around it
+
+    def stopped(self) -> None:
+        """Take that the user stops the answer, which takes keys to do."""
+
+    def speech_lost(self, why: str) -> None:
+        """Tell that the user said something that will not be answered."""
+        self.warning(why)
 
     def status(self, text: str) -> None:
         """Tell of something that needs no attention."""

@@ -96,6 +96,8 @@ class Transcript(Generic[Content]):
     """What the user said since."""
     _words: Utterance | None = None
     """What the model is saying."""
+    _is_stopped: bool = False
+    """Whether the user wants to hear, and read, no more of this answer."""
 
     def typed(self, text: str) -> None:
         """Take a line that was sent."""
@@ -115,6 +117,8 @@ class Transcript(Generic[Content]):
     def words(self, fragment: str, now_s: float) -> None:
         """Take words of the model."""
         self._begin(now_s)
+        if self._is_stopped:
+            return
         if self._words is None:
             self._words = Utterance(Speaker.MODEL)
             self._entries.append(self._words)
@@ -134,26 +138,40 @@ class Transcript(Generic[Content]):
         """Note that the answer begins anew: what it had said ends with `mark`."""
         self._end_words(mark)
 
+    def stopped(self, mark: str) -> None:
+        """Note that the user stops the answer: nothing more of it is taken."""
+        if self._answers:
+            self._end_words(mark)
+            self._is_stopped = True
+
     def answered(self, mark: str = "") -> None:
         """Note the end of the answer; `mark` says how, if not by itself."""
         is_silent = not self._answers
         self._answers |= bool(mark)
-        self._end_words(mark)
+        self._end_words("" if self._is_stopped else mark)
+        self._is_stopped = False
         if is_silent:
             self._question, self._next, self._is_typed = self._next, None, False
         self._settle_question()
         self._answers = False
 
+    def speech_lost(self) -> None:
+        """Note that what the user said last will not be answered."""
+        if self._next is not None:
+            self._next.is_settled = True
+            self._next = None
+
     def late_words(self, fragment: str, mark: str) -> None:
         """Take words of an answer that has ended."""
         self._entries.append(Utterance(Speaker.MODEL, fragment.strip(), mark, is_settled=True))
 
-    def settle(self) -> None:
-        """Take everything for whole: the session ends."""
+    def settle(self, mark: str) -> None:
+        """Take everything for whole: the session ends. What the model was saying ends with `mark`."""
+        self._end_words(mark if self._words is not None else "")
         for entry in self._entries:
             if isinstance(entry, Utterance):
                 entry.is_settled = True
-        self._answers, self._question, self._next, self._words = False, None, None, None
+        self._answers, self._question, self._next = False, None, None
 
     def take(self, now_s: float) -> Iterator[Piece | Content]:
         """Yield, once, what no more can come to: whole utterances, notes, and the whole lines of a long answer."""

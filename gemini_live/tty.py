@@ -1,6 +1,7 @@
 """The terminal itself: what is written to it, its size, and its settings before and after us.
 
-Text goes out in the background writer's thread, for a terminal may stop taking it.
+On POSIX text goes out in the background writer's thread, for a terminal may stop taking it. On Windows prompt_toolkit
+writes to the console itself, which stands still while the user selects text there.
 """
 
 import contextlib
@@ -59,10 +60,6 @@ class Paper:
     def drain(self) -> None:
         """Wait until the terminal has taken everything, a second at most."""
         self._writer.flush(DRAIN_S)
-
-    def isatty(self) -> bool:
-        """Return that it is a terminal."""
-        return True
 
     def fileno(self) -> int:
         """Return the descriptor of the terminal."""

@@ -242,7 +242,6 @@ class Uplink:
             return client_messages.build_activity_start()
         self._stream_has_ended = False
         self._stats.heard_s += INPUT.duration_s(len(chunk))
-        self._stats.dropped_s = INPUT.duration_s(self.microphone.n_bytes_dropped)
         return client_messages.build_audio(chunk)
 
     def _end_stretch(self) -> Message | None:

@@ -124,8 +124,9 @@ class NoiseFloor:
 class VoiceDetector:
     """Cuts a stream of audio into utterances."""
 
-    def __init__(self, settings: VoiceSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: VoiceSettings, *, keeps_pcm: bool = True) -> None:
+        """Begin with silence; whoever wants only the times of what is said need not keep it."""
+        self._keeps_pcm = keeps_pcm
         self._rate_hz = self._frame_bytes = self._step = 0
         self._partial = b""
         self._n_frames = 0
@@ -151,11 +152,6 @@ class VoiceDetector:
     def speaking(self) -> bool:
         """Whether an utterance is going on."""
         return self._speaking
-
-    @property
-    def quiet_s(self) -> float:
-        """For how long the audio has been quiet, in an utterance that is going on."""
-        return self._quiet_frames * FRAME_S
 
     @property
     def heard_s(self) -> float:
@@ -195,6 +191,7 @@ class VoiceDetector:
 
     def _hear(self, frame: bytes, events: list[SpeechStarted | Utterance]) -> None:
         level = energy_dbfs(to_samples(frame)[:: self._step])
+        frame = frame if self._keeps_pcm else b""
         if len(self._first) < _FIRST_FRAMES:
             self._first.append((frame, level))
             if len(self._first) == _FIRST_FRAMES:

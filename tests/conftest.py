@@ -9,8 +9,10 @@ from typing import Any, NoReturn
 
 import pytest
 
+from gemini_live import screen
+
 from .breaking import install_chaos
-from .fakes import FakePyAudio
+from .fakes import FakeGrabber, FakePyAudio
 from .rig import RigError
 from .rig.analysis import Samples
 from .rig.analysis import speak as speak_into
@@ -123,6 +125,15 @@ def fake_pyaudio(monkeypatch: pytest.MonkeyPatch) -> FakePyAudio:
     module = FakePyAudio()
     monkeypatch.setitem(sys.modules, "pyaudio", module)
     return module
+
+
+@pytest.fixture
+def fake_screen(monkeypatch: pytest.MonkeyPatch) -> type[FakeGrabber]:
+    """A screen that the test itself moves."""
+    monkeypatch.setattr(FakeGrabber, "made", [])
+    monkeypatch.setattr(FakeGrabber, "error", None)
+    monkeypatch.setattr(screen, "ScreenGrabber", FakeGrabber)
+    return FakeGrabber
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
-"""What stands in for the world outside: `FakePyAudio` for the sound card."""
+"""What stands in for the world outside: `FakePyAudio` for the sound card, `FakeGrabber` for the screen."""
 
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Any
+from types import ModuleType, SimpleNamespace
+from typing import Any, ClassVar
 
 _SAMPLE_BYTES = 2
 _FORMAT = 8
@@ -244,3 +244,27 @@ class _FakePortAudio:
         for stream in self._module.streams:
             if not stream.is_closed:
                 stream.close()
+
+
+class FakeGrabber:
+    """Stands in for `screen.ScreenGrabber`: a test calls back what it wants, by `options`. The fixture empties it."""
+
+    made: ClassVar[list["FakeGrabber"]] = []
+    """Those that were made, in order."""
+    error: ClassVar[Exception | None] = None
+    """What the next start raises."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = SimpleNamespace(**options)
+        self.is_running = False
+        self.made.append(self)
+
+    async def start(self) -> None:
+        """Begin, or fail."""
+        if self.error is not None:
+            raise self.error
+        self.is_running = True
+
+    async def stop(self) -> None:
+        """End."""
+        self.is_running = False

@@ -156,6 +156,7 @@ class Speaker:
 
     device = SimpleNamespace(name="Virtual")
     latency_s = 0.0
+    n_xruns = 0
 
     def __init__(self) -> None:
         self.written_s = 0.0
@@ -209,6 +210,7 @@ class Microphone:
     """Hears what a test says, a chunk every 20 ms of the loop's time, each numbered in its first samples."""
 
     device = SimpleNamespace(name="Virtual")
+    n_xruns = 0
 
     def __init__(self, offer: Callable[[bytes], None], speech: bytes) -> None:
         self.n_chunks = 0

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gemini_live.audio import AudioSystem, Microphone, Speaker
+from gemini_live.audio import AudioSystem, Microphone, Speaker, list_devices
 from gemini_live.buffers import PlayoutBuffer
 from gemini_live.errors import DeviceError, MissingExtraError
 
@@ -163,6 +163,15 @@ async def test_portaudio_that_does_not_start_is_a_device_error(
     with pytest.raises(DeviceError, match=r"^the sound system does not start: PortAudio not initialized$"):
         await system.open()
     assert await system.close()
+
+
+async def test_the_devices_are_listed_by_the_sound_system_that_runs_or_by_one_for_that(
+    system: AudioSystem, fake_pyaudio: FakePyAudio
+) -> None:
+    assert "Fake" in await list_devices(system)
+    assert fake_pyaudio.calls.count("PyAudio") == 1
+    assert await list_devices(None) == await list_devices(system)
+    assert (fake_pyaudio.calls.count("PyAudio"), fake_pyaudio.calls.count("terminate")) == (2, 1)
 
 
 # The microphone
@@ -328,6 +337,30 @@ async def test_queued_is_what_is_left_and_the_devices_delay(system: AudioSystem,
     await settle()
     assert 0.0 < speaker.queued_s <= 0.06
     await wait_until(lambda: not speaker.queued_s)
+
+
+async def test_a_speaker_is_dry_once_the_device_has_asked_for_more_than_there_was(
+    system: AudioSystem, fake_pyaudio: FakePyAudio
+) -> None:
+    speaker, _ = await start_speaker(system)
+    dry = [speaker.is_dry]  # it has played nothing yet
+    speaker.write(bytes(1_920), 24_000)
+    for _ in range(4):
+        dry.append(speaker.is_dry)
+        fake_pyaudio.pull()
+    dry.append(speaker.is_dry)
+    speaker.write(bytes(960), 24_000)
+    dry.append(speaker.is_dry)
+    assert dry == [True, False, False, False, True, True, False]
+
+
+async def test_a_speaker_that_was_silenced_is_dry(system: AudioSystem, fake_pyaudio: FakePyAudio) -> None:
+    speaker, _ = await start_speaker(system)
+    speaker.write(bytes(9_600), 24_000)
+    fake_pyaudio.pull()
+    before = speaker.is_dry
+    speaker.clear()
+    assert (before, speaker.is_dry) == (False, True)
 
 
 async def test_after_clear_only_the_devices_delay_is_left(system: AudioSystem, fake_pyaudio: FakePyAudio) -> None:

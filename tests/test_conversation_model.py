@@ -39,6 +39,7 @@ from gemini_live.conversation import (
     Question,
     Restarted,
     Silence,
+    SpeechLost,
 )
 
 TIMINGS = Timings()
@@ -666,7 +667,7 @@ class World:
                 self.expected_late = None
                 last = self.told.pop()
                 self.told.append(Exchange(last.user, last.model + outcome.text))
-            case Notice():
+            case Notice() | SpeechLost():
                 assert self.kind is not Kind.PIPE
             case Silence():
                 assert self.server.is_mute
@@ -817,7 +818,7 @@ class ConversationMachine(RuleBasedStateMachine):
         assert world.is_over
         if world.turns is None and not world.has_given_up:
             assert not world.open_lines
-            assert not world.conversation.drop_queue()
+            assert world.conversation.n_waiting == 0
 
 
 def assert_ends(conversation: Conversation, now_s: float, quiet_s: float) -> None:

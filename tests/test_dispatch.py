@@ -15,6 +15,7 @@ from gemini_live.conversation import (
     Question,
     Restarted,
     Silence,
+    SpeechLost,
     Unfinished,
 )
 from gemini_live.dispatch import Action, CancelCalls, Dispatcher, Fail, LeaveBefore, Output, StartCall
@@ -551,6 +552,7 @@ def test_a_part_that_is_malformed_is_warned_about_and_the_rest_takes_effect() ->
         (LateWords("late"), ("late_words", "late")),
         (Unfinished("half"), ("unfinished", "half")),
         (Notice("careful"), ("warning", "careful")),
+        (SpeechLost("nobody heard it"), ("speech_lost", "nobody heard it")),
     ],
     ids=repr,
 )
@@ -579,3 +581,183 @@ def test_nothing_came_about() -> None:
     assert bench.dispatcher.apply([]) is None
     assert bench.receive() == []
     assert bench.written == []
+
+
+# What is counted
+
+
+def words(text: str = "word ") -> OutputTranscription:
+    return OutputTranscription(text, finished=False)
+
+
+def test_an_answer_has_been_waited_for_until_its_first_sound_is_heard() -> None:
+    bench = Bench()
+    bench.speaker.latency_s = 0.1
+    bench.stats.latency.asked(bench.now_s)
+    bench.ask()
+    bench.now_s += 0.5
+    bench.receive(words())  # nobody hears it yet
+    assert bench.stats.latency.last_s is None
+    bench.now_s += 0.25
+    bench.receive(CHUNK)
+    assert bench.stats.latency.last_s == pytest.approx(0.85)
+    bench.now_s += 1
+    bench.receive(CHUNK)
+    assert bench.stats.latency.last_s == pytest.approx(0.85)
+
+
+@pytest.mark.parametrize("event", [CHUNK, words(), ModelText("word")], ids=lambda event: type(event).__name__)
+def test_where_nothing_is_played_the_first_sound_or_word_counts(event: ServerEvent) -> None:
+    bench = Bench(plays=False)
+    bench.stats.latency.asked(bench.now_s)
+    bench.ask()
+    bench.now_s += 0.5
+    bench.receive(event)
+    assert bench.stats.latency.last_s == pytest.approx(0.5)
+
+
+def test_words_that_a_model_writes_count_beside_a_speaker_too() -> None:
+    bench = Bench()
+    bench.stats.latency.asked(bench.now_s)
+    bench.ask()
+    bench.now_s += 0.5
+    bench.receive(ModelText("word"))
+    assert bench.stats.latency.last_s == pytest.approx(0.5)
+
+
+def test_each_answer_has_a_latency_of_its_own() -> None:
+    bench = Bench()
+    for wait_s in (0.5, 2.0, 1.0):
+        bench.stats.latency.asked(bench.now_s)
+        bench.ask()
+        bench.now_s += wait_s
+        bench.receive(CHUNK)
+        bench.receive(CHUNK, GenerationComplete(), TurnComplete(None, None))
+        bench.settle()
+    assert (bench.stats.latency.median_s, bench.stats.latency.worst_s) == pytest.approx((1.0, 2.0))
+
+
+def test_what_an_answer_says_after_a_call_is_the_same_answer() -> None:
+    bench = Bench()
+    bench.stats.latency.asked(bench.now_s)
+    bench.ask()
+    bench.now_s += 0.5
+    bench.receive(CHUNK, ToolCall((call("a"),)))
+    bench.stats.latency.asked(bench.now_s)
+    bench.now_s += 5
+    bench.dispatcher.apply(bench.conversation.call_closed("a", bench.now_s, answered=True))
+    bench.receive(CHUNK)
+    assert bench.stats.latency.last_s == pytest.approx(0.5)
+
+
+def test_sound_that_is_dropped_is_no_answer_to_what_interrupted_it() -> None:
+    bench = Bench()
+    bench.ask()
+    bench.receive(CHUNK)
+    bench.stats.latency.asked(bench.now_s)
+    bench.ask()
+    bench.now_s += 0.1
+    bench.receive(Interrupted(), CHUNK)
+    bench.receive(TurnComplete(None, None))
+    assert bench.stats.latency.last_s is None
+    bench.now_s += 0.4
+    bench.receive(CHUNK)
+    assert bench.stats.latency.last_s == pytest.approx(0.5)
+
+
+def test_a_speaker_that_runs_dry_in_mid_answer_is_counted() -> None:
+    bench = Bench()
+    for _ in range(2):
+        bench.ask()
+        bench.receive(CHUNK)
+        bench.receive(CHUNK)  # in time
+        bench.speaker.queued.clear()  # all was played
+        bench.receive(CHUNK)
+        bench.receive(GenerationComplete(), TurnComplete(None, None))
+        bench.speaker.queued.clear()
+        bench.settle()
+    assert bench.stats.n_underruns == 2
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        (GenerationComplete(),),
+        (TurnComplete(None, None),),
+        (Interrupted(),),
+        (ToolCall((call(),)),),
+        (TurnComplete(None, "IN_PROGRESS"),),
+    ],
+    ids=repr,
+)
+def test_a_speaker_that_has_nothing_to_play_where_nothing_is_said_is_no_underrun(
+    between: tuple[ServerEvent, ...],
+) -> None:
+    bench = Bench()
+    bench.ask()
+    bench.receive(CHUNK)
+    bench.receive(*between)
+    bench.speaker.queued.clear()
+    bench.receive(CHUNK)
+    assert bench.stats.n_underruns == 0
+
+
+def test_an_answer_that_the_user_stopped_does_not_run_dry() -> None:
+    bench = Bench()
+    bench.ask()
+    bench.receive(CHUNK)
+    bench.dispatcher.stop_playing()
+    bench.receive(CHUNK)
+    bench.receive(CHUNK)
+    assert bench.stats.n_underruns == 0
+
+
+def test_without_a_speaker_nothing_runs_dry() -> None:
+    bench = Bench(plays=False)
+    bench.ask()
+    bench.receive(CHUNK)
+    bench.receive(CHUNK)
+    assert bench.stats.n_underruns == 0
+
+
+@pytest.mark.parametrize("plays", [False, True])
+def test_speech_is_counted_played_or_not_but_for_what_an_interruption_drops(plays: bool) -> None:
+    bench = Bench(plays=plays)
+    second = AudioChunk(pcm=bytes(32_000), rate_hz=16_000)
+    bench.receive(second, CHUNK)
+    bench.receive(Interrupted(), second)
+    assert bench.stats.spoken_s == pytest.approx(1.01)
+
+
+def test_interruptions_are_counted_as_the_server_tells_them() -> None:
+    bench = Bench()
+    bench.ask()
+    bench.receive(CHUNK)
+    bench.dispatcher.stop_playing()
+    assert bench.stats.n_interruptions == 0
+    for _ in range(2):
+        bench.receive(Interrupted())
+    assert bench.stats.n_interruptions == 2
+
+
+def test_answers_are_counted_when_they_are_handed_out_cut_off_or_not() -> None:
+    bench = Bench()
+    for n_answers in (1, 2):
+        bench.ask()
+        bench.receive(words(), GenerationComplete(), TurnComplete(None, None))
+        assert bench.stats.n_answers == n_answers - 1
+        bench.settle()
+        assert bench.stats.n_answers == n_answers
+    bench.dispatcher.apply([Answered(question=None, text="", cut_off=True), Restarted("x"), LateWords("y")])
+    assert bench.stats.n_answers == 3
+
+
+def test_tokens_are_counted_turn_by_turn() -> None:
+    bench = Bench()
+    for context in (10, 30):
+        bench.ask()
+        bench.receive(Usage(prompt_tokens=context, response_tokens=1))
+        bench.receive(Usage(prompt_tokens=context, response_tokens=5), TurnComplete(None, None))
+        bench.settle()
+    assert bench.stats.tokens.total == 10 + 5 + 30 + 5
+    assert bench.stats.tokens.context == 30

@@ -542,7 +542,7 @@ def test_the_prompt_survives_a_server_that_is_killed_in_mid_turn() -> None:
         terminal.wait_for("gemini: 1, 2, 3, 4, 5, 6, 7, 8, 9.", "> half a line", "live 0:")
         terminal.type("\x03\x04")
         assert terminal.wait() == 0
-        assert "[cut off; the answer begins anew]" in "\n".join(terminal.lines)
+        assert any(line.endswith("[cut off]") for line in terminal.lines)
         assert "1 reconnect" in "\n".join(terminal.lines)
     server.kill()
     server.communicate()

@@ -19,6 +19,7 @@ class Opened:
     def __init__(self, path: Path) -> None:
         self.warnings: list[str] = []
         self.history = LineHistory(path, self.warnings.append)
+        list(self.history.load_history_strings())
 
     @property
     def lines(self) -> list[str]:

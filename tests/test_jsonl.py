@@ -113,9 +113,17 @@ def test_no_type_is_written_that_is_not_documented() -> None:
     assert written == set(EVENT_TYPES)
 
 
-def test_everything_that_can_be_put_out_has_a_type_but_the_lines_of_verbose() -> None:
+def test_everything_that_can_be_put_out_has_a_type_but_what_is_shown_otherwise() -> None:
     methods = {name for name in vars(Output) if not name.startswith("_")}
-    assert methods == set(EVENT_TYPES) | {"detail"}
+    assert methods == set(EVENT_TYPES) | {"detail", "speech_lost", "stopped"}
+
+
+def test_speech_that_was_lost_is_a_warning_and_to_stop_takes_keys() -> None:
+    recording = Recording()
+    recording.jsonl.speech_lost("the connection was lost")
+    recording.jsonl.stopped()
+    assert [event["type"] for event in recording.events] == ["warning"]
+    assert recording.passed_on == [("warn", "the connection was lost")]
 
 
 @pytest.mark.parametrize("name", EVENT_TYPES)

@@ -4,6 +4,7 @@ import asyncio
 import ctypes
 import io
 import os
+import re
 import signal
 import sys
 import threading
@@ -14,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image, ImageChops, ImageStat
+from PIL import Image, ImageChops, ImageStat, features
 
 from gemini_live import screen
 from gemini_live.errors import ConfigError, DeviceError, MissingExtraError
-from gemini_live.screen import ScreenGrabber, advise, next_beat, scaled_size
+from gemini_live.screen import ScreenGrabber, advise, next_beat, read_picture, scaled_size
 
 from .rig.virtual_screen import VirtualScreen
 
@@ -252,6 +253,175 @@ async def test_a_display_that_nobody_serves_is_refused(monkeypatch: pytest.Monke
     monkeypatch.setenv("DISPLAY", ":64999")
     with pytest.raises(DeviceError, match="could not be established"):
         await make_grabber(Watch()).start()
+
+
+# Pictures in files
+
+RED, GREEN, WHITE = (255, 0, 0), (0, 255, 0), (255, 255, 255)
+
+
+def save(path: Path, picture: Image.Image, **options: Any) -> Path:
+    picture.save(path, **options)
+    return path
+
+
+def reread(path: Path, size: int = 1024) -> Image.Image:
+    """Return what the model is shown of a picture."""
+    picture = Image.open(io.BytesIO(read_picture(path, size)))
+    assert (picture.format, picture.mode) == ("JPEG", "RGB")
+    assert "progressive" not in picture.info
+    return picture
+
+
+def assert_color(picture: Image.Image, place: tuple[int, int], color: tuple[int, int, int]) -> None:
+    found = picture.getpixel(place)
+    assert isinstance(found, tuple)
+    assert all(abs(one - other) < 12 for one, other in zip(found, color, strict=True)), found
+
+
+@pytest.mark.parametrize(
+    ("size", "longest", "shown"),
+    [
+        ((200, 100), 1024, (200, 100)),
+        ((200, 100), 200, (200, 100)),
+        ((200, 100), 50, (50, 25)),
+        ((100, 200), 50, (25, 50)),
+        ((1, 1), 10, (1, 1)),
+        ((2_000, 1), 100, (100, 1)),
+    ],
+)
+def test_a_picture_in_a_file_is_scaled_by_its_longer_side_and_never_enlarged(
+    tmp_path: Path, size: tuple[int, int], longest: int, shown: tuple[int, int]
+) -> None:
+    assert reread(save(tmp_path / "x.png", Image.new("RGB", size, RED)), longest).size == shown
+
+
+@pytest.mark.parametrize("name", ["x.png", "x.jpg", "x.gif", "x.webp", "x.bmp", "x.tiff", "no extension"])
+def test_a_picture_is_known_by_what_is_in_it(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    save(path, Image.new("RGB", (40, 20), RED), **({} if path.suffix else {"format": "PNG"}))
+    picture = reread(path)
+    assert picture.size == (40, 20)
+    assert_color(picture, (20, 10), RED)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
+def test_a_picture_is_read_however_its_colours_are_written(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / ("x.jpg" if mode == "CMYK" else "x.png")
+    picture = reread(save(path, Image.new("RGB", (16, 16), WHITE).convert(mode)))
+    assert_color(picture, (8, 8), WHITE)
+
+
+def test_what_one_sees_through_is_white_as_on_a_page(tmp_path: Path) -> None:
+    picture = Image.new("RGBA", (64, 32), (0, 0, 0, 0))
+    picture.paste((*RED, 255), (32, 0, 64, 32))
+    shown = reread(save(tmp_path / "x.png", picture))
+    assert_color(shown, (8, 16), WHITE)
+    assert_color(shown, (56, 16), RED)
+    half = reread(save(tmp_path / "half.png", Image.new("RGBA", (16, 16), (*RED, 128))))
+    assert_color(half, (8, 8), (255, 127, 127))
+
+
+def test_a_transparent_colour_of_a_palette_is_white_too(tmp_path: Path) -> None:
+    picture = Image.new("P", (64, 32), 0)
+    picture.putpalette([*GREEN, *RED])
+    picture.paste(1, (32, 0, 64, 32))
+    shown = reread(save(tmp_path / "x.png", picture, transparency=0))
+    assert_color(shown, (8, 16), WHITE)
+    assert_color(shown, (56, 16), RED)
+
+
+def test_a_picture_stands_as_the_camera_was_held(tmp_path: Path) -> None:
+    picture = Image.new("RGB", (64, 32), WHITE)
+    picture.paste(RED, (0, 0, 32, 32))
+    for orientation, size, red in ((1, (64, 32), (8, 16)), (3, (64, 32), (56, 16)), (6, (32, 64), (16, 8))):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        shown = reread(save(tmp_path / "x.jpg", picture, exif=exif, quality=95))
+        assert shown.size == size
+        assert_color(shown, red, RED)
+        assert 0x0112 not in shown.getexif()  # it is turned already
+
+
+def test_of_a_picture_that_moves_the_first_one_is_shown(tmp_path: Path) -> None:
+    first, second = (Image.new("RGB", (16, 16), color) for color in (RED, GREEN))
+    path = save(tmp_path / "x.gif", first, save_all=True, append_images=[second])
+    assert_color(reread(path), (8, 8), RED)
+
+
+def test_what_is_shown_says_nothing_that_was_written_beside_the_picture(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "where I live"
+    path = save(tmp_path / "x.jpg", Image.new("RGB", (16, 16)), exif=exif, comment=b"and what I think")
+    jpeg = read_picture(path, 100)
+    assert b"where I live" not in jpeg
+    assert b"what I think" not in jpeg
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"some words\n", b"\x89PNG\r\n\x1a\n", b"<svg xmlns='http://www.w3.org/2000/svg'/>"]
+)
+def test_a_file_that_is_no_picture_is_told_so(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.png"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=f"^{re.escape(str(path))} is not a picture that can be read$"):
+        read_picture(path, 100)
+
+
+def test_a_picture_of_which_a_part_is_missing_is_told_so(tmp_path: Path) -> None:
+    path = save(tmp_path / "x.jpg", Image.effect_noise((200, 200), 100).convert("RGB"))
+    path.write_bytes(path.read_bytes()[:-5_000])
+    with pytest.raises(ConfigError, match=f"^{re.escape(str(path))} cannot be read: image file is truncated"):
+        read_picture(path, 100)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow knows no AVIF")
+def test_whatever_a_decoder_says_of_a_broken_file_is_told(tmp_path: Path) -> None:
+    path = save(tmp_path / "x.avif", Image.effect_noise((100, 100), 100).convert("RGB"))
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(ConfigError, match=f"^{re.escape(str(path))} cannot be read: "):
+        read_picture(path, 100)
+
+
+def test_what_is_written_wrongly_beside_a_picture_is_told(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = save(tmp_path / "x.webp", Image.new("RGB", (16, 16)), exif=exif)
+    path.write_bytes(path.read_bytes().replace(b"MM\0*", b"MM\xff*").replace(b"II*\0", b"II*\xff"))
+    with pytest.raises(ConfigError, match=f"^{re.escape(str(path))} cannot be read: "):
+        read_picture(path, 100)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pipe with a name is POSIX's")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match=r"pipe is not a file$"):
+        read_picture(tmp_path / "pipe", 100)
+
+
+def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no\.png cannot be read: No such file or directory$"):
+        read_picture(tmp_path / "no.png", 100)
+    with pytest.raises(ConfigError, match=f"^{re.escape(str(tmp_path))} is not a file$"):
+        read_picture(tmp_path, 100)
+    with pytest.raises(ConfigError, match="cannot be read: embedded null byte"):
+        read_picture(tmp_path / "nu\0l.png", 100)
+
+
+def test_a_small_file_that_would_fill_the_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(tmp_path / "x.png", Image.new("L", (300, 300)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300 * 300 // 3)
+    with pytest.raises(ConfigError, match=r"cannot be read: Image size .* decompression bomb"):
+        read_picture(path, 100)
+
+
+def test_a_picture_needs_the_extra_for_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(MissingExtraError, match=r"^a picture .*gemini-live\[screen\]"):
+        read_picture(tmp_path / "x.png", 100)
+
+
+# The screen
 
 
 async def test_stop_before_start_does_nothing() -> None:

@@ -1,6 +1,7 @@
 """Whole sessions in one loop with the simulator, over a real WebSocket, with the waiting times shortened."""
 
 import asyncio
+import io
 import os
 import threading
 import wave
@@ -21,8 +22,10 @@ from gemini_live.function_helper import FunctionHelper
 from gemini_live.models import capabilities_of
 from gemini_live.session import Session
 from gemini_live.simulator import SessionRecord, Simulator
+from gemini_live.status_bar import ConnectionState, MicrophoneState
 from gemini_live.threads import DaemonExecutor
 
+from .accelerated import run_accelerated
 from .fakes import FakePyAudio
 
 TEXT_MODEL = "gemini-robotics-er-2-streaming-preview"
@@ -821,3 +824,289 @@ async def test_a_microphone_that_is_pulled_out_ends_the_input(fake_pyaudio: Fake
         fake_pyaudio.microphone.lose()
     assert any("no longer heard" in warning for warning in written.of("warning"))
     assert "audioStreamEnd" in record.messages[-1]["realtimeInput"]
+
+
+# At a prompt.
+
+
+class AtPrompt:
+    """A session that a person types into at a prompt, and whose state is looked at."""
+
+    def __init__(self, config: Config, *, functions: FunctionHelper | None = None, save: str = "") -> None:
+        self.written = Written()
+        self._lines: asyncio.Queue[str | None] = asyncio.Queue()
+        asyncio.get_running_loop().set_default_executor(DaemonExecutor())
+        self.session = Session(
+            config,
+            cast(Output, self.written),
+            functions=functions,
+            stdin=io.StringIO(),
+            stdin_is_terminal=True,
+            typed_lines=self._read(),
+            save=lambda: save,
+            timings=QUICK,
+        )
+        self.task: asyncio.Task[None]
+
+    def type(self, *lines: str) -> None:
+        for line in lines:
+            self._lines.put_nowait(line)
+
+    def end(self) -> None:
+        self._lines.put_nowait(None)
+
+    @property
+    def connection(self) -> ConnectionState:
+        return self.session.status().connection
+
+    async def ended(self) -> None:
+        """Wait for the end."""
+        async with asyncio.timeout(LIVENESS_S):
+            await self.task
+
+    async def _read(self) -> AsyncIterator[str]:
+        while (line := await self._lines.get()) is not None:
+            yield line
+
+
+@asynccontextmanager
+async def at_prompt(config: Config, **options: Any) -> AsyncIterator[AtPrompt]:
+    """Hold a session at a prompt, which has to have ended at the end of the block, or ends with its input there."""
+    prompt = AtPrompt(config, **options)
+    prompt.task = asyncio.create_task(prompt.session.run())
+    prompt.task.add_done_callback(lambda _: prompt.written._changed.set())
+    try:
+        yield prompt
+        prompt.end()
+        await prompt.ended()
+    finally:
+        prompt.task.cancel()
+        await asyncio.wait([prompt.task])
+
+
+async def test_typed_lines_come_from_the_prompt_and_commands_are_done(tmp_path: Path) -> None:
+    path = tmp_path / "talk.txt"
+    async with simulator() as server, at_prompt(configure(server), save="the talk") as prompt:
+        prompt.type("/stats", "hello", " ", "//etc/passwd", f"/save {path}", "/nothing")
+        await prompt.written.wait_for("answered", 2)
+        await prompt.written.wait_for("reply", 3)
+    assert prompt.written.of("answered") == ["hello", "/etc/passwd"]
+    assert typed(server.sessions[0]) == ["hello", "/etc/passwd"]
+    stats, saved, hint = prompt.written.of("reply")
+    assert stats.startswith("session: 0:0")
+    assert saved == f"saved: {path}"
+    assert "/nothing" in hint
+    assert path.read_text() == "the talk"
+
+
+async def test_what_was_typed_is_not_shown_again_and_the_initial_message_is() -> None:
+    async with simulator() as server, at_prompt(configure(server, initial_message="first")) as prompt:
+        await prompt.written.wait_for("answered")
+        prompt.type("second")
+        await prompt.written.wait_for("answered", 2)
+    assert [args for kind, args in prompt.written.events if kind == "asked"] == [("first", True), ("second", False)]
+
+
+async def test_the_status_follows_the_connection_from_its_beginning_to_its_end() -> None:
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(simulator("slow-setup:0.3"))
+        states = []
+        async with at_prompt(configure(server)) as prompt:
+            states.append(prompt.connection)
+            await server.wait_for_session()
+            states.append(prompt.connection)
+            prompt.type("hello")
+            await prompt.written.wait_for("answered")
+            states.append(prompt.connection)
+            await stack.aclose()
+            await prompt.written.wait_for("detail")  # it has been tried twice
+            states.append(prompt.connection)
+            prompt.type("/quit")
+            await prompt.ended()
+            states.append(prompt.connection)
+    connecting, live = ConnectionState.CONNECTING, ConnectionState.LIVE
+    assert states == [connecting, connecting, live, ConnectionState.RESUMING, ConnectionState.ENDED]
+
+
+async def test_a_session_that_fails_has_ended_too() -> None:
+    async with simulator("refuse:403") as server:
+        prompt = AtPrompt(configure(server))
+        with pytest.raises(ConnectionFailed):
+            await prompt.session.run()
+    assert prompt.connection is ConnectionState.ENDED
+
+
+def test_the_status_tells_for_how_long_it_has_been_so() -> None:
+    async def main() -> None:
+        session = AtPrompt(Config(base_url="http://localhost:1")).session
+        ages_s = []
+        for wait_s in (0, 0.9, 62.6):
+            await asyncio.sleep(wait_s)
+            ages_s.append(session.status().since_s)
+        assert ages_s == [0, 0, 63]
+
+    run_accelerated(main())
+
+
+async def test_lines_that_cannot_be_sent_yet_are_in_the_status_until_they_are() -> None:
+    async with simulator("slow-setup:0.5") as server, at_prompt(configure(server)) as prompt:
+        prompt.type("early", "bird")
+        await server.wait_for_session()
+        waiting = prompt.session.status().unsent
+        await prompt.written.wait_for("answered", 2)
+        assert prompt.session.status().unsent == ()
+    assert waiting == ("early", "bird")
+
+
+async def test_the_status_tells_of_model_voice_latency_and_tokens() -> None:
+    async with simulator() as server, at_prompt(configure(server, speaks=True, voice="Puck")) as prompt:
+        before = prompt.session.status()
+        prompt.type("hello")
+        await prompt.written.wait_for("answered")
+        after = prompt.session.status()
+    assert (before.model, before.voice) == ("gemini-3.8-live", "Puck")
+    assert (before.latency_s, before.tokens, before.queued_s) == (None, 0, 0.0)
+    assert (before.plays, before.microphone, before.sound_mode) == (False, MicrophoneState.OFF, None)
+    assert after.latency_s is not None
+    assert 0 <= after.latency_s < LIVENESS_S
+    assert after.tokens > 0
+
+
+async def test_a_model_that_only_writes_has_no_voice() -> None:
+    async with simulator() as server:
+        prompt = AtPrompt(configure(server))
+    assert (prompt.session.status().model, prompt.session.status().voice) == (TEXT_MODEL, None)
+
+
+async def test_the_status_tells_of_the_devices_and_the_keys_move_them(fake_pyaudio: FakePyAudio) -> None:
+    fake_pyaudio.paced = True
+    async with simulator(pace=4) as server:
+        config = configure(server, speaks=True, text_output=False, half_duplex=True)
+        async with at_prompt(config) as prompt:
+            session = prompt.session
+            prompt.type("count to 9")
+            await prompt.written.wait_for("words")
+            while not session.status().queued_s:  # noqa: ASYNC110 - it is looked at as the status bar does
+                await asyncio.sleep(0)
+            speaking, answers = session.status(), session.is_answering
+            session.stop_answer()
+            silenced = session.status()
+            session.toggle_microphone()
+            muted = session.status().microphone
+            await prompt.written.wait_for("answered")
+            prompt.type("/quit")
+            await prompt.ended()
+    assert (speaking.plays, speaking.sound_mode) == (True, "half duplex")
+    assert answers
+    assert speaking.queued_s > silenced.queued_s
+    assert silenced.queued_s <= 0.1  # the device's own delay
+    assert muted is MicrophoneState.MUTED
+
+
+async def test_there_is_nothing_to_stop_where_nothing_is_said() -> None:
+    async with simulator() as server, at_prompt(configure(server)) as prompt:
+        before = prompt.session.is_answering
+        prompt.type("hello")
+        await prompt.written.wait_for("answered")
+        prompt.session.stop_answer()
+        assert (before, prompt.session.is_answering) == (False, False)
+
+
+# Quitting.
+
+
+async def test_quitting_before_there_is_a_connection_is_the_end() -> None:
+    async with simulator("slow-setup:20") as server:
+        prompt = AtPrompt(configure(server, audio_input=False, initial_message="never asked"))
+        prompt.type("/quit")
+        async with asyncio.timeout(LIVENESS_S / 2):
+            await prompt.session.run()
+    assert prompt.written.of("asked") == prompt.written.of("summary") == []
+
+
+@pytest.mark.parametrize("leave", ["/quit", None])
+async def test_leaving_while_it_is_waited_to_connect_again_is_the_end(leave: str | None) -> None:
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(simulator())
+        async with at_prompt(configure(server, audio_input=False)) as prompt:
+            prompt.type("hello")
+            await prompt.written.wait_for("answered")
+            await stack.aclose()
+            await prompt.written.wait_for("status")
+            prompt._lines.put_nowait(leave)
+            async with asyncio.timeout(LIVENESS_S / 2):
+                await prompt.task
+    assert len(prompt.written.of("summary")) == 1
+
+
+async def test_quitting_while_connecting_waits_for_nobody() -> None:
+    async with simulator("slow-setup:20") as server, at_prompt(configure(server)) as prompt:
+        prompt.type("never asked")
+        await server.wait_for_session()
+        prompt.type("/quit")
+        async with asyncio.timeout(LIVENESS_S / 2):
+            await prompt.task
+    assert prompt.written.of("asked") == prompt.written.of("summary") == []
+
+
+async def test_quitting_in_mid_answer_does_not_wait_for_its_end(fake_pyaudio: FakePyAudio) -> None:
+    fake_pyaudio.paced = True
+    async with simulator(pace=1) as server:
+        config = configure(server, speaks=True, text_output=False, audio_input=False)
+        async with at_prompt(config) as prompt:
+            prompt.type("count to 99")
+            await prompt.written.wait_for("words")
+            prompt.type("/quit")
+            async with asyncio.timeout(LIVENESS_S / 2):
+                await prompt.task
+    assert not any("99" in text for text in prompt.written.of("answered"))
+    assert prompt.written.of("asked") == ["count to 99"]
+    assert len(prompt.written.of("summary")) == 1
+    assert server.sessions[0].closed_by_client
+
+
+async def test_quitting_while_a_function_runs_takes_its_call_back(functions: FunctionHelper) -> None:
+    module = functions._functions["wait"].target.__globals__
+    async with simulator() as server, at_prompt(configure(server), functions=functions) as prompt:
+        prompt.type("call wait")
+        await prompt.written.wait_for("tool_call")
+        prompt.type("/quit")
+        await prompt.ended()
+    assert module["cancelled"] == ["wait"]
+
+
+# What it amounts to.
+
+
+async def test_a_session_that_was_live_is_summed_up_at_its_end() -> None:
+    async with simulator() as server:
+        written = await hold(configure(server, initial_message="Hi."))
+    (summary,) = written.of("summary")
+    assert (summary["answers"], summary["reconnects"], summary["interruptions"]) == (1, 0, 0)
+    assert summary["latency_median_s"] is not None
+    assert written.kinds[-1] == "summary"
+
+
+async def test_a_session_that_was_lost_is_summed_up_too() -> None:
+    async with simulator("close:1007") as server:
+        written = Written()
+        with pytest.raises(SessionClosed):
+            await hold(configure(server, initial_message="Hi."), written=written)
+    assert len(written.of("summary")) == 1
+
+
+async def test_every_connection_but_the_first_is_a_reconnect(stdin: Lines) -> None:
+    stdin.type("first", "second one two three")
+    stdin.end()
+    async with simulator("close:1011@turn2*1") as server:
+        written = await hold(configure(server), stdin=stdin)
+    (summary,) = written.of("summary")
+    assert (summary["answers"], summary["reconnects"]) == (2, 1)
+
+
+async def test_a_session_that_never_was_is_not_summed_up() -> None:
+    async with simulator("refuse:403") as server:
+        written = Written()
+        with pytest.raises(ConnectionFailed):
+            await hold(configure(server, initial_message="Hi."), written=written)
+    assert written.of("summary") == []

@@ -258,6 +258,7 @@ def test_a_session_in_which_nothing_happened_has_a_summary_too() -> None:
         "audio_out_s": 0.0,
         "audio_dropped_s": 0.0,
         "underruns": 0,
+        "xruns": 0,
         "reconnects": 0,
         "prompt_tokens": {},
         "response_tokens": {},
@@ -268,6 +269,7 @@ def test_a_session_in_which_nothing_happened_has_a_summary_too() -> None:
 def test_the_summary_has_all_that_was_counted_as_json_can_hold_it() -> None:
     stats = Stats(100.0)
     stats.n_answers, stats.n_interruptions, stats.n_underruns, stats.n_connections = 3, 1, 2, 4
+    stats.n_xruns = 3
     stats.heard_s, stats.spoken_s, stats.dropped_s = 1.23456, 7.0, 0.5
     for waited_s in (0.5, 0.33333):
         stats.latency.asked(0.0)
@@ -285,6 +287,7 @@ def test_the_summary_has_all_that_was_counted_as_json_can_hold_it() -> None:
         "audio_out_s": 7.0,
         "audio_dropped_s": 0.5,
         "underruns": 2,
+        "xruns": 3,
         "reconnects": 3,
         "prompt_tokens": {"OTHER": 9},
         "response_tokens": {"TEXT": 4},

@@ -13,6 +13,7 @@ from gemini_live.status_bar import (
     ConnectionState,
     Fragments,
     MicrophoneState,
+    SoundMode,
     Status,
     format_status,
     meter_cells,
@@ -31,8 +32,8 @@ FULL = Status(
     voice="Puck",
     latency_s=0.62,
     tokens=12_345,
-    sound_mode="half duplex",
-    waiting=(),
+    sound_mode=SoundMode.HALF_DUPLEX,
+    unsent=(),
 )
 FULL_TEXT = (
     "live 12:34 | mic [###   ] live | speaker [######] 1.5 s | latency 0.62 s | half duplex | 12.3k tokens"
@@ -68,8 +69,8 @@ statuses = st.builds(
     voice=st.none() | words,
     latency_s=st.none() | st.floats(0, 1000),
     tokens=st.integers(0, 10**9),
-    sound_mode=st.none() | words,
-    waiting=st.just(()),
+    sound_mode=st.none() | st.sampled_from(SoundMode),
+    unsent=st.just(()),
 )
 
 
@@ -207,7 +208,7 @@ def test_a_slow_answer_is_marked(latency_s: float, shown: str, style: str) -> No
 
 
 def test_the_sound_mode_is_shown_if_it_is_worth_a_word() -> None:
-    assert fields(sound_mode="push to talk")[4] == "push to talk"
+    assert fields(sound_mode=SoundMode.PUSH_TO_TALK)[4] == "push to talk"
     assert fields(sound_mode=None)[4] == "12.3k tokens"
 
 
@@ -236,7 +237,7 @@ def test_the_model_is_shown_with_its_voice() -> None:
 
 
 def test_lines_that_wait_are_shown_elsewhere() -> None:
-    assert bar(waiting=("one", "two")) == FULL_TEXT
+    assert bar(unsent=("one", "two")) == FULL_TEXT
 
 
 # Nothing by colour alone

@@ -518,7 +518,7 @@ def test_at_the_end_everything_comes_out_as_it_stands() -> None:
     transcript.note("source")
     transcript.heard("sto", late=False)
     assert taken(transcript, 0.0) == []
-    transcript.settle()
+    transcript.settle("")
     assert taken(transcript, 0.0) == ["you: count", "gemini: One,", "source", "you: sto"]
 
 
@@ -526,7 +526,7 @@ def test_what_comes_after_the_end_is_something_new() -> None:
     transcript = Transcript[str]()
     transcript.heard("count", late=False)
     transcript.words("One", 0.0)
-    transcript.settle()
+    transcript.settle("")
     transcript.heard("hello", late=True)
     transcript.words("Two", 1.0)
     transcript.answered()
@@ -535,7 +535,7 @@ def test_what_comes_after_the_end_is_something_new() -> None:
 
 def test_the_end_of_nothing_is_nothing() -> None:
     transcript = Transcript[str]()
-    transcript.settle()
+    transcript.settle("")
     assert (taken(transcript), pending(transcript)) == ([], [])
 
 
@@ -627,7 +627,7 @@ def test_whatever_happens_everything_is_shown_once_and_never_moves(happened: lis
             after.remove(word)
         assert after == before
     before = telling.shown
-    telling.transcript.settle()
+    telling.transcript.settle("")
     telling.tell("take")
     assert telling.out == before
     assert not list(telling.transcript.pending())
@@ -640,7 +640,7 @@ def test_whatever_happens_each_kind_comes_out_in_the_order_in_which_it_was(happe
     telling = Telling()
     for what in happened:
         telling.tell(*what)
-    telling.transcript.settle()
+    telling.transcript.settle("")
     telling.tell("take")
     for kind, said in telling.said.items():
         prefix = f"{kind.replace(' ', '_')}_"
@@ -655,7 +655,7 @@ def test_whatever_happens_an_utterance_is_in_one_piece_or_in_pieces_that_follow_
     telling = Telling()
     for what in happened:
         telling.tell(*what)
-    telling.transcript.settle()
+    telling.transcript.settle("")
     telling.tell("take")
     for before, item in zip([None, *telling.taken], telling.taken, strict=False):
         if isinstance(item, Piece) and not item.begins:
@@ -673,3 +673,46 @@ def test_whatever_happens_nothing_is_pending_after_two_answers(happened: list[tu
     for what in ("answered", "act", "answered", "take"):
         telling.tell(what)
     assert not list(telling.transcript.pending())
+
+
+# The end of what is said
+
+
+def test_what_the_model_was_saying_at_the_end_is_marked() -> None:
+    transcript = Transcript[str]()
+    transcript.typed("a story")
+    transcript.words("Once upon", 0.0)
+    transcript.settle("[unfinished]")
+    assert taken(transcript, 0.0) == ["you: a story", "gemini: Once upon [unfinished]"]
+
+
+def test_an_answer_that_is_stopped_takes_no_more_words_and_the_next_one_does() -> None:
+    transcript = Transcript[str]()
+    transcript.typed("count")
+    transcript.words("One, two,", 0.0)
+    transcript.stopped("[stopped]")
+    transcript.words(" three.", 0.0)
+    transcript.answered("[cut off]")
+    transcript.typed("again")
+    transcript.words("One.", 1.0)
+    transcript.answered()
+    assert taken(transcript, 1.0) == ["you: count", "gemini: One, two, [stopped]", "you: again", "gemini: One."]
+
+
+def test_where_nothing_is_said_there_is_nothing_to_stop() -> None:
+    transcript = Transcript[str]()
+    transcript.typed("hello")
+    transcript.stopped("[stopped]")
+    transcript.words("Hi.", 0.0)
+    transcript.answered()
+    assert taken(transcript, 0.0) == ["you: hello", "gemini: Hi."]
+
+
+def test_what_the_user_says_after_speech_that_was_lost_is_another_utterance() -> None:
+    transcript = Transcript[str]()
+    transcript.heard("What is the capital of", late=False)
+    transcript.speech_lost()
+    transcript.heard("How are you?", late=False)
+    transcript.words("Fine.", 0.0)
+    transcript.answered()
+    assert taken(transcript, 0.0) == ["you: What is the capital of", "you: How are you?", "gemini: Fine."]

@@ -150,7 +150,6 @@ def test_a_terminal_that_takes_nothing_is_not_waited_for_without_end(
 
 def test_it_is_the_terminal_to_whoever_asks(terminal: PseudoTerminal) -> None:
     paper = Paper(terminal.stream, BackgroundWriter())
-    assert paper.isatty()
     assert paper.fileno() == terminal.stream.fileno()
     assert paper.encoding == "utf-8"
 

@@ -15,7 +15,7 @@ from gemini_live.conversation import Answered, Conversation, Exchange, Outcome, 
 from gemini_live.errors import SessionClosed
 from gemini_live.models import MODELS, ModelCapabilities, capabilities_of
 from gemini_live.stats import Stats
-from gemini_live.uplink import FIRST_FRAME_WAIT_S, Uplink
+from gemini_live.uplink import FIRST_FRAME_WAIT_S, MAX_PICTURES, Uplink
 
 WAIT_S = 10
 LIVE_3_8, LIVE_2_5 = capabilities_of("gemini-3.8-live"), capabilities_of("gemini-2.5-flash-native-audio-latest")
@@ -570,3 +570,324 @@ async def test_a_server_that_waits_for_history_is_told_that_there_is_none() -> N
 
 async def test_without_history_there_is_no_message() -> None:
     assert Bench().uplink.begin_connection([], announced=False) is None
+
+
+# The microphone that the user closes for a while
+
+
+async def test_closing_the_microphone_ends_the_stream_of_the_audio_after_what_waits() -> None:
+    bench = Bench()
+    for _ in range(2):
+        bench.uplink.offer_audio(b"pcm!")
+    bench.uplink.pause_audio()
+    bench.uplink.offer_audio(b"pcm!")
+    async with bench.connected():
+        assert kinds(bench.peer) == ["audio", "audio", "audioStreamEnd", "audio"]
+        bench.uplink.pause_audio()
+        await settle()
+        assert kinds(bench.peer)[4:] == ["audioStreamEnd"]
+    assert not bench.uplink.ends_audio  # it is no end, and nothing is waited for after it
+
+
+async def test_a_stream_that_has_ended_does_not_end_again_before_something_is_heard() -> None:
+    bench = Bench()
+    bench.uplink.offer_audio(b"pcm!")
+    for _ in range(3):
+        bench.uplink.pause_audio()
+    async with bench.connected():
+        assert kinds(bench.peer) == ["audio", "audioStreamEnd"]
+        bench.uplink.end_audio(by_hand=True)
+        await settle()
+        assert kinds(bench.peer) == ["audio", "audioStreamEnd"]
+    assert not bench.uplink.ends_audio
+
+
+async def test_a_microphone_that_is_closed_before_anything_was_heard_is_told_of_once_at_most() -> None:
+    bench = Bench()
+    async with bench.connected():
+        for _ in range(3):
+            bench.uplink.pause_audio()
+            await settle()
+        assert kinds(bench.peer) in ([], ["audioStreamEnd"])
+
+
+async def test_the_user_has_a_turn_for_each_time_that_the_talk_key_was_down() -> None:
+    bench = Bench(automatic_vad=False)
+    for _ in range(2):
+        bench.uplink.offer_audio(b"one!")
+        bench.uplink.offer_audio(b"two!")
+        bench.uplink.pause_audio()
+    async with bench.connected():
+        assert kinds(bench.peer) == ["activityStart", "audio", "audio", "activityEnd"] * 2
+        assert [data_of(bench.peer.sent[index], "audio") for index in (1, 2)] == [b"one!", b"two!"]
+
+
+async def test_a_talk_key_that_was_pressed_in_silence_is_no_turn() -> None:
+    bench = Bench(automatic_vad=False)
+    async with bench.connected():
+        for _ in range(3):
+            bench.uplink.pause_audio()
+        await settle()
+        assert bench.peer.sent == []
+        bench.uplink.offer_audio(b"pcm!")
+        bench.uplink.pause_audio()
+        bench.uplink.pause_audio()
+        bench.uplink.end_audio(by_hand=True)
+        await settle()
+        assert kinds(bench.peer) == ["activityStart", "audio", "activityEnd"]
+
+
+async def test_an_answer_is_due_since_the_talk_key_was_let_go() -> None:
+    bench = Bench(automatic_vad=False)
+    async with bench.connected():
+        bench.uplink.offer_audio(b"pcm!")
+        await settle()
+        bench.now_s += 5
+        bench.uplink.pause_audio()
+        await settle()
+        bench.stats.latency.answer_began(bench.now_s + 0.7)
+    assert bench.stats.latency.last_s == pytest.approx(0.7)
+
+
+async def test_where_the_server_finds_the_end_of_speech_closing_the_microphone_says_nothing_of_it() -> None:
+    bench = Bench()
+    async with bench.connected():
+        bench.uplink.offer_audio(b"pcm!")
+        bench.uplink.pause_audio()
+        await settle()
+        bench.stats.latency.answer_began(bench.now_s + 0.7)
+    assert bench.stats.latency.last_s is None
+
+
+async def test_what_was_said_and_closed_while_there_was_no_connection_is_told_on_the_next() -> None:
+    for automatic_vad, told in (
+        (True, ["audio", "audioStreamEnd", "audio"]),
+        (False, ["activityStart", "audio", "activityEnd", "activityStart", "audio"]),
+    ):
+        bench = Bench(automatic_vad=automatic_vad)
+        bench.uplink.offer_audio(b"pcm!")
+        async with bench.connected():
+            pass
+        after = Peer()
+        bench.uplink.begin_connection([], announced=False)
+        bench.uplink.offer_audio(b"pcm!")
+        bench.uplink.pause_audio()
+        bench.uplink.offer_audio(b"pcm!")
+        async with bench.connected(after):
+            assert kinds(after) == told
+
+
+async def test_a_turn_that_a_lost_connection_has_cut_off_does_not_end_on_the_next() -> None:
+    bench = Bench(automatic_vad=False)
+    bench.uplink.offer_audio(b"pcm!")
+    async with bench.connected():
+        assert kinds(bench.peer) == ["activityStart", "audio"]
+    after = Peer()
+    bench.uplink.begin_connection([], announced=False)
+    bench.uplink.pause_audio()
+    async with bench.connected(after):
+        assert after.sent == []
+
+
+async def test_a_connection_that_is_lost_between_the_start_of_a_turn_and_its_speech_leaves_nothing_behind() -> None:
+    bench = Bench(automatic_vad=False)
+    bench.peer.keeps_up.clear()
+    bench.uplink.offer_audio(b"pcm!")
+    async with bench.connected():
+        pass  # the start of the activity is stuck in the socket
+    after = Peer()
+    bench.uplink.begin_connection([], announced=False)
+    bench.uplink.offer_audio(b"next")
+    async with bench.connected(after):
+        assert kinds(after) == ["activityStart", "audio"]
+        assert data_of(after.sent[1], "audio") == b"next"
+
+
+async def test_a_model_that_must_not_hear_during_a_call_is_told_afterwards_that_the_microphone_was_closed() -> None:
+    bench = Bench(LIVE_2_5)
+    bench.conversation.call_opened("c", bench.now_s)
+    async with bench.connected():
+        bench.uplink.offer_audio(b"pcm!")
+        bench.uplink.pause_audio()
+        await settle()
+        assert bench.peer.sent == []
+        bench.uplink.respond(response("c"), silent=False)
+        await settle()
+        assert kinds(bench.peer) == ["toolResponse", "audio", "audioStreamEnd"]
+
+
+# Pictures
+
+
+def pictures(peer: Peer) -> list[bytes]:
+    return [data_of(message, "video") for message in peer.sent if kind_of(message) == "video"]
+
+
+@asynccontextmanager
+async def reconnected(bench: Bench) -> AsyncIterator[Peer]:
+    """Lose the connection, and hold a new one."""
+    peer = Peer()
+    bench.conversation.connection_lost(bench.now_s)
+    bench.uplink.begin_connection([], announced=False)
+    async with bench.connected(peer):
+        yield peer
+
+
+async def test_a_picture_is_shown_at_once_and_before_the_question_that_follows_it() -> None:
+    bench = Bench()
+    async with bench.connected():
+        bench.uplink.offer_picture(b"one")
+        await settle()
+        assert kinds(bench.peer) == ["video"]
+        bench.uplink.offer_picture(b"two")
+        bench.ask("what do you see?")
+        await settle()
+        assert kinds(bench.peer) == ["video", "video", "text"]
+        assert pictures(bench.peer) == [b"one", b"two"]
+        assert bench.peer.sent[0]["realtimeInput"]["video"]["mimeType"] == "image/jpeg"
+
+
+async def test_a_picture_waits_as_questions_do_while_the_server_is_about_to_close() -> None:
+    bench = Bench()
+    async with bench.connected():
+        bench.uplink.holds_questions = True
+        bench.uplink.offer_picture(b"one")
+        bench.ask("what do you see?")
+        await settle()
+        assert bench.peer.sent == []
+    async with reconnected(bench) as after:
+        assert kinds(after) == ["video", "text"]
+
+
+async def test_a_question_that_is_asked_again_has_its_pictures_shown_again_before_it() -> None:
+    bench = Bench()
+    bench.uplink.offer_picture(b"one")
+    bench.uplink.offer_picture(b"two")
+    bench.ask("what do you see?")
+    async with bench.connected():
+        await settle()
+    for _ in range(2):
+        async with reconnected(bench) as after:
+            assert kinds(after) == ["video", "video", "text"]
+            assert pictures(after) == [b"one", b"two"]
+
+
+async def test_each_question_has_the_pictures_again_that_were_shown_before_it() -> None:
+    bench = Bench()
+    async with bench.connected():
+        for name in ("one", "two"):
+            bench.uplink.offer_picture(name.encode())
+            bench.ask(name)
+            await settle()
+    async with reconnected(bench) as after:
+        bench.answer()
+        await settle()
+        assert kinds(after) == ["video", "text", "video", "text"]
+        assert pictures(after) == [b"one", b"two"]
+        assert texts(after) == ["one", "two"]
+
+
+async def test_a_picture_of_a_question_that_was_answered_is_not_shown_again() -> None:
+    bench = Bench()
+    bench.uplink.offer_picture(b"one")
+    bench.ask("what do you see?")
+    async with bench.connected():
+        await settle()
+        bench.answer()
+        await settle()
+    async with reconnected(bench) as after:
+        bench.ask("and now?")
+        await settle()
+        assert kinds(after) == ["text"]
+
+
+async def test_pictures_whose_question_was_not_asked_yet_are_shown_again_in_their_order() -> None:
+    bench = Bench()
+    async with bench.connected():
+        bench.uplink.offer_picture(b"one")
+        bench.uplink.offer_picture(b"two")
+        await settle()
+    bench.uplink.offer_picture(b"three")
+    async with reconnected(bench) as after:
+        assert pictures(after) == [b"one", b"two", b"three"]
+        bench.ask("what do you see?")
+        await settle()
+        assert kinds(after) == ["video", "video", "video", "text"]
+    async with reconnected(bench) as again:
+        assert pictures(again) == [b"one", b"two", b"three"]
+
+
+async def test_of_many_pictures_all_are_shown_and_the_newest_again() -> None:
+    bench = Bench()
+    shown = [bytes([number]) for number in range(MAX_PICTURES + 3)]
+    for picture in shown:
+        bench.uplink.offer_picture(picture)
+    bench.ask("what do you see?")
+    async with bench.connected():
+        await settle()
+        assert pictures(bench.peer) == shown
+    async with reconnected(bench) as after:
+        assert pictures(after) == shown[-MAX_PICTURES:]
+        assert kinds(after)[-1] == "text"
+
+
+async def test_frames_of_the_screen_are_no_pictures_of_a_question() -> None:
+    bench = Bench(shows_screen=True)
+    bench.uplink.offer_frame(b"frame")
+    async with bench.connected():
+        bench.ask("what do you see?")
+        await settle()
+    bench.uplink.end_screen()
+    async with reconnected(bench) as after:
+        assert kinds(after) == ["text"]
+
+
+# The end of the screen
+
+
+async def test_a_screen_that_is_shown_no_more_leaves_no_frame_behind() -> None:
+    bench = Bench(shows_screen=True)
+    bench.uplink.offer_frame(b"frame")
+    bench.uplink.end_screen()
+    async with bench.connected():
+        assert bench.peer.sent == []
+    bench.uplink.begin_connection([], announced=False)
+    bench.ask("at once")
+    async with bench.connected():
+        assert kinds(bench.peer) == ["text"]
+
+
+async def test_a_question_that_waits_for_a_frame_is_let_go_when_none_will_come() -> None:
+    bench = Bench(shows_screen=True)
+    bench.uplink.begin_connection([], announced=False)
+    async with bench.connected():
+        bench.ask("what do you see?")
+        await settle()
+        assert bench.peer.sent == []
+        bench.uplink.end_screen()
+        bench.uplink.wake()
+        await settle()
+        assert kinds(bench.peer) == ["text"]
+
+
+# What is counted
+
+
+async def test_speech_is_counted_as_it_is_sent() -> None:
+    bench = Bench()
+    for _ in range(10):
+        bench.uplink.offer_audio(bytes(640))
+    bench.uplink.pause_audio()
+    assert bench.stats.heard_s == 0
+    async with bench.connected():
+        await bench.peer.until(11)
+    assert bench.stats.heard_s == pytest.approx(0.2)
+
+
+async def test_speech_that_the_network_could_not_take_is_not_counted_as_sent() -> None:
+    bench = Bench()
+    for _ in range(300):
+        bench.uplink.offer_audio(bytes(640))
+    async with bench.connected():
+        await bench.peer.until(250)
+    assert bench.stats.heard_s == pytest.approx(5)
