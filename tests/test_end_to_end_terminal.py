@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,10 +44,16 @@ def shout(n: int) -> str:
     subprocess.run(["echo", "by a child"], check=True)
     return "shouted"
 
-async def block() -> str:
+async def block(seconds: float = 60) -> str:
     """Block the event loop."""
-    time.sleep(60)
+    time.sleep(seconds)
     return "blocked"
+
+def ask() -> str:
+    """Read what is not there to be read."""
+    print("no end of line", end="")
+    child = subprocess.run("read x; echo child got: $x", shell=True, capture_output=True, text=True)
+    return child.stdout + input()
 '''
 
 
@@ -236,6 +243,64 @@ def test_what_functions_print_never_lands_in_the_line(functions: str) -> None:
         assert terminal.input_line == "half a line"
 
 
+def test_functions_read_neither_the_keyboard_nor_leave_a_line_unfinished(functions: str) -> None:
+    with at_prompt(*TEXT, functions) as terminal:
+        terminal.type("call ask()\r")
+        terminal.wait_for("[call] ask()", "| no end of line", "[failed] ask: ", "EOFError", "gemini: ask failed")
+        terminal.type("still here\r")
+        terminal.wait_for("gemini: still here")
+
+
+def test_a_paste_into_a_loop_that_stands_still_arrives_whole(functions: str) -> None:
+    text = "\n".join(f"{n:04} {'x' * 60}" for n in range(60))
+    with at_prompt(*TEXT, functions) as terminal:
+        terminal.type('call block({"seconds": 3})\r')
+        terminal.wait_for("[call] block")
+        terminal.paste(text)
+        terminal.wait_for("gemini: block returned blocked")
+        terminal.wait_until(lambda: "0059" in terminal.input_line)
+        terminal.type("\r")
+        terminal.wait_for("you: 0000", "0059", "gemini: 0000", "0059")
+
+
+def test_esc_stops_an_answer_that_is_read_too() -> None:
+    go_on = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.receive_line()
+        peer.say("One, two,")
+        assert go_on.wait(LIVENESS_S)
+        peer.say(" three.")
+        peer.end_turn()
+        peer.receive_line()
+        peer.say("Yes?")
+        peer.end_turn()
+
+    with scripted(script) as url, at_prompt(f"--base-url={url}", *QUIET, environ=WITH_KEY) as terminal:
+        terminal.type("count\r")
+        terminal.wait_for("gemini: One, two,")
+        terminal.type("half a line\x1b")
+        terminal.wait_for("gemini: One, two, [stopped]", "> half a line")
+        go_on.set()
+        terminal.type("\x03well\r")
+        terminal.wait_for("you: well", "gemini: Yes?")
+        assert "three" not in "\n".join(terminal.lines)
+
+
+def test_turns_of_a_server_that_hears_without_a_microphone_are_told_apart() -> None:
+    def script(peer: Peer) -> None:
+        for n in range(3):
+            peer.hear(f"question {n}")
+            peer.say(f"answer {n}", sounds=False)
+            peer.end_turn()
+            time.sleep(1.2)  # longer than words may trail
+
+    with scripted(script) as url, at_prompt(f"--base-url={url}", *QUIET, environ=WITH_KEY) as terminal:
+        terminal.wait_for("gemini: answer 2")
+        told = [line for n in range(3) for line in (f"you: question {n}", f"gemini: answer {n}")]
+        assert terminal.conversation[1:] == told
+
+
 def test_a_line_that_was_typed_without_a_connection_is_shown_until_it_is_sent() -> None:
     with (
         serving("slow-setup:2") as server,
@@ -246,6 +311,20 @@ def test_a_line_that_was_typed_without_a_connection_is_shown_until_it_is_sent() 
         terminal.wait_for("you: early bird [not sent yet]")
         terminal.wait_for("gemini: early bird")
         assert terminal.conversation[1:] == ["you: early bird", "gemini: early bird"]
+
+
+@pytest.mark.parametrize("keys", ["\x03\x03", "\x03/quit\r"])
+def test_lines_that_were_never_sent_are_shown_at_the_end(keys: str) -> None:
+    with (
+        serving("no-setup-complete") as server,
+        PseudoTerminal(f"--base-url={server.url}", *QUIET, environ=WITH_KEY) as terminal,
+    ):
+        terminal.wait_for("connecting")
+        terminal.type("question one\rquestion two\rhalf")
+        terminal.wait_for("question two [not sent yet]", "> half")
+        terminal.type(keys)
+        assert terminal.wait() == (0 if "quit" in keys else 130)
+        assert terminal.lines[-2:] == ["[not sent] question one", "[not sent] question two"]
 
 
 def test_a_line_that_was_not_sent_at_the_end_is_not_lost() -> None:
@@ -347,6 +426,43 @@ def test_without_history_nothing_is_kept(state: Path) -> None:
     assert not state.exists()
 
 
+def test_a_line_that_was_searched_for_is_taken_and_can_be_left() -> None:
+    with at_prompt() as terminal:
+        terminal.type("alpha one\rbeta two\r")
+        terminal.wait_for("gemini: beta two")
+        terminal.type("\x12alp")
+        terminal.wait_for("> alpha one", "I-search backward: alp")
+        terminal.type("\r")
+        terminal.wait_until(lambda: "I-search" not in "\n".join(terminal.screen))
+        assert terminal.input_line == "alpha one"
+        terminal.type("\x05!\r")
+        terminal.wait_for("gemini: alpha one!")
+        terminal.type("\x12bet\x03")
+        terminal.wait_until(lambda: "I-search" not in "\n".join(terminal.screen))
+        assert terminal.process.poll() is None
+        terminal.type("\x04")
+        assert terminal.wait() == 0
+
+
+def test_a_state_directory_that_cannot_be_written_costs_the_history_and_no_more(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with at_prompt(environ={"XDG_STATE_HOME": str(tmp_path / "file")}) as terminal:
+        terminal.type("hello\r")
+        terminal.wait_for("warning: what you type is not kept for the next session", "gemini: hello")
+        terminal.type("\x1b[A")
+        terminal.wait_for("> hello")
+        terminal.type("\x03\x04")
+        assert terminal.wait() == 0
+
+
+def test_what_looks_like_a_mouse_is_no_harm() -> None:
+    with at_prompt() as terminal:
+        terminal.type("\x1b[31Mab\x1b[<31Mc\x1b[31m")
+        terminal.wait_until(lambda: terminal.input_line.replace(" ", "").startswith("ab"))
+        terminal.type("\x03\x04")
+        assert terminal.wait() == 0
+
+
 # The window
 
 
@@ -382,6 +498,13 @@ def test_the_window_may_change_its_size_under_a_line() -> None:
             terminal.wait_until(functools.partial(bar_fits, terminal, columns))
         terminal.type("!\r")
         terminal.wait_for("gemini: a line that")
+
+
+def test_the_help_is_printed_where_it_would_fill_the_window() -> None:
+    with at_prompt(columns=60, rows=12) as terminal:
+        terminal.type("half\x1bOP")
+        terminal.wait_for("Enter", "/quit", "> half")
+        assert terminal.bar.startswith("live 0:")
 
 
 def test_a_dumb_terminal_gets_lines_and_nothing_else() -> None:
@@ -515,6 +638,22 @@ def test_suspended_and_brought_back_the_line_is_still_there() -> None:
         assert terminal.wait() == 0
 
 
+def test_a_suspended_command_can_be_killed() -> None:
+    shell = ("/bin/bash", "--norc", "--noprofile", "-i")
+    with PseudoTerminal(program=shell, environ={"PS1": "shell$ "}) as terminal:
+        terminal.wait_for("shell$")
+        terminal.type(" ".join(COMMAND) + " '--simulate=--pace 0' --text-output --no-audio-input\r")
+        terminal.wait_for_prompt()
+        terminal.type("\x1a")
+        terminal.wait_for("Stopped", "shell$")
+        terminal.type("kill %1\r")
+        terminal.wait_for("session: 0:")
+        terminal.type("wait\r\r")
+        terminal.wait_for("Exit 143")
+        terminal.type("exit\r")
+        assert terminal.wait() == 0
+
+
 # The connection
 
 
@@ -585,7 +724,21 @@ def test_quitting_does_not_wait_for_an_answer() -> None:
         terminal.wait_for("gemini: 1, 2")
         terminal.type("/quit\r")
         assert terminal.wait() == 0
-        assert "99" not in "\n".join(terminal.conversation[2:])
+        [answer] = [line for line in terminal.lines if line.startswith("gemini: ")]
+        assert answer.endswith(" [unfinished]")
+
+
+def test_quitting_while_the_connection_is_lost_does_not_wait_for_another() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = simulator_process(port)
+    with at_prompt(f"--base-url=http://127.0.0.1:{port}", *QUIET, environ=WITH_KEY) as terminal:
+        server.kill()
+        server.communicate()
+        terminal.wait_for("resuming 3 s")  # between two tries
+        terminal.type("/quit\r")
+        assert terminal.wait() == 0
+        assert "resuming 20 s" not in terminal.written.text
 
 
 def test_a_picture_is_shown_to_the_model_and_the_screen_too(tmp_path: Path, virtual_screen: object) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,23 @@ def test_stdout_is_ours_alone() -> None:
         leave(0, own)
     """
     assert run(script) == (0, "ours\n", "descriptor child ")
+
+
+@posix
+def test_stdin_is_ours_alone(tmp_path: Path) -> None:
+    (tmp_path / "questions").write_text("one\nGrüße\n")
+    script = """
+        import subprocess
+        own = claim_stdin()
+        print(subprocess.run(["cat"], stdout=subprocess.PIPE).stdout, os.read(0, 10), repr(sys.stdin.read()))
+        print(own.read(), end="")
+    """
+    assert run(script, f"<{tmp_path / 'questions'}") == (0, "b'' b'' ''\none\nGrüße\n", "")
+
+
+@posix
+def test_a_stdin_that_is_closed_is_none() -> None:
+    assert run("print(claim_stdin())", "<&-") == (0, "None\n", "")
 
 
 @posix
@@ -130,6 +148,20 @@ def test_a_signal_is_raised_where_nothing_can_be_stopped(number: int, code: int)
         os.kill(os.getpid(), number)
         threading.Event().wait(LIVENESS_S)
     assert signals.exit_code == code
+
+
+@posix
+def test_a_process_that_is_to_end_does_not_stop_as_it_gives_the_terminal_back() -> None:
+    """One that was suspended, and is ended by another's signal, is not in the foreground."""
+    script = """
+        signals = Signals(lambda _: None)
+        signals.stop = lambda: None
+        with signals.caught():
+            signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+            print(signal.getsignal(signal.SIGTTOU) is signal.SIG_IGN)
+    """
+    assert run(script) == (0, "True\n", "")
 
 
 @posix

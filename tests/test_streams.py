@@ -261,6 +261,13 @@ def test_what_is_too_short_for_a_key_is_no_secret(secret: str) -> None:
     assert written_by(write) == "this short text is simulated"
 
 
+def test_a_secret_can_be_taken_out_of_what_is_written_elsewhere() -> None:
+    writer = BackgroundWriter()
+    assert writer.mask("AIza-not-a-real-key") == "AIza-not-a-real-key"
+    writer.keep_secret("AIza-not-a-real-key")
+    assert writer.mask("twice: AIza-not-a-real-key, AIza-not-a-real-key") == "twice: ***, ***"
+
+
 def test_the_writer_keeps_no_process_from_ending() -> None:
     BackgroundWriter()
     assert all(thread.daemon for thread in threading.enumerate() if thread.name == "writer")
@@ -429,6 +436,35 @@ def test_a_line_without_an_end_is_passed_on_at_the_end() -> None:
     output.finish()
     output.finish()
     assert lines == ["no end"]
+
+
+def test_bytes_are_passed_on_as_text() -> None:
+    lines: list[str] = []
+    writer = LineWriter(lines.append)
+    writer.write("text and ")
+    assert writer.buffer.writable()
+    assert writer.buffer.write("bytes, Grüße\n".encode()) == 15
+    writer.buffer.write(bytearray(b"bad \xff\n"))
+    assert lines == ["text and bytes, Grüße", "bad \ufffd"]
+
+
+def test_who_has_begun_a_line_may_end_it_and_those_of_others_go_on() -> None:
+    lines: list[str] = []
+    writer = LineWriter(lines.append)
+    writer.end_line()
+    writer.write("mine")
+
+    def begin_and_end() -> None:
+        writer.write("of another")
+        writer.end_line()
+
+    other = threading.Thread(target=begin_and_end)
+    other.start()
+    other.join(WAIT_S)
+    assert lines == ["of another"]
+    writer.end_line()
+    writer.write("a new one\n")
+    assert lines == ["of another", "mine", "a new one"]
 
 
 def test_it_behaves_like_a_stream_that_is_no_terminal() -> None:
