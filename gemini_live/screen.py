@@ -76,7 +76,10 @@ def read_picture(path: Path, size: int) -> bytes:
     try:
         with Image.open(path) as opened:
             # Cameras write how they were held beside the picture, and a server may not look there.
-            picture = ImageOps.exif_transpose(opened).convert("RGBA")
+            picture = ImageOps.exif_transpose(opened)
+            if picture.mode.startswith("I"):  # 16 bits of grey, of which Pillow would keep the lower ones
+                picture = picture.convert("I").point(lambda level: level / 256).convert("L")
+            picture = picture.convert("RGBA")
     except UnidentifiedImageError as exc:
         raise ConfigError(f"{path} is not a picture that can be read") from exc
     except Exception as exc:  # decoders of broken files raise whatever they like

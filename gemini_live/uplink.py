@@ -82,9 +82,10 @@ class Uplink:
         """Whether nothing was heard since the server was told that the stream of the audio has ended."""
         self._in_hand = _PAUSE
         """Speech that is to follow the start of the activity that was just sent."""
-        self._pictures: deque[bytes] = deque()
-        self._shown: deque[bytes] = deque(maxlen=MAX_PICTURES)
-        """The newest pictures that were sent since the last question."""
+        self._pictures: deque[tuple[bytes, Question | None]] = deque()
+        """Each with the question that it was shown after, if there was one."""
+        self._shown: deque[tuple[bytes, Question | None]] = deque(maxlen=MAX_PICTURES)
+        """The newest pictures that were sent since the last question, likewise."""
         self._repeated: Question | None = None
         """The question that is asked again, once its pictures have been queued again."""
         self._audio_ends: bool | None = None
@@ -132,7 +133,7 @@ class Uplink:
 
     def offer_picture(self, jpeg: bytes) -> None:
         """Take a picture that the user wants to show."""
-        self._pictures.append(jpeg)
+        self._pictures.append((jpeg, self._conversation.last_question))
         self._wake.set()
 
     def respond(self, response: FunctionResponse, *, silent: bool) -> None:
@@ -199,8 +200,11 @@ class Uplink:
     def _next_picture(self) -> Message | None:
         if not self._pictures or self.holds_questions:
             return None
-        self._shown.append(self._pictures[0])
-        return client_messages.build_video(self._pictures.popleft())
+        jpeg, after = self._pictures[0]
+        if after is not None and self._conversation.is_waiting(after):
+            return None
+        self._shown.append(self._pictures.popleft())
+        return client_messages.build_video(jpeg)
 
     def _next_turn(self) -> Message | None:
         if self.holds_questions or (self.shows_screen and self._clock() < self._questions_from_s):
@@ -213,9 +217,9 @@ class Uplink:
             return history
         if question.times_asked and question.pictures and self._repeated is not question:
             self._repeated = question
-            self._pictures.extendleft(reversed(question.pictures))
+            self._pictures.extendleft((jpeg, None) for jpeg in reversed(question.pictures))
             return self._next_picture()
-        question.pictures = tuple(self._shown)
+        question.pictures = tuple(jpeg for jpeg, _ in self._shown)
         self._shown.clear()
         self._on_asked(question)
         return client_messages.build_typed_turn(question.text, self._capabilities.typed_turn)

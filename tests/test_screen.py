@@ -693,3 +693,8 @@ async def test_a_monitor_that_cannot_be_captured_is_refused(virtual_screen: Virt
     with pytest.raises(DeviceError, match="cannot capture the screen: X11 Protocol Error; ") as caught:
         await make_grabber(Watch()).start()
     assert "\n" not in str(caught.value)
+
+
+def test_a_picture_of_sixteen_bits_of_grey_keeps_its_greys(tmp_path: Path) -> None:
+    path = save(tmp_path / "grey.png", Image.new("I;16", (40, 40), 32_768))
+    assert_color(reread(path), (20, 20), (128, 128, 128))

@@ -891,3 +891,27 @@ async def test_speech_that_the_network_could_not_take_is_not_counted_as_sent() -
     async with bench.connected():
         await bench.peer.until(250)
     assert bench.stats.heard_s == pytest.approx(5)
+
+
+async def test_a_picture_waits_for_the_questions_before_it_also_where_they_are_asked_again() -> None:
+    bench = Bench()
+    bench.uplink.offer_picture(b"A")
+    bench.ask("Q1")
+    async with bench.connected():
+        await settle()
+    bench.uplink.offer_picture(b"B")
+    bench.ask("Q2")
+    async with reconnected(bench) as after:
+        await settle()
+        assert kinds(after) == ["video", "text", "video", "text"]
+        assert pictures(after) == [b"A", b"B"]
+
+
+async def test_a_picture_does_not_overtake_a_question_that_waits_for_a_connection() -> None:
+    bench = Bench()
+    bench.ask("Q1")
+    bench.uplink.offer_picture(b"B")
+    bench.ask("Q2")
+    async with bench.connected():
+        await settle()
+        assert kinds(bench.peer) == ["text", "video", "text"]
