@@ -155,7 +155,8 @@ class Signals:
             return
         own = self._sender.fileno()
         other = signal.set_wakeup_fd(own, warn_on_full_buffer=False)
-        self._relayed_to = other if other not in {-1, own} else None
+        if other != own:
+            self._relayed_to = other if other != -1 else None
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         code = _EXIT_CODES[number]
@@ -191,8 +192,10 @@ def captured_output(own: TextIO, on_line: Callable[[str], None]) -> Iterator[Non
     where the console hangs on the descriptors, only what Python writes to stderr.
     """
     if sys.platform == "win32":
-        with contextlib.redirect_stderr(LineWriter(on_line)):
+        lines = LineWriter(on_line)
+        with contextlib.redirect_stderr(lines):
             yield
+        lines.finish()
         return
     captured = [number for number in (1, 2) if number != own.fileno()]
     before = [os.dup(number) for number in captured]
@@ -218,12 +221,15 @@ def _read_lines(descriptor: int, on_line: Callable[[str], None]) -> None:
     pending = b""
     with open(descriptor, "rb", buffering=0) as pipe:
         # Not to the end of the file: a child that lives on holds it open.
-        while not pending.endswith(_END) and (data := pipe.read(4096)):
-            *lines, pending = (pending + data).split(b"\n")
+        is_end = False
+        while not is_end and (data := pipe.read(4096)):
+            before, mark, _ = (pending + data).partition(_END)
+            is_end = bool(mark)
+            *lines, pending = before.split(b"\n")
             for line in lines:
                 on_line(line.decode("utf-8", errors="replace"))
-    if rest := pending.removesuffix(_END):
-        on_line(rest.decode("utf-8", errors="replace"))
+    if pending:
+        on_line(pending.decode("utf-8", errors="replace"))
 
 
 def leave(code: int, *streams: TextIO | None) -> NoReturn:

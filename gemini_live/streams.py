@@ -149,11 +149,8 @@ class LineWriter(io.TextIOBase):
         self._on_line = on_line
         self._pending: dict[int, str] = {}
         """By thread, so that functions that run side by side do not write into each other's lines."""
-
-    @property
-    def buffer(self) -> BinaryIO:
-        """What takes bytes, in UTF-8, as that of a stream of the process does."""
-        return cast(BinaryIO, _Bytes(self))
+        self.buffer = cast(BinaryIO, _Bytes(self))
+        """Takes bytes, in UTF-8, as that of a stream of the process does."""
 
     def writable(self) -> bool:
         """Return that it can be written to."""
@@ -186,10 +183,11 @@ class _Bytes(io.RawIOBase):
 
     def __init__(self, lines: LineWriter) -> None:
         self._lines = lines
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any) -> int:
-        self._lines.write(bytes(data).decode("utf-8", errors="replace"))
+        self._lines.write(self._decoder.decode(bytes(data)))
         return len(data)

@@ -433,6 +433,23 @@ def test_a_child_that_lives_on_holds_up_nobody() -> None:
 
 
 @posix
+def test_a_child_that_never_stops_writing_holds_up_nobody_either() -> None:
+    act = "child = subprocess.Popen(['sh', '-c', 'while :; do echo x; done'], stdin=subprocess.PIPE)"
+    act += "; [threading.Event().wait(0.01) for _ in iter(lambda: bool(lines), True)]"
+    script = f"""
+        import subprocess
+        lines = []
+        own = open(os.dup(1), "w", closefd=False)
+        with captured_output(own, lines.append):
+            {act}
+        child.kill()
+        child.communicate()
+        print(len(lines) > 0, set(lines) <= {{"x", ""}}, file=own, flush=True)
+    """
+    assert run(script) == (0, "True True\n", "")
+
+
+@posix
 def test_the_descriptors_come_back_though_the_body_fails() -> None:
     script = """
         try:
