@@ -82,6 +82,10 @@ class Commands:
         return format_help()
 
     async def _mute(self, argument: str) -> str:
+        return self.toggle_microphone()
+
+    def toggle_microphone(self) -> str:
+        """Mute the microphone, or open it again; return what became of it."""
         self._media.toggle_microphone()
         return {
             MicrophoneState.OFF: "there is no microphone",
@@ -111,13 +115,13 @@ class Commands:
     async def _save_file(self, argument: str) -> str:
         path = _read_path(argument)
         try:
-            with path.open("w" if path in self._saved else "x", encoding="utf-8") as file:
+            with path.open("w" if path in self._saved else "x", encoding="utf-8", errors="backslashreplace") as file:
+                self._saved.add(path)
                 file.write(self._save())
         except FileExistsError:
             return f"{path} is there already: choose another name"
-        except OSError as error:
-            return f"{path} cannot be written: {error.strerror}"
-        self._saved.add(path)
+        except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+            return f"{path} cannot be written: {getattr(error, 'strerror', None) or error}"
         return f"saved: {path}"
 
     async def _leave(self, argument: str) -> None:
@@ -136,6 +140,6 @@ def _read_path(argument: str) -> Path:
 
 
 def _hint(name: str) -> str:
-    similar = get_close_matches(name, [name_of(usage) for usage in COMMANDS if is_command(usage)], n=1)
+    similar = get_close_matches(name.lower(), [name_of(usage) for usage in COMMANDS if is_command(usage)], n=1)
     meant = f"; did you mean {similar[0]}?" if similar else ""
     return f"there is no command {name}{meant} (/help lists them; // begins a line with a slash)"

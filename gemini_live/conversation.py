@@ -161,6 +161,8 @@ class _Answer:
     """The last interaction status said that more comes."""
     interrupted: bool = False
     """No sound has followed an interruption."""
+    is_stopped: bool = False
+    """Whether the user wants no more of it, which the server does not know."""
     called: bool = False
     """Whether a function was called for it."""
     seam_s: float | None = None
@@ -231,6 +233,8 @@ class Conversation:
         self.turns_complete = 0
         self.n_begun = 0
         """Answers that have begun."""
+        self.last_question: Question | None = None
+        """The newest that there is, asked or not."""
         self._words_trail = words_trail
         self._generation_ends_turn = generation_ends_turn
         self._turns = turns
@@ -267,7 +271,7 @@ class Conversation:
 
     def add_question(self, text: str, *, waits: bool) -> Question:
         """Take a line; it is asked when `next_question` says so."""
-        question = Question(text=text, waits=waits)
+        question = self.last_question = Question(text=text, waits=waits)
         self._queue.append(question)
         return question
 
@@ -296,6 +300,11 @@ class Conversation:
             self._voice_wait_s = self.timings.after_last_word_s
         else:
             self._voice_wait_s = self.timings.after_audio_end_s
+
+    def answer_stopped(self) -> None:
+        """Note that the user wants no more of the present answer: it is not asked for again."""
+        if self._answer is not None:
+            self._answer.is_stopped = True
 
     # What the server says
 
@@ -488,6 +497,10 @@ class Conversation:
         """How many questions were not asked yet."""
         return len(self._queue)
 
+    def is_waiting(self, question: Question) -> bool:
+        """Whether a question is still to be asked, be it again."""
+        return question in self._queue
+
     @property
     def unsent(self) -> list[str]:
         """The lines that were never sent so far, the oldest first."""
@@ -536,7 +549,8 @@ class Conversation:
         outcomes = self._settle()
         answer = self._answer
         voice_lost = bool(self._heard) or (self._voice_wait_s is not None and self._voice_unanswered)
-        if answer is not None and (self._is_cut_off(answer) or not (answer.question or answer.has_more)):
+        is_done = answer is not None and (self._is_cut_off(answer) or answer.is_stopped)
+        if answer is not None and (is_done or not (answer.question or answer.has_more)):
             outcomes += self._end_answer(now_s) + self._settle()
         elif answer is not None and answer.question is None:
             # What the server knows of it is gone, but the handle is still worth more than the history.

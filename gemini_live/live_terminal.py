@@ -134,11 +134,12 @@ class LiveTerminal(Terminal):
 
     def code(self, language: str, code: str) -> None:
         """Take code that the model runs."""
-        self._act(_label("code", language.lower(), _format_block(code)))
+        self._act(_label("code", one_line(language.lower()), _format_block(code)))
 
     def code_result(self, outcome: str, output: str) -> None:
         """Take what the model's code printed."""
-        self._note(_label("code result", outcome.removeprefix("OUTCOME_").lower(), _format_block(output)))
+        how = one_line(outcome.removeprefix("OUTCOME_").lower())
+        self._note(_label("code result", how, _format_block(output)))
 
     def tool_call(self, call_id: str, name: str, args: Mapping[str, Any]) -> None:
         """Take a function call of the model's."""

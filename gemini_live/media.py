@@ -110,6 +110,8 @@ class Media:
         self._latency = latency
         self._shows_levels = shows_levels
         self._echo_until_s = 0.0
+        self._streams: list[Microphone | Speaker] = []
+        """All that were opened."""
         self._started = False
         self._clock = asyncio.get_running_loop().time
 
@@ -136,6 +138,7 @@ class Media:
         self._started = True
         if self._output_file is not None:
             self._output_file.start()
+        self._streams += filter(None, (self.speaker, self.microphone))
         if self.speaker is not None:
             await self._start(self.speaker, self._lose_speaker, demanded=self._demands_speaker)
         if self.microphone is not None:
@@ -158,8 +161,7 @@ class Media:
     @property
     def n_xruns(self) -> int:
         """Times that PortAudio said that sound was lost."""
-        streams = (self.microphone, self.speaker)
-        return sum(stream.n_xruns for stream in streams if stream is not None)
+        return sum(stream.n_xruns for stream in self._streams)
 
     def stop_microphone(self) -> None:
         """Listen no more; the device itself is closed with the session."""

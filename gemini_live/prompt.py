@@ -11,6 +11,7 @@ import functools
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol, TextIO
 
@@ -42,6 +43,10 @@ PRINT_EVERY_S, MOST_AT_ONCE = 0.03, 20
 """Lines that come closer together, and more of them in a row, are printed together."""
 ESCAPE_S = 0.05
 """How long a lone Esc waits for what would make it part of another key."""
+META_S = 0.5
+"""How long Esc makes of the key that follows it what Alt does."""
+SETTLE_S = 0.05
+"""For the signals that wait for a process that was suspended."""
 FEWEST_ROWS = 2
 """The input line and the bar."""
 
@@ -71,7 +76,7 @@ class Prompt:
         push_to_talk: bool,
         interrupt: Callable[[], None],
     ) -> None:
-        """Prepare; the terminal is left alone until `running`.
+        """Prepare; nothing is shown until `running`.
 
         Args:
             stdin: The terminal's keys.
@@ -123,7 +128,7 @@ class Prompt:
             input=create_input(stdin),
             output=self._output,
         )
-        self._app.ttimeoutlen = ESCAPE_S
+        self._app.ttimeoutlen, self._app.timeoutlen = ESCAPE_S, META_S
 
     @property
     def columns(self) -> int:
@@ -356,5 +361,7 @@ class Prompt:
         self._paper.drain()
         with self._app.input.cooked_mode():
             os.kill(0, signal.SIGTSTP)
+            # What it was sent while it stood still is handled first: told to end, it must not ask for the terminal.
+            time.sleep(SETTLE_S)
         self._app.renderer.reset()
         self._app.invalidate()

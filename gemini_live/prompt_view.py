@@ -56,6 +56,9 @@ STYLE = Style.from_dict(
         "completion-menu.completion.current": "noinherit reverse",
         "completion-menu.meta.completion": "noinherit",
         "completion-menu.meta.completion.current": "noinherit reverse",
+        "scrollbar.background": "noinherit",
+        "scrollbar.button": "noinherit reverse",
+        "scrollbar.arrow": "noinherit",
     }
 )
 
@@ -179,7 +182,7 @@ def wrap_words(fragments: Fragments, columns: int) -> Fragments:
                     column, spaces = 0, "\n"
                 else:
                     column += len(spaces)
-                column = column + width if column + width <= columns else (column + width) % columns
+                column = (column + width) % columns or columns
                 wrapped += [("", spaces), (style, part)] if spaces else [(style, part)]
                 spaces = ""
     return wrapped
@@ -189,7 +192,7 @@ def last_rows(fragments: Fragments, columns: int, rows: int) -> StyleAndTextTupl
     """Return the end of a text, as many rows of it as fit, wrapped as a terminal wraps."""
     wrapped: list[StyleAndTextTuples] = [[]]
     width = 0
-    for style, text in _tail(fragments, rows * columns):
+    for style, text in _tail(fragments, 2 * rows * columns):
         for character in text:
             size = get_cwidth(character)
             if character == "\n" or width + size > columns:
@@ -205,12 +208,11 @@ def last_rows(fragments: Fragments, columns: int, rows: int) -> StyleAndTextTupl
 
 
 def _tail(fragments: Fragments, n_characters: int) -> Fragments:
-    """Return the end of a text, of so many characters."""
+    """Return the last parts of a text, whole, so that no row of it moves; they have so many characters at least."""
     tail: Fragments = []
     for style, text in reversed(fragments):
-        shown = text.expandtabs(4)[-n_characters:]
-        tail.append((style, shown))
-        n_characters -= len(shown)
+        tail.append((style, text.expandtabs(4)))
+        n_characters -= len(text)
         if n_characters <= 0:
             break
     return tail[::-1]

@@ -508,7 +508,7 @@ class Session:
 
     async def _take_typed(self, line: str) -> str:
         """Do what a typed line says, if it is a command; return what is to be asked, and fall silent for that."""
-        text = await self._commands.run(line)
+        text = "" if self._quits else await self._commands.run(line)
         if text.strip():
             self._dispatcher.stop_playing()
             self._stats.latency.asked(self._clock())
@@ -516,13 +516,14 @@ class Session:
 
     def toggle_microphone(self) -> None:
         """Mute the microphone or open it again: the talk key."""
-        if self._media.microphone is None:
-            self._output.reply("there is no microphone")
-        self._media.toggle_microphone()
+        reply = self._commands.toggle_microphone()
+        if self._media.microphone is None:  # else the bar tells
+            self._output.reply(reply)
 
     def stop_answer(self) -> None:
         """Fall silent: what is still to come of the answer is dropped, too."""
         self._dispatcher.stop_playing()
+        self._conversation.answer_stopped()
         self._output.stopped()
         self._wake()
 

@@ -136,7 +136,9 @@ class Transcript(Generic[Content]):
 
     def restarted(self, mark: str) -> None:
         """Note that the answer begins anew: what it had said ends with `mark`."""
-        self._end_words(mark)
+        if not self._is_stopped:
+            self._end_words(mark)
+        self._is_stopped = False
 
     def stopped(self, mark: str) -> None:
         """Note that the user stops the answer: nothing more of it is taken."""

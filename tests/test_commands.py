@@ -333,3 +333,19 @@ async def test_what_cannot_be_written_says_why(folder: Path, argument: str, repl
     assert await typed.reply_to(f"/save {argument}") == reply
     assert os.listdir(folder) == []
     assert await typed.reply_to("/save other.txt") == "saved: other.txt"
+
+
+async def test_a_name_that_no_file_can_have_is_a_reply(folder: Path) -> None:
+    reply = await Typed().reply_to("/save a\0b")
+    assert reply.startswith("a\0b cannot be written: ")
+
+
+async def test_a_file_that_could_not_be_written_to_its_end_is_its_own(folder: Path) -> None:
+    typed = Typed()
+    typed.conversation = "half a character \ud83d\n"
+    assert await typed.reply_to("/save talk.txt") == "saved: talk.txt"
+    assert (folder / "talk.txt").read_text() == "half a character \\ud83d\n"
+
+
+async def test_a_command_in_capitals_has_a_hint_too() -> None:
+    assert "did you mean /save?" in await Typed().reply_to("/SAV")

@@ -2007,3 +2007,14 @@ def test_one_exchange_is_kept_however_long() -> None:
     dialogue.answer("x" * (2 * MAX_HISTORY_CHARS))
     dialogue.lose_connection()
     assert len(dialogue.conversation.connect().history) == 1
+
+
+def test_an_answer_that_the_user_stopped_is_not_asked_for_again() -> None:
+    dialogue = Dialogue()
+    dialogue.pipe("one", "two")
+    dialogue.speak("1")
+    dialogue.conversation.answer_stopped()
+    dialogue.reconnect()
+    dialogue.answer("2")
+    dialogue.wait(TRAILING)
+    assert dialogue.answers == ["one: 1", "two: 2"]

@@ -648,8 +648,10 @@ def test_a_suspended_command_can_be_killed() -> None:
         terminal.wait_for("Stopped", "shell$")
         terminal.type("kill %1\r")
         terminal.wait_for("session: 0:")
-        terminal.type("wait\r\r")
-        terminal.wait_for("Exit 143")
+        while "Exit 143" not in "\n".join(terminal.lines):  # which the shell tells of before a prompt
+            n_prompts = len(terminal.lines)
+            terminal.type("\r")
+            terminal.wait_until(lambda n=n_prompts: len(terminal.lines) > n)  # type: ignore[misc]
         terminal.type("exit\r")
         assert terminal.wait() == 0
 
@@ -714,8 +716,9 @@ def test_commands_are_done_and_never_sent(tmp_path: Path) -> None:
         terminal.type("/quit\r")
         assert terminal.wait() == 0
         assert [turn.asked for turn in server.sessions[0].turns] == ["hello", "/etc/passwd"]
-    text = saved.read_text()
-    assert text.splitlines() == ["you: hello", "gemini: hello", "you: /etc/passwd", "gemini: /etc/passwd"]
+    # A slow machine is what asyncio remarks on here.
+    lines = [line for line in saved.read_text().splitlines() if not line.startswith("| Executing ")]
+    assert lines == ["you: hello", "gemini: hello", "you: /etc/passwd", "gemini: /etc/passwd"]
 
 
 def test_quitting_does_not_wait_for_an_answer() -> None:

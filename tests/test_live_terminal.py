@@ -415,6 +415,25 @@ def test_long_code_and_long_output_are_folded_by_lines() -> None:
         assert prompt.above[before:] == ["[code] python", *shown, "[code result] ok", *shown]
 
 
+def test_languages_and_outcomes_are_shown_without_their_control_characters() -> None:
+    prompt = Prompt()
+    prompt.terminal.asked("?", echo=False)
+    prompt.terminal.code("PY\x9b31m\ud83d", "1")
+    prompt.terminal.code_result("OUTCOME_\x9b", "1")
+    assert prompt.above[1:] == ["[code] py\\x9b31m\\ud83d", "    1", "[code result] \\x9b", "    1"]
+
+
+def test_an_answer_that_is_asked_for_again_after_it_was_stopped_is_shown() -> None:
+    prompt = Prompt()
+    prompt.terminal.asked("q", echo=False)
+    prompt.terminal.words("One")
+    prompt.terminal.stopped()
+    prompt.terminal.restarted("One")
+    prompt.terminal.words("One two")
+    prompt.terminal.answered("One two", asked=True, cut_off=False)
+    assert prompt.above == ["you: q", "gemini: One [stopped]", "gemini: One two"]
+
+
 def test_a_long_line_of_code_is_cut_and_says_so() -> None:
     prompt = Prompt()
     prompt.terminal.code_result("OUTCOME_OK", "z" * 12_345)

@@ -645,6 +645,16 @@ async def test_sound_that_was_lost_is_counted_in_both_directions(fake_pyaudio: F
         assert media.n_xruns == 3
 
 
+async def test_sound_that_was_lost_counts_though_the_microphone_is_closed(fake_pyaudio: FakePyAudio) -> None:
+    bench = Bench(Config(audio_input=True))
+    async with bench.opened() as media:
+        await media.start()
+        fake_pyaudio.microphone.call(bytes(640), flags=2)
+        await asyncio.sleep(0)
+        media.stop_microphone()
+        assert media.n_xruns == 1
+
+
 @pytest.mark.parametrize("config", [Config(audio_input=False), Config(audio_input=True)])
 async def test_the_devices_are_listed_whether_any_is_open_or_not(fake_pyaudio: FakePyAudio, config: Config) -> None:
     bench = Bench(config, plays=False)
