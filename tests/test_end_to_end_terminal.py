@@ -649,9 +649,9 @@ def test_a_suspended_command_can_be_killed() -> None:
         terminal.type("kill %1\r")
         terminal.wait_for("session: 0:")
         while "Exit 143" not in "\n".join(terminal.lines):  # which the shell tells of before a prompt
-            n_prompts = len(terminal.lines)
+            n_prompts = terminal.written.text.count("shell$")  # also those that the command has written over
             terminal.type("\r")
-            terminal.wait_until(lambda n=n_prompts: len(terminal.lines) > n)  # type: ignore[misc]
+            terminal.wait_until(lambda n=n_prompts: terminal.written.text.count("shell$") > n)  # type: ignore[misc]
         terminal.type("exit\r")
         assert terminal.wait() == 0
 
