@@ -48,7 +48,7 @@ class Calls:
         """Run a function, as one of `tasks`, and answer the call."""
         if (question := self._conversation.question_in_answer) is not None:
             question.called.setdefault(call.name)
-        self._output.tool_call(call.id, call.name, call.args)
+        self._output.tool_call(call.id, call.name, call.args or {})
         self._open[call.id] = call.name, tasks.create_task(self._answer(call), name=f"call {call.name}")
 
     def cancel(self, ids: Sequence[str] | None = None) -> None:

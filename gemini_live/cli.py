@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import options
-from .config import Config
+from .config import Config, OutputFormat
 from .errors import ConfigError, ExitCode, GeminiLiveError
 from .models import capabilities_of
 from .options import PROG
@@ -103,14 +103,12 @@ class _Command:
             config = options.read_config(arguments, self._environ)
             simulator = _read_simulate(config.simulate)
         except GeminiLiveError as error:
-            self._outputs.build_plain().error(str(error))
-            return error.exit_code
+            return self._refuse(error, arguments)
         self.writer.keep_secret(config.api_key)
         try:
             self._output, self._prompt = self._outputs.build(config, lambda: signal.raise_signal(signal.SIGINT))
         except ConfigError as error:
-            self._outputs.build_plain().error(str(error))
-            return error.exit_code
+            return self._refuse(error, arguments)
         if config.timeout_s is not None:
             self._timeout_report = f"--timeout: {config.timeout_s:g} s are over"
             self._timeout.set(config.timeout_s + LEAVE_WITHIN_S, ExitCode.TIMEOUT)
@@ -125,6 +123,13 @@ class _Command:
         finally:
             self._end_output(code)
         return code
+
+    def _refuse(self, error: GeminiLiveError, arguments: Mapping[str, Any]) -> int:
+        """Say what keeps the session from coming about, as whoever reads expects it, and return the exit code."""
+        output = self._outputs.build_plain(OutputFormat(arguments.get("output_format", OutputFormat.TEXT)))
+        output.error(str(error))
+        output.session_ended(error.exit_code)
+        return error.exit_code
 
     def _finish(self, code: int) -> int:
         """Wait until all output has been read, unless we were told to leave; return the exit code."""
@@ -209,6 +214,7 @@ class _Command:
 
         loop = self._loop = asyncio.get_running_loop()
         loop.set_default_executor(DaemonExecutor())
+        loop.set_exception_handler(_report_loop_error)
         task = asyncio.current_task()
         assert task is not None
 
@@ -280,6 +286,14 @@ class _Command:
                 capturing.enter_context(captured_output(stdout, self._pass_on))
             async with self._prompt.running(self.signals.relay):
                 yield
+
+
+def _report_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Report what was raised in a callback of the loop's, for nobody else would."""
+    from .connection import is_known_failure  # noqa: PLC0415 - brings the WebSocket library
+
+    if not is_known_failure(context.get("exception")):
+        loop.default_exception_handler(context)
 
 
 def _read_simulate(text: str | None) -> Mapping[str, Any] | None:

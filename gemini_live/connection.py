@@ -15,6 +15,7 @@ import re
 import socket
 import ssl
 import time
+import traceback
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
@@ -154,6 +155,19 @@ def _find_proxy(url: str) -> str | None:
     if name == "socks" and proxy.startswith("http://"):  # so macOS gives the one of its settings
         return f"socks5h://{proxy.removeprefix('http://')}"
     return proxy
+
+
+def is_known_failure(error: BaseException | None) -> bool:
+    """Whether an error that the event loop reports is a dial's, which has failed already and said so.
+
+    websockets 17.4 lets errors out of its callback where a proxy closes the connection early. It may be removed when a
+    proxy that closes at once, or right after its 200, leaves no traceback.
+    """
+    frames = traceback.walk_tb(error.__traceback__) if error is not None else ()
+    return any(
+        frame.f_code.co_name == "connection_lost" and frame.f_globals.get("__name__", "").startswith("websockets.")
+        for frame, _ in frames
+    )
 
 
 class _Connect(connect):

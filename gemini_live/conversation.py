@@ -9,7 +9,8 @@ The service's signals come late, twice or not at all, and some orders can be rea
 - Sound within the second after `turnComplete`, when nothing was asked or heard since, belongs to the same answer: the
   turn ended too early, or the result of a quick function follows.
 - An answer that ended without its `turnComplete` leaves one owed: the next that comes in the middle of another answer
-  is that one. Should it never come, an empty answer without `generationComplete` is mistaken for it and asked again.
+  is that one, unless nothing follows it: then it was the other's own. Should it never come, an empty answer without
+  `generationComplete` is mistaken for it and asked again.
 - What the user says or types after `interrupted` caused it, even if its transcript came later.
 - Words that come first after the end of a server turn inside an answer are of the next turn if sound came before them,
   or a second has passed, or a sentence had ended: a line break stands between them, where there is no white space.
@@ -157,6 +158,8 @@ class _Answer:
     words: list[str] = field(default_factory=list)
     turn: _Turn = _Turn.SILENT
     generation_complete_s: float | None = None
+    doubtful_end_s: float | None = None
+    """When a `turnComplete` came that was taken for one that is owed, unless output has followed it."""
     in_progress: bool = False
     """The last interaction status said that more comes."""
     interrupted: bool = False
@@ -387,6 +390,8 @@ class Conversation:
         mid_answer = answer is None or (answer.generation_complete_s is None and not answer.interrupted)
         if self._owed_ends and mid_answer and status != IN_PROGRESS:
             self._owed_ends -= 1
+            if answer is not None and answer.turn is _Turn.SPEAKING:
+                answer.doubtful_end_s = now_s
             return []
         outcomes: list[Outcome] = []
         if answer is None:
@@ -540,15 +545,20 @@ class Conversation:
         """Forget the handle: the server does not know it."""
         self._handle = None
 
-    def connection_lost(self, now_s: float) -> list[Outcome]:
+    def connection_lost(self, now_s: float, *, speaks: bool = False) -> list[Outcome]:
         """Put what was asked and not answered back, in order, before everything else.
+
+        Args:
+            now_s: The time.
+            speaks: Whether the user was in the middle of saying something, heard or not.
 
         Returns:
             The ends of answers that were complete or cannot be asked for again, with a notice for the latter.
         """
         outcomes = self._settle()
         answer = self._answer
-        voice_lost = bool(self._heard) or (self._voice_wait_s is not None and self._voice_unanswered)
+        awaits_answer = bool(self._heard) or (self._voice_wait_s is not None and self._voice_unanswered)
+        voice_lost = speaks or awaits_answer
         is_done = answer is not None and (self._is_cut_off(answer) or answer.is_stopped)
         if answer is not None and (is_done or not (answer.question or answer.has_more)):
             outcomes += self._end_answer(now_s) + self._settle()
@@ -631,7 +641,7 @@ class Conversation:
 
     def _go_on(self, answer: _Answer) -> None:
         """Note that output has come which belongs to `answer`."""
-        answer.generation_complete_s = None
+        answer.generation_complete_s = answer.doubtful_end_s = None
         if answer.turn is not _Turn.SPEAKING:  # else a turn goes on that the function's result was sent into
             answer.follow_up_since_s = None
             answer.turn = _Turn.SPEAKING
@@ -677,6 +687,7 @@ class Conversation:
 
     def _break_off(self, answer: _Answer) -> list[Outcome]:
         """Take back what `answer` has said: it begins anew."""
+        answer.seam_s = None
         if not answer.words:
             return []
         text = "".join(answer.words)
@@ -753,6 +764,9 @@ class Conversation:
             yield self._follow_up_ends_s(answer, answer.follow_up_since_s), self._give_up_follow_up
         elif answer is not None and answer.generation_complete_s is not None and not answer.in_progress:
             yield self._missing_end_s(answer, answer.generation_complete_s), self._end_answer
+        elif answer is not None and answer.doubtful_end_s is not None and not answer.in_progress:
+            quiet_since_s = max(self._last_message_s, self._speech_ends_s)
+            yield quiet_since_s + self.timings.missing_turn_complete_s, self._end_answer
         elif self._asked or (answer is not None and answer.in_progress):
             quiet_since_s = max(self._last_message_s, self._speech_ends_s)
             yield quiet_since_s + self.timings.silence_s, self._report_silence

@@ -285,8 +285,7 @@ class Dispatcher:
         conversation, output = self._conversation, self._output
         match event:
             case InputTranscription(text=text) if text and self._transcript_is_answer:
-                self.apply(conversation.output_received(now_s, text=text))
-                output.words(text)
+                self._take_transcript(text, now_s)
             case InputTranscription(text=text) if text:
                 output.heard(text, late=conversation.heard(text, now_s))
             case OutputTranscription(text=text) if text:

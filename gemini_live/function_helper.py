@@ -23,6 +23,7 @@ import re
 import sys
 import threading
 import traceback
+import types
 import typing
 import warnings
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -158,7 +159,7 @@ class FunctionHelper:
             return None
         return f"{name} runs on, for a plain function cannot be stopped; its result will be dropped"
 
-    async def call(self, name: str, args: Mapping[str, Any]) -> CallResult:
+    async def call(self, name: str, args: Mapping[str, Any] | None) -> CallResult:
         """Run one call to its end, or to the timeout; raises nothing but CancelledError.
 
         Cancelling it cancels a coroutine function and gives up the thread of a plain one (see `runs_on`).
@@ -167,6 +168,8 @@ class FunctionHelper:
         if function is None:
             known = ", ".join(self._functions) or "there are none"
             return _refusal(f"there is no function {name!r}; the functions: {known}")
+        if args is None:
+            return _refusal("the arguments are not a JSON object that can be read")
         task = asyncio.create_task(self._perform(function, args), name=f"function {name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -513,7 +516,11 @@ def _check_kind(name: str, target: Any) -> None:
 
 def _read_parameters(target: Callable[..., Any]) -> dict[str, _Parameter]:
     try:
-        hints = typing.get_type_hints(target, include_extras=True)
+        # Without the return's, which is not declared, and may be imported for type checkers only.
+        annotations = {name: each for name, each in target.__annotations__.items() if name != "return"}
+        bare = types.SimpleNamespace(__annotations__=annotations)
+        names: dict[str, Any] = getattr(inspect.unwrap(target), "__globals__", {})
+        hints = typing.get_type_hints(bare, globalns=names, include_extras=True)
         signature = inspect.signature(target)
     except Exception as exc:
         raise _UndeclarableError(f"has annotations that cannot be read: {_describe(exc)}") from exc

@@ -55,6 +55,13 @@ class Inputs:
         self._live, self._next_change, self._wake, self._warn = live, next_change, wake, warn
         self._line_warning = missing_for_lines(config)
         self._open: set[str] = set()
+        self.gives_file = False
+        """Whether the sound file is being sent."""
+
+    @property
+    def has_more_to_ask(self) -> bool:
+        """Whether there is more to ask than was asked, apart from what nobody has typed or said yet."""
+        return bool(self._open & {"initial message", "file"})
 
     def find(self) -> None:
         """Look which inputs there are, now that the media are open."""
@@ -103,7 +110,9 @@ class Inputs:
         if self._media.input_file is not None:
             while self._conversation.has_unanswered or not self._conversation.is_quiet:
                 await self._next_change()
+            self.gives_file = True
             await self._media.give_file(self._live)
+            self.gives_file = False
             self._uplink.end_audio(by_hand=False)
             self._end("file")
 

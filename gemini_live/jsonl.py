@@ -22,7 +22,7 @@ EVENT_TYPES: dict[str, str] = {
     "answered": "`text`, `asked`, `cut_off`: a whole answer; `asked`: to a typed line; `cut_off`: it was interrupted",
     "restarted": "`text`: what the answer had said does not count, it begins anew",
     "late_words": "`text`: words that came after their answer was written",
-    "unfinished": "`text`: words of an answer that was not whole when the session failed",
+    "unfinished": "`text`: words of an answer that was not whole when the session failed, or was ended by a signal or `--timeout`",
     "thought": "`text`: a summary of the model's thinking",
     "code": "`language`, `code`: code that the model runs",
     "code_result": "`outcome`, `output`: what it printed",
@@ -39,7 +39,7 @@ EVENT_TYPES: dict[str, str] = {
     "summary": "`duration_s`, `answers`, `interruptions`, `latency_median_s`, `latency_worst_s`, `audio_in_s`,"
     " `audio_out_s`, `audio_dropped_s`, `underruns`, `xruns`, `reconnects`, `prompt_tokens`, `response_tokens`,"
     " `context_tokens`: what the session amounts to; tokens by modality, of all turns",
-    "session_ended": "`exit_code`: always the last",
+    "session_ended": "`exit_code`: always the last, but where the options themselves cannot be read",
 }
 
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")

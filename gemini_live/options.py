@@ -16,7 +16,7 @@ from . import __version__
 from .config import Color, Config, OutputFormat
 from .errors import EXIT_CODE_MEANINGS, ConfigError, ExitCode
 from .models import MODELS, VOICES
-from .setup_message import build_setup, lacks_words, parse_setup_option, read_setup
+from .setup_message import build_setup, lacks_words, model_of, parse_setup_option, read_setup
 from .terminal import one_line
 
 PROG = "gemini-live"
@@ -257,6 +257,7 @@ def read_config(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Con
         if name in given:
             given[name] = choice(given[name])
     given.setdefault("model", environ.get("GEMINI_LIVE_MODEL") or _DEFAULTS["model"])
+    given["model"] = model_of(given.get("setup", {})) or given["model"]  # what is known of it is to be asked for
     # Naming a device asks for it.
     if "input_device" in given and "input_file" not in given:
         given.setdefault("audio_input", True)
@@ -278,9 +279,11 @@ def _read_api_version(text: str) -> str | None:
 def _read_key(environ: Mapping[str, str]) -> str:
     key = environ.get("GOOGLE_API_KEY", "").strip() or environ.get("GEMINI_API_KEY", "").strip()
     if not key:
+        vertex = _find_vertex(environ)
         raise ConfigError(
             "no API key: set GEMINI_API_KEY (make one at https://aistudio.google.com/apikey), "
             "or try the built-in simulator with --simulate"
+            + (f"; {vertex} is set, but Vertex AI is not supported yet" if vertex else "")
         )
     if not re.fullmatch(r"[!-~]+", key):
         raise ConfigError(
@@ -323,10 +326,15 @@ def _is_same(one: Path, other: Path) -> bool:
 def find_warnings(config: Config, environ: Mapping[str, str]) -> list[str]:
     """Return a line for everything about the settings that may not be meant."""
     warnings = []
-    vertex = [name for name in _VERTEX_VARIABLES if environ.get(name, "").strip().lower() in {"1", "true"}]
+    vertex = _find_vertex(environ)
     if vertex and config.simulate is None:
-        warnings.append(f"{vertex[0]} is set, but Vertex AI is not supported yet: the Gemini API is used")
+        warnings.append(f"{vertex} is set, but Vertex AI is not supported yet: the Gemini API is used")
     return warnings
+
+
+def _find_vertex(environ: Mapping[str, str]) -> str | None:
+    """Return the variable, if any, that asks Google's SDKs to use Vertex AI."""
+    return next((name for name in _VERTEX_VARIABLES if environ.get(name, "").strip().lower() in {"1", "true"}), None)
 
 
 def parse(argv: Sequence[str]) -> dict[str, Any]:

@@ -47,10 +47,17 @@ class Outputs:
             return self._build_at_prompt(config, interrupt)
         if config.push_to_talk:
             raise ConfigError(f"--push-to-talk needs keys to press: {self._why_no_prompt(config)}")
+        return self._build_for_script(config), None
+
+    def build_plain(self, output_format: OutputFormat = OutputFormat.TEXT) -> Output:
+        """Return what can say why there is nothing else."""
+        return self._build_for_script(Config(output_format=output_format))
+
+    def _build_for_script(self, config: Config) -> Output:
         terminal = self._build_terminal(config)
         if config.output_format is OutputFormat.TEXT:
-            return terminal, None
-        jsonl = Jsonl(
+            return terminal
+        return Jsonl(
             self._writer,
             self._streams.stdout,
             clock=time.monotonic,
@@ -58,11 +65,6 @@ class Outputs:
             fail=terminal.error,
             detail=terminal.detail,
         )
-        return jsonl, None
-
-    def build_plain(self) -> Terminal:
-        """Return what can say why there is nothing else."""
-        return self._build_terminal(Config())
 
     def _build_terminal(self, config: Config) -> Terminal:
         stdout, stderr = self._streams.stdout, self._streams.stderr

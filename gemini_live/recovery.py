@@ -74,6 +74,8 @@ class Recovery:
         is_network = isinstance(failure, ConnectionFailed) and failure.http_status is None
         if not self._was_live and is_network and self._tries >= FIRST_TRIES:
             return None
+        if stage is Stage.LEAVING and self._tries == 1:
+            return 0.0  # the server said so in good time, and is well
         delay_s = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** (self._tries - 1)) * (0.5 + self._jitter() / 2)
         if isinstance(failure, ConnectionFailed) and failure.retry_after_s is not None:
             delay_s = max(delay_s, failure.retry_after_s)

@@ -140,7 +140,8 @@ class FunctionCall:
     id: str
     """Empty where the server gave none."""
     name: str
-    args: dict[str, Any]
+    args: dict[str, Any] | None
+    """`None`: they are not an object, or one that cannot be handled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -450,20 +451,11 @@ def _read_sources(chunk: JsonObject) -> Iterator[Source]:
 
 
 def _read_tool_calls(message: JsonObject) -> Iterator[ServerEvent]:
-    calls = [
-        call for fields in message.child_or_empty("toolCall").children("functionCalls") for call in _read_call(fields)
-    ]
-    if calls:
-        yield ToolCall(tuple(calls))
+    calls = message.child_or_empty("toolCall").children("functionCalls")
+    if made := [FunctionCall(call.text("id"), call.text("name"), call.struct("args")) for call in calls]:
+        yield ToolCall(tuple(made))
     if ids := message.child_or_empty("toolCallCancellation").strings("ids"):
         yield ToolCallCancellation(ids)
-
-
-def _read_call(call: JsonObject) -> Iterator[FunctionCall]:
-    id_, name, args = call.text("id"), call.text("name"), call.struct("args")
-    # A call without a name can still be answered, with an error; one whose arguments are lost must not be made.
-    if args is not None:
-        yield FunctionCall(id_, name, args)
 
 
 def _read_connection(message: JsonObject) -> Iterator[ServerEvent]:

@@ -23,7 +23,7 @@ from .connection import (
     build_url,
     check_certificates,
 )
-from .conversation import Conversation, Opening, Outcome, Question
+from .conversation import Conversation, Opening, Outcome, Question, SpeechLost
 from .dispatch import Action, CancelCalls, Dispatcher, Fail, LeaveBefore, Output, StartCall
 from .errors import ConnectionFailed, GeminiLiveError, ProtocolError, SessionClosed
 from .function_helper import FunctionHelper
@@ -102,7 +102,7 @@ class Session:
         self._conversation = Conversation(
             timings=timings,
             plays=self._plays,
-            words_trail=self._facts.modality is Modality.AUDIO and self._facts.transcribes_output,
+            words_trail=self._facts.transcribes_output or capabilities.transcript_is_answer,
             generation_ends_turn=not capabilities.interaction_status,
             turns=config.turns,
         )
@@ -194,7 +194,6 @@ class Session:
                 for task in inputs:
                     task.cancel()
         except* GeminiLiveError as failures:
-            self._apply(self._conversation.unfinished())
             raise _first(failures) from None
         finally:
             self._set_state(ConnectionState.ENDED)
@@ -203,8 +202,8 @@ class Session:
                 self._output.summary(self._summarise())
 
     async def _close(self) -> None:
-        """Write the answer that is complete, then end the streams, then the connection."""
-        self._apply(self._conversation.finish())
+        """Write the answer that is complete, and what there is of others; end the streams, then the connection."""
+        self._apply(self._conversation.finish() + self._conversation.unfinished())
         try:
             await self._media.close()
         finally:
@@ -227,13 +226,21 @@ class Session:
                 if isinstance(end, _Over):
                     break
                 await self._disconnect()
-                is_polite = self._is_polite(end)
-                self._apply(self._conversation.connection_lost(self._clock()))
-                if is_polite or self._is_over():
+                failure = end if isinstance(end, SessionClosed) else SessionClosed(GOING_AWAY, "")
+                has_unasked = self._conversation.has_unanswered or self._inputs.has_more_to_ask
+                outcomes = self._conversation.connection_lost(self._clock(), speaks=self._inputs.gives_file)
+                self._apply(outcomes)
+                loses_speech = any(isinstance(outcome, SpeechLost) for outcome in outcomes)
+                if self._is_polite(failure) and not (has_unasked or loses_speech):
+                    self._output.status("the server ended the session")
+                    break
+                if self._is_over():
+                    if loses_speech and not self._quits:
+                        raise failure
                     break
                 self._calls.cancel()
                 self._set_state(ConnectionState.RESUMING)
-                await self._recover(end)
+                await self._recover(failure, left_by_us=isinstance(end, _Leaves))
         except* _Over:  # while there was no connection
             await self._disconnect()
         self._calls.cancel()
@@ -330,25 +337,22 @@ class Session:
         if connection is not None:
             await connection.close()
 
-    async def _recover(self, end: "_Leaves | SessionClosed") -> None:
+    async def _recover(self, failure: SessionClosed, *, left_by_us: bool) -> None:
         """Wait until it is time to go on with a new connection.
 
         Raises:
             SessionClosed: It is not worth it.
         """
-        leaving = self._leave_by_s is not None
-        failure = end if isinstance(end, SessionClosed) else SessionClosed(GOING_AWAY, "")
         question = self._conversation.asked_too_often
         if question is not None:
             self._output.warning(f"no connection lasted long enough to answer: {question.text}")
             raise failure
-        if isinstance(end, SessionClosed):
-            await self._retry(end, Stage.LEAVING if leaving else Stage.LIVE)
-        else:
-            self._tell_outage("the server is about to close the connection; going on with a new one")
+        announced = self._leave_by_s is not None
+        what = "the server is about to close the connection; going on with a new one" if left_by_us else None
+        await self._retry(failure, Stage.LEAVING if announced else Stage.LIVE, what)
 
-    async def _retry(self, failure: ConnectionFailed | SessionClosed, stage: Stage) -> None:
-        """Wait until it is time to connect again.
+    async def _retry(self, failure: ConnectionFailed | SessionClosed, stage: Stage, what: str | None = None) -> None:
+        """Wait until it is time to connect again; `what` says what happened, where it is no failure.
 
         Raises:
             ConnectionFailed, SessionClosed: It is not worth it.
@@ -364,7 +368,7 @@ class Session:
         if delay_s is None:
             raise failure
         when = f" in {delay_s:.0f} s" if delay_s >= WORTH_TELLING_S else ""
-        self._tell_outage(f"{failure.summary}; connecting again{when}")
+        self._tell_outage((what or f"{failure.summary}; connecting again") + when)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(delay_s):
                 while not self._quits:
@@ -386,16 +390,9 @@ class Session:
         again = f"; asking again: {n_again}" if n_again else ""
         self._output.status(text + again)
 
-    def _is_polite(self, end: Exception) -> bool:
-        """Whether the server ended the session when nothing was unanswered."""
-        if not isinstance(end, SessionClosed) or self._leave_by_s is not None:
-            return False
-        if end.code not in {NORMAL_CLOSURE, NO_STATUS}:
-            return False
-        if self._conversation.has_unanswered:
-            return False
-        self._output.status("the server ended the session")
-        return True
+    def _is_polite(self, end: SessionClosed) -> bool:
+        """Whether the server ended the session as if nothing were open, and did not announce it."""
+        return end.code in {NORMAL_CLOSURE, NO_STATUS} and self._leave_by_s is None
 
     async def _play_out(self) -> None:
         """Wait until what was said has been heard: a lost speaker has nothing queued, so it ends."""
@@ -544,7 +541,7 @@ class Session:
             speaker_cells=meter_cells(media.model_level.read_dbfs()),
             queued_s=round(media.queued_s, 1),
             model=self._config.model,
-            voice=self._config.voice if self._facts.modality is Modality.AUDIO else None,
+            voice=self._voice,
             latency_s=None if latency_s is None else round(latency_s, 2),
             tokens=self._stats.tokens.total,
             sound_mode=media.sound_mode,
@@ -586,16 +583,15 @@ class Session:
     def _show_message(self, direction: str, raw: str | bytes) -> None:
         self._output.detail(f"{direction} {format_message(raw)}")
 
+    @property
+    def _voice(self) -> str | None:
+        return self._facts.voice if self._facts.modality is Modality.AUDIO else None
+
     def _describe(self) -> dict[str, Any]:
-        tools = [
-            name for name, wanted in (("search", self._config.search), ("code", self._config.code_execution)) if wanted
-        ]
-        tools += self._functions.names if self._functions else []
-        speaks = self._facts.modality is Modality.AUDIO
         return {
             "model": self._config.model,
-            "voice": self._config.voice if speaks else None,
-            "tools": tools,
+            "voice": self._voice,
+            "tools": list(self._facts.tools),
             "screen": self._media.describe_screen(),
             "sound": self._media.describe_sound(),
         }

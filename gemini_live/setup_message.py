@@ -43,6 +43,8 @@ _FREE_FORM = frozenset(
 # Whose keys are the user's own, but not what is under them.
 _MAPS = frozenset({"properties", "defs"})
 
+_TOOL_NAMES = {"googleSearch": "search", "codeExecution": "code"}
+
 _SNAKE = re.compile(r"(?<=[a-zA-Z0-9])_([a-z0-9])")
 _UNKNOWN_NAME = re.compile(r"""unknown name ["']([^"']*)["']?(?: at ["']([^"']*))?""", re.IGNORECASE)
 _WORD = re.compile(r"\w+", re.ASCII)
@@ -52,6 +54,10 @@ _WORD = re.compile(r"\w+", re.ASCII)
 class SetupFacts:
     """What a setup message asks for, as far as the client acts on it."""
 
+    voice: str | None
+    """`None`: none is named."""
+    tools: tuple[str, ...]
+    """What the model is given to use: `search`, `code`, the names of functions."""
     modality: Modality
     transcribes_output: bool
     transcribes_input: bool
@@ -209,6 +215,12 @@ def parse_setup_option(text: str) -> dict[str, Any]:
     return setup
 
 
+def model_of(setup: Mapping[str, Any]) -> str | None:
+    """Return the model that the value of `--setup` names, if it does."""
+    model = _unwrapped(setup).get("model")
+    return model.removeprefix("models/") if isinstance(model, str) else None
+
+
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
 
@@ -219,7 +231,10 @@ def read_setup(message: Mapping[str, Any]) -> SetupFacts:
     modalities = _at(setup, "generationConfig", "responseModalities")
     row = capabilities_of(str(setup.get("model")))
     wanted = [output for output in Modality if isinstance(modalities, list) and output.value in modalities]
+    voice = _at(setup, "generationConfig", "speechConfig", "voiceConfig", "prebuiltVoiceConfig", "voiceName")
     return SetupFacts(
+        voice=voice if isinstance(voice, str) else None,
+        tools=tuple(_tool_names(setup)),
         modality=(wanted or row.output)[0],
         transcribes_output="outputAudioTranscription" in setup,
         transcribes_input="inputAudioTranscription" in setup,
@@ -236,12 +251,18 @@ def lacks_words(config: Config, facts: SetupFacts) -> bool:
     return config.text_output and facts.modality is Modality.AUDIO and not facts.transcribes_output
 
 
+def _tool_names(setup: Mapping[str, Any]) -> Iterator[str]:
+    for tool in _list_at(setup, "tools"):
+        for kind in tool if isinstance(tool, Mapping) else ():
+            if kind != "functionDeclarations":
+                yield _TOOL_NAMES.get(kind, str(kind))
+        yield from (str(_at(declaration, "name")) for declaration in _list_at(tool, "functionDeclarations"))
+
+
 def _blocking_functions(setup: Mapping[str, Any], row: ModelCapabilities) -> Iterator[str]:
     default = Behavior.NON_BLOCKING if Behavior.NON_BLOCKING in row.behaviors else Behavior.BLOCKING
-    tools = setup.get("tools")
-    for tool in tools if isinstance(tools, list) else []:
-        declarations = _at(tool, "functionDeclarations")
-        for declaration in declarations if isinstance(declarations, list) else []:
+    for tool in _list_at(setup, "tools"):
+        for declaration in _list_at(tool, "functionDeclarations"):
             if (_at(declaration, "behavior") or default) == Behavior.BLOCKING:
                 yield str(_at(declaration, "name"))
 
@@ -250,6 +271,11 @@ def _at(value: Any, *path: str) -> Any:
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None
     return value
+
+
+def _list_at(value: Any, name: str) -> list[Any]:
+    items = _at(value, name)
+    return items if isinstance(items, list) else []
 
 
 def unknown_field(reason: str) -> str | None:

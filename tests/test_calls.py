@@ -147,6 +147,13 @@ async def test_a_function_that_is_not_there_is_answered_too(make: Make) -> None:
     assert answer["response"]["error"].startswith("there is no function 'nothing'")
 
 
+async def test_a_call_whose_arguments_are_lost_is_answered_and_not_made(make: Make) -> None:
+    bench = make()
+    async with bench.running():
+        bench.calls.start(FunctionCall("c", "add", None), bench.tasks)
+    assert bench.answers[0]["response"] == {"error": "the arguments are not a JSON object that can be read"}
+
+
 async def test_what_there_is_to_know_of_a_call_is_a_warning(make: Make) -> None:
     bench = make(timeout_s=0.01)
     async with bench.running():

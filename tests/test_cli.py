@@ -403,6 +403,15 @@ def test_an_unknown_model_is_told_how_to_go_on() -> None:
     assert "choose another --model" in result.err
 
 
+@pytest.mark.parametrize("option", [[], ["-v", "-q"], ["--simulate=--pase 0"], ["--push-to-talk", "--simulate"]])
+def test_a_program_that_reads_events_is_told_too_what_keeps_a_session_from_coming_about(option: list[str]) -> None:
+    result = call("--output-format=jsonl", *option)
+    assert result.code == 2
+    assert [event["type"] for event in result.events] == ["error", "session_ended"]
+    assert result.events[1]["exit_code"] == 2
+    assert len(result.err.splitlines()) == 1
+
+
 @pytest.mark.parametrize("value", ["1", "true", "True"])
 def test_vertex_is_said_not_to_be_supported(value: str) -> None:
     with serving() as server:

@@ -27,7 +27,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from gemini_live import connection
-from gemini_live.connection import Connection, build_headers, build_url, check_certificates
+from gemini_live.connection import Connection, build_headers, build_url, check_certificates, is_known_failure
 from gemini_live.errors import ConfigError, ConnectionFailed, ExitCode, MissingExtraError, SessionClosed
 
 WAIT_S = 10
@@ -912,6 +912,28 @@ class Proxy:
             sink.write(data)
         if sink.can_write_eof():
             sink.write_eof()
+
+
+@pytest.mark.parametrize("reply", [b"", b"HTTP/1.1 200 OK\r\n\r\n"])
+async def test_a_proxy_that_closes_early_is_a_failed_dial_and_nothing_else(
+    reply: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(reply)
+
+    reported: list[BaseException] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: reported.append(context["exception"]))
+    async with raw_server(close) as port:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        with pytest.raises(ConnectionFailed, match="closed the connection before it answered"):
+            await Connection.open("wss://service.test/", HEADERS)
+        await asyncio.sleep(0)
+    assert reported
+    assert all(is_known_failure(error) for error in reported)
+    assert not is_known_failure(ValueError("another"))
+    assert not is_known_failure(None)
 
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "WSS_PROXY"])

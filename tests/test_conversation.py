@@ -442,6 +442,24 @@ def test_a_turn_complete_that_comes_too_late_does_not_end_the_next_answer(alread
     assert dialogue.answers == ["one: 1", "two: 2nd", "three: 3"]
 
 
+def test_a_turn_complete_that_nothing_follows_ends_the_answer_though_another_is_owed() -> None:
+    dialogue = Dialogue()
+    dialogue.pipe("one", "two", "three")
+    dialogue.speak("1")
+    dialogue.generated()  # and never its turnComplete
+    dialogue.wait(MISSING_END + TRAILING)
+    dialogue.speak("2", 3.0)
+    dialogue.ended()  # without generationComplete
+    dialogue.words("nd")
+    dialogue.wait(3.0 + MISSING_END - 0.1)
+    assert dialogue.asked == ["one", "two"]
+    dialogue.wait(0.1 + TRAILING)
+    assert dialogue.answers == ["one: 1", "two: 2nd"]
+    dialogue.answer("3")
+    dialogue.wait(TRAILING)
+    assert dialogue.answers == ["one: 1", "two: 2nd", "three: 3"]
+
+
 def test_a_server_that_never_sends_turn_complete_is_understood() -> None:
     dialogue = Dialogue()
     dialogue.pipe("one", "two", "three")
@@ -743,6 +761,21 @@ def test_an_interruption_by_nobody_is_followed_by_another_turn() -> None:
     assert dialogue.outcomes[0] == Restarted("First")
     assert dialogue.answers == ["one: 1"]
     assert dialogue.asked == ["one", "two"]
+
+
+def test_no_line_break_comes_into_an_answer_that_begins_anew() -> None:
+    dialogue = Dialogue()
+    dialogue.pipe("one")
+    dialogue.speak("I was")
+    dialogue.interrupted()
+    dialogue.ended()
+    dialogue.words("Hel")  # before its sound
+    dialogue.sound()
+    dialogue.words("lo world")
+    dialogue.generated()
+    dialogue.ended()
+    dialogue.wait(TRAILING)
+    assert dialogue.answers == ["one: Hello world"]
 
 
 def test_an_interruption_by_nobody_may_be_followed_by_nothing() -> None:
@@ -1808,6 +1841,13 @@ def test_a_spoken_turn_that_a_drop_cuts_off_is_lost_and_said_so(state: str) -> N
     assert dialogue.answers == (["?: 1~"] if state == "answering" else [])
     assert dialogue.conversation.is_quiet
     assert dialogue.conversation.connect().handle == "h"
+
+
+def test_what_the_user_was_saying_is_lost_though_it_was_not_heard_yet() -> None:
+    dialogue = Dialogue()
+    dialogue.listen()
+    outcomes = dialogue.conversation.connection_lost(dialogue.now_s, speaks=True)
+    assert [type(outcome) for outcome in outcomes] == [SpeechLost]
 
 
 def test_a_spoken_answer_that_had_come_whole_is_not_lost() -> None:

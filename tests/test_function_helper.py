@@ -261,6 +261,11 @@ def test_a_file_may_have_any_suffix_and_encoding(write: Write) -> None:
     assert load_file(path).declarations[0]["description"] == "Gr\xfc\xdfe."
 
 
+def test_a_return_type_that_only_type_checkers_know_is_left_out(write: Write) -> None:
+    path = write("from __future__ import annotations\ndef f(a: int) -> Missing: ...\n")
+    assert [each["name"] for each in load_file(path).declarations] == ["f"]
+
+
 # Functions that cannot be offered.
 
 

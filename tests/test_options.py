@@ -449,6 +449,16 @@ def test_vertex_is_not_supported_and_one_line_says_so(variable: str, value: str)
     assert find_warnings(Config(simulate=""), {variable: value}) == []
 
 
+def test_without_a_key_vertex_is_said_not_to_be_supported_too() -> None:
+    with pytest.raises(ConfigError, match=r"no API key: .*; GOOGLE_GENAI_USE_VERTEXAI is set, but Vertex AI is not"):
+        read_config({}, {"GOOGLE_GENAI_USE_VERTEXAI": "true"})
+
+
+def test_the_model_that_setup_names_is_the_model() -> None:
+    arguments = {"model": "gemini-9", "setup": {"model": "models/gemini-2.5-flash-native-audio-latest"}}
+    assert read_config(arguments, {"GEMINI_API_KEY": "key"}).model == "gemini-2.5-flash-native-audio-latest"
+
+
 @pytest.mark.parametrize("value", ["", "0", "false", "no"])
 def test_vertex_that_is_off_is_no_matter(value: str) -> None:
     assert find_warnings(Config(), {"GOOGLE_GENAI_USE_VERTEXAI": value}) == []

@@ -110,6 +110,15 @@ def test_a_polite_or_refusing_close_after_a_goaway_is_no_failure(code: int, fina
     assert (new(was_live=True).delay_s(closed(code), Stage.LEAVING, 0.0) is None) is final
 
 
+def test_a_server_that_says_that_it_leaves_is_left_at_once_and_after_that_ever_more_slowly() -> None:
+    recovery = new(was_live=True)
+    waits = delays(recovery, closed(1001), Stage.LEAVING)
+    assert waits[:4] == [0.0, 2 * FIRST_DELAY_S, 4 * FIRST_DELAY_S, 8 * FIRST_DELAY_S]
+    assert sum(waits) <= OUTAGE_S
+    recovery.is_stable()
+    assert recovery.delay_s(closed(1001), Stage.LEAVING, 100.0) == 0.0
+
+
 @pytest.mark.parametrize("stage", Stage)
 @pytest.mark.parametrize("code", [1011, 1008, 1006])
 def test_a_quota_that_is_used_up_is_final(stage: Stage, code: int) -> None:

@@ -17,6 +17,7 @@ from gemini_live.setup_message import (
     merge_patch,
     missing_capabilities,
     missing_for_lines,
+    model_of,
     normalise_keys,
     parse_setup_option,
     read_setup,
@@ -254,6 +255,8 @@ def facts(**setup: Any) -> SetupFacts:
 
 def test_the_facts_of_the_default_session() -> None:
     assert facts() == SetupFacts(
+        voice="Charon",
+        tools=(),
         modality=Modality.AUDIO,
         transcribes_output=True,
         transcribes_input=True,
@@ -267,7 +270,11 @@ def test_the_facts_of_the_default_session() -> None:
 
 def test_the_facts_are_what_the_user_s_setup_makes_of_the_message() -> None:
     changed = facts(
-        generation_config={"response_modalities": ["TEXT"]},
+        generation_config={"response_modalities": ["TEXT"], "speech_config": None},
+        tools=[
+            {"google_search": {}, "url_context": {}},
+            {"function_declarations": [{"name": "f", "behavior": "NON_BLOCKING"}]},
+        ],
         input_audio_transcription=None,
         output_audio_transcription=None,
         session_resumption=None,
@@ -278,6 +285,8 @@ def test_the_facts_are_what_the_user_s_setup_makes_of_the_message() -> None:
         },
     )
     assert changed == SetupFacts(
+        voice=None,
+        tools=("search", "urlContext", "f"),
         modality=Modality.TEXT,
         transcribes_output=False,
         transcribes_input=False,
@@ -303,6 +312,12 @@ def test_whether_the_model_waits_for_a_function(model: str, behavior: str | None
     declaration = {"name": "f", **({"behavior": behavior} if behavior else {})}
     message = build_setup(Config(model=model), (declaration,), handle=None, seeds_history=False)
     assert read_setup(message).blocking == (frozenset({"f"}) if waits else frozenset())
+
+
+def test_the_model_that_the_user_s_setup_names_is_known() -> None:
+    assert model_of({"setup": {"model": "models/one"}}) == "one"
+    assert model_of({"model": "two"}) == "two"
+    assert model_of({"model": 5}) is model_of({}) is None
 
 
 def test_a_modality_that_is_not_named_is_the_model_s() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import itertools
+import wave
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import SimpleNamespace
@@ -367,6 +368,27 @@ async def test_a_server_that_falls_silent_after_go_away_is_left_by_our_own_timer
 
 
 @accelerated
+async def test_a_server_that_leaves_as_soon_as_it_has_come_is_given_up_after_a_minute() -> None:
+    async with talking("go-away:50@message1") as (talk, server, _):
+        talk.type("anybody?")
+        began_s = now_s()
+        assert isinstance(await talk.failure(), SessionClosed)
+        assert OUTAGE_S / 2 < now_s() - began_s <= OUTAGE_S
+    assert 5 < len(server.sessions) < 20
+    assert len(talk.written.of("status")) < len(server.sessions)
+
+
+@accelerated
+async def test_a_server_that_leaves_once_is_left_at_once() -> None:
+    async with talking("go-away:50@message1*1") as (talk, server, _):
+        began_s = now_s()
+        await server.wait_for_session(2)
+        assert now_s() - began_s < 0.1
+        talk.type("hello")
+    assert talk.answers() == ["hello"]
+
+
+@accelerated
 async def test_two_hours_of_talk_cross_many_connections_and_keep_their_place() -> None:
     async with talking(simulator={"lifetime_s": 600.0, "pace": 4.0, "keep": False}) as (talk, server, _):
         for minute in range(120):
@@ -460,6 +482,14 @@ async def test_work_that_was_done_before_the_connection_was_lost_is_not_done_aga
 # Sound
 
 
+def write_speech(path: Path) -> Path:
+    """Write two seconds of what a server takes for speech."""
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, INPUT.rate_hz, 0, "NONE", ""))
+        file.writeframes(speech(2.0, pause_s=0.5))
+    return path
+
+
 @accelerated
 async def test_of_the_gap_the_newest_five_seconds_of_speech_are_sent(virtual_sound: SimpleNamespace) -> None:
     virtual_sound.speech = bytes(INPUT.n_bytes(1.0))
@@ -499,6 +529,43 @@ async def test_a_spoken_turn_that_a_drop_cut_off_is_not_asked_again_and_that_is_
     assert talk.written.of("speech_lost") == [
         "the connection was lost during a spoken turn, which cannot be asked again"
     ]
+
+
+@pytest.mark.parametrize("fault", ["close:1007:no more", "close:1008", "close:1011", "close:1000", "reset"])
+@accelerated
+async def test_a_file_whose_end_a_drop_leaves_unanswered_is_a_failure(fault: str, tmp_path: Path) -> None:
+    path = write_speech(tmp_path / "speech.wav")
+    async with talking(f"{fault}@turn1", speaks=True, input_file=path, simulator={"pace": 4.0}) as (talk, _, _):
+        talk.end()
+        failure = await talk.failure()
+    assert isinstance(failure, SessionClosed)
+    assert failure.code == (1006 if fault == "reset" else int(fault.split(":")[1]))
+    assert len(talk.written.of("speech_lost")) == 1
+
+
+@accelerated
+async def test_a_drop_in_the_middle_of_a_file_is_told_to_lose_what_was_said(tmp_path: Path) -> None:
+    path = write_speech(tmp_path / "speech.wav")
+    async with talking("close:1011@1s*1", speaks=True, input_file=path, simulator={"pace": 4.0}) as (talk, server, _):
+        talk.end()
+        await talk.ended()
+    assert len(talk.written.of("speech_lost")) == 1
+    assert len(server.sessions) == 2
+    assert server.sessions[1].audio
+
+
+@pytest.mark.parametrize("asks", ["initial message", "file"])
+@accelerated
+async def test_a_polite_end_before_everything_was_asked_is_a_failure(asks: str, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"initial_message": "hello", "initial_message_delay_s": 3.0}
+    if asks == "file":
+        settings = {"input_file": write_speech(tmp_path / "speech.wav")}
+    async with talking("close:1000@0.5s", speaks=True, **settings) as (talk, _, _):
+        if asks == "file":
+            talk.end()
+        failure = await talk.failure()
+    assert isinstance(failure, SessionClosed)
+    assert failure.code == 1000
 
 
 @accelerated
