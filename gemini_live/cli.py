@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -72,6 +73,11 @@ class _Command:
         self._timeout_report: str | None = None
         """What is to be said when the time is over; `None`: there is no limit, or it has been said."""
         self._printed = LineWriter(self._pass_on)
+        self._passed_on: deque[str] = deque()
+        """Lines that were printed in other threads, until the loop has come to them."""
+        self._is_passing_on = False
+        """Whether the loop will come to them."""
+        self._passing_on = threading.Lock()
         self._thread = threading.get_ident()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -156,6 +162,7 @@ class _Command:
         """Write the last line, once."""
         if self._output is not None and not self._output_ended:
             self._printed.finish()
+            self._write_passed_on()
             self._output_ended = True
             self._output.session_ended(int(code))
 
@@ -181,7 +188,8 @@ class _Command:
         # What a user's file prints while it is imported belongs to it as much as what its functions print. One that
         # runs on must not print after the conversation either, so this lasts to the end of the process.
         sys.stdout = self._printed
-        functions = _load_functions(config, self._printed.end_line)
+        with self._capturing():
+            functions = _load_functions(config, self._printed.end_line)
         try:
             return asyncio.run(self._run_session(config, output, functions, simulator))
         except asyncio.CancelledError:
@@ -193,15 +201,30 @@ class _Command:
         finally:
             self._shutdown.lift()
 
+    def _capturing(self) -> contextlib.AbstractContextManager[None]:
+        """Pass on what is written past us to a terminal that has a prompt, or is about to."""
+        stdout = self._streams.stdout
+        if self._prompt is None or stdout is None or not are_one_terminal(stdout, self._streams.stderr):
+            return contextlib.nullcontext()
+        return captured_output(stdout, self._pass_on)
+
     def _pass_on(self, line: str) -> None:
         """Take a line that a user's code has printed, in whatever thread."""
-        if self._output is None or self._output_ended:
-            return
+        self._passed_on.append(line)
         if self._loop is None or threading.get_ident() == self._thread:
-            self._output.function_output(line)
-        else:
+            self._write_passed_on()
+        elif not self._is_passing_on:  # once for many lines, so that there is time for keys between them
+            self._is_passing_on = True
             with contextlib.suppress(RuntimeError):  # the loop has ended
-                self._loop.call_soon_threadsafe(self._output.function_output, line)
+                self._loop.call_soon_threadsafe(self._write_passed_on)
+
+    def _write_passed_on(self) -> None:
+        with self._passing_on:
+            self._is_passing_on = False
+            while self._passed_on:
+                line = self._passed_on.popleft()
+                if self._output is not None and not self._output_ended:
+                    self._output.function_output(line)
 
     async def _run_session(
         self,
@@ -277,13 +300,9 @@ class _Command:
         if self._prompt is None:
             yield
             return
-        stdout, stderr = self._streams.stdout, self._streams.stderr
-        assert stdout is not None
         self._prompt.controls = session
         self.signals.restore = self._prompt.restore
-        with contextlib.ExitStack() as capturing:
-            if are_one_terminal(stdout, stderr):
-                capturing.enter_context(captured_output(stdout, self._pass_on))
+        with self._capturing():
             async with self._prompt.running(self.signals.relay):
                 yield
 

@@ -5,7 +5,8 @@ Pure bookkeeping on the loop's clock: every method takes the time, none reads it
 
 The service's signals come late, twice or not at all, and some orders can be read in two ways. They are read so:
 
-- Transcripts lag: words of the model belong to the answer that was last, until sound of another comes or it was asked.
+- Transcripts lag: words of the model belong to the answer that was last, until sound of another comes or it was asked,
+  or the user was heard to speak after that answer's words were cut off or had ended with a full stop.
 - Sound within the second after `turnComplete`, when nothing was asked or heard since, belongs to the same answer: the
   turn ended too early, or the result of a quick function follows.
 - An answer that ended without its `turnComplete` leaves one owed: the next that comes in the middle of another answer
@@ -164,6 +165,8 @@ class _Answer:
     """The last interaction status said that more comes."""
     interrupted: bool = False
     """No sound has followed an interruption."""
+    was_taken_back: bool = False
+    """Whether that was no more than a call of its that the server took back."""
     is_stopped: bool = False
     """Whether the user wants no more of it, which the server does not know."""
     called: bool = False
@@ -289,6 +292,8 @@ class Conversation:
         """Note that the first question of the queue is being sent."""
         assert question is self._queue[0]
         outcomes = self._settle()
+        if self._answer is not None and self._answer.interrupted and self._answer.turn is _Turn.ENDED:
+            outcomes += self._end_answer(now_s) + self._settle()  # what follows answers this question
         self._queue.popleft()
         question.times_asked += 1
         self._asked.append(question)
@@ -334,7 +339,7 @@ class Conversation:
         self._last_sign_s = now_s
         answer = self._answer
         if answer is None and not self._asked:
-            if self._settling is not None:
+            if self._settling is not None and not self._has_all_words(self._settling):
                 self._settling.words.append(text)
                 self._settles_s = now_s + self._trailing_s
                 return []
@@ -364,8 +369,12 @@ class Conversation:
         """Note `generationComplete`."""
         if self._answer is None and (self._asked or self._heard):
             self._begin_answer(now_s)
-        if self._answer is not None and not self._answer.interrupted:
-            self._answer.generation_complete_s = now_s
+        answer = self._answer
+        if answer is not None and answer.interrupted and answer.was_taken_back and not self._user_came(answer):
+            answer.interrupted = False  # it has gone on in words alone
+            answer.follow_up_since_s = None
+        if answer is not None and not answer.interrupted:
+            answer.generation_complete_s = now_s
 
     def interrupted(self, now_s: float) -> list[Outcome]:
         """Note `interrupted`: by something the user said or typed, or by nobody."""
@@ -376,7 +385,7 @@ class Conversation:
                 return []
             outcomes = self._settle()
         answer = self._answer or self._begin_answer(now_s)
-        answer.interrupted = True
+        answer.interrupted, answer.was_taken_back = True, False
         answer.in_progress = False
         answer.turn = _Turn.SILENT
         answer.generation_complete_s = None
@@ -451,7 +460,7 @@ class Conversation:
         """Note that the server takes a call back: for what the user said or typed meanwhile, or to make it again."""
         answer = self._close_call(call_id, now_s)
         if answer is not None and not self._open_calls and not answer.interrupted:
-            answer.interrupted = True
+            answer.interrupted = answer.was_taken_back = True
             answer.follow_up_since_s = now_s
         return []
 
@@ -638,6 +647,12 @@ class Conversation:
             return answer.turn is _Turn.ENDED
         since_s = answer.generation_complete_s
         return since_s is not None and self._is_finished(answer) and now_s - since_s > self.timings.trailing_words_s
+
+    def _has_all_words(self, answer: _Answer) -> bool:
+        """Whether words cannot be the last ones of `answer`, which has ended: the user has spoken since."""
+        knows_its_own = bool(answer.question or answer.heard)  # else it may be what this answers that is heard late
+        is_whole = answer.interrupted or "".join(answer.words[-1:]).rstrip().endswith(_SENTENCE_ENDS)
+        return bool(self._heard and answer.words and knows_its_own and is_whole)
 
     def _go_on(self, answer: _Answer) -> None:
         """Note that output has come which belongs to `answer`."""

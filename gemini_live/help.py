@@ -4,7 +4,7 @@ COMMAND_MARK = "/"
 
 KEYS: dict[str, str] = {
     "Enter": "send the line; what is still playing stops",
-    "Alt-Enter": "begin another line",
+    "Alt-Enter": "begin another line; so does Shift-Enter, where the terminal tells it apart",
     "Ctrl-T": "mute the microphone, or unmute it; with --push-to-talk: talk",
     "Space": "on an empty line, with --push-to-talk: talk",
     "Esc": "stop the answer that is being said",

@@ -22,7 +22,7 @@ EVENT_TYPES: dict[str, str] = {
     "answered": "`text`, `asked`, `cut_off`: a whole answer; `asked`: to a typed line; `cut_off`: it was interrupted",
     "restarted": "`text`: what the answer had said does not count, it begins anew",
     "late_words": "`text`: words that came after their answer was written",
-    "unfinished": "`text`: words of an answer that was not whole when the session failed, or was ended by a signal or `--timeout`",
+    "unfinished": "`text`: words of an answer that was not whole when the session failed or was ended from outside",
     "thought": "`text`: a summary of the model's thinking",
     "code": "`language`, `code`: code that the model runs",
     "code_result": "`outcome`, `output`: what it printed",
@@ -158,6 +158,9 @@ class Jsonl:
     def detail(self, text: str) -> None:
         """Write a line of `--verbose`, to stderr."""
         self._detail(text)
+
+    def commanded(self, line: str) -> None:
+        """Take a command of the user's, who has seen it; programs see the reply."""
 
     def reply(self, text: str) -> None:
         """Answer a command of the user's."""

@@ -4,18 +4,21 @@ Runs on the event loop. What is not whole yet is `pending`, for the prompt to sh
 fragments, pairs of a style and a text, as prompt_toolkit has them; this module does not know the library.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
 from .status_bar import Fragments
 from .streams import BackgroundWriter
-from .terminal import NAMES, Terminal, escape, format_call, one_line
+from .terminal import NAMES, Terminal, escape, format_call, one_line, show_character
 from .transcript import Piece, Speaker, Transcript
 
 BLOCK_LINES = 12
 """Code, and what it printed, of more lines is folded."""
 FOLD_ROWS = 3
 """What a tool is given or gives is folded to so many rows of the terminal."""
+PRINTED_LINES = 20
+"""Lines that functions print one after the other; more of them are counted, but for `--verbose`."""
 CUT_OFF = "[cut off]"
 STOPPED = "[stopped]"
 UNFINISHED = "[unfinished]"
@@ -23,6 +26,8 @@ LATE = "[late words]"
 NO_WORDS = "[no words]"
 
 _INDENT = "    "
+_OVERRIDES = re.compile("[\u202d\u202e\u2028\u2029]")
+"""Characters that turn words around, which no language needs, and line breaks that no terminal knows."""
 _STYLES = {Speaker.USER: "class:you", Speaker.MODEL: "class:model"}
 _NAMES = {Speaker.USER: NAMES["you"], Speaker.MODEL: NAMES["model"]}
 
@@ -73,6 +78,8 @@ class LiveTerminal(Terminal):
         self._print_above, self._columns, self._clock = print_above, columns, clock
         self._shares_stderr = shares_stderr
         self._has_words = has_words
+        self._n_printed = 0
+        """Lines that functions have printed on the terminal since anything else has happened."""
 
     @property
     def record(self) -> str:
@@ -95,12 +102,15 @@ class LiveTerminal(Terminal):
                 fragments += [*self._format_piece(item), ("", "\n")]
             elif self._shares_stderr:
                 fragments += [*item, ("", "\n")]
+        if folded := self._format_folded():
+            fragments += [*folded, ("", "\n")]
         return fragments
 
     # What is said
 
     def asked(self, text: str, *, echo: bool) -> None:
         """Take a question that was sent."""
+        self._end_printed()
         self._transcript.typed(text)
         self.advance()
 
@@ -110,12 +120,13 @@ class LiveTerminal(Terminal):
 
     def words(self, text: str) -> None:
         """Take words of the model."""
+        self._end_printed()
         self._transcript.words(text, self._clock())
         self.advance()
 
     def answered(self, text: str, *, asked: bool, cut_off: bool) -> None:
         """Take a whole answer."""
-        if not text and asked and not cut_off and self._has_words:
+        if not text.strip() and asked and not cut_off and self._has_words:
             self._transcript.words(NO_WORDS, self._clock())
         self._transcript.answered(CUT_OFF if cut_off else "")
         self.advance()
@@ -156,7 +167,11 @@ class LiveTerminal(Terminal):
 
     def function_output(self, line: str) -> None:
         """Take a line that a user's function printed: it stands after the call that it belongs to."""
-        self._note([("class:printed", f"| {one_line(line, fold=False)}")])
+        self._n_printed += self._shares_stderr and not self._verbose
+        if self._n_printed <= PRINTED_LINES:
+            # Of a line that was written over, by a progress bar or so, what can be seen.
+            seen = next((part for part in reversed(line.split("\r")) if part), "")
+            self._add([("class:printed", f"| {one_line(seen, fold=False)}")])
 
     # What happens around it
 
@@ -181,6 +196,10 @@ class LiveTerminal(Terminal):
         self._settle()
         self._print([("class:error", "gemini-live: error:"), ("", f" {one_line(text, fold=False)}")])
 
+    def commanded(self, line: str) -> None:
+        """Take a command of the user's."""
+        self._print([("class:prompt", "> "), ("", escape(line))], always=True)
+
     def reply(self, text: str) -> None:
         """Answer a command of the user's, on the terminal wherever stderr goes."""
         for line in text.splitlines():
@@ -198,15 +217,31 @@ class LiveTerminal(Terminal):
     # Inside
 
     def _settle(self) -> None:
+        self._end_printed()
         self._transcript.settle(UNFINISHED)
         self.advance()
 
+    def _format_folded(self) -> Fragments:
+        n = self._n_printed - PRINTED_LINES
+        return [("class:printed", f"| ... ({n:,} more line{'' if n == 1 else 's'})")] if n > 0 else []
+
+    def _end_printed(self) -> None:
+        """Tell how much was printed that is not shown: something else follows."""
+        if folded := self._format_folded():
+            self._add(folded)
+        self._n_printed = 0
+
     def _act(self, line: Fragments) -> None:
+        self._end_printed()
         if not self._quiet:
             self._transcript.act(line, self._clock())
             self.advance()
 
     def _note(self, line: Fragments) -> None:
+        self._end_printed()
+        self._add(line)
+
+    def _add(self, line: Fragments) -> None:
         if not self._quiet:
             self._transcript.note(line)
             self.advance()
@@ -226,7 +261,7 @@ class LiveTerminal(Terminal):
         fragments: Fragments = []
         if piece.begins:
             fragments += [(_STYLES[piece.speaker], _NAMES[piece.speaker]), ("", " " if piece.text else "")]
-        fragments.append(("", escape(piece.text)))
+        fragments.append(("", _OVERRIDES.sub(show_character, escape(piece.text))))
         if piece.mark:
             fragments += [("", " "), ("class:mark", piece.mark)]
         return fragments

@@ -8,6 +8,7 @@ import asyncio
 import codecs
 import contextlib
 import functools
+import io
 import os
 import signal
 import sys
@@ -19,14 +20,16 @@ from prompt_toolkit.application import Application
 from prompt_toolkit.application.current import set_app
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import ThreadedCompleter
-from prompt_toolkit.filters import Condition, is_searching
+from prompt_toolkit.filters import Condition, has_completions, is_searching
 from prompt_toolkit.history import History, InMemoryHistory
 from prompt_toolkit.input import create_input
+from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
 from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.key_binding.key_processor import KeyPressEvent
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.renderer import print_formatted_text
+from prompt_toolkit.search import SearchDirection, start_search, stop_search
 
 from .command_completer import CommandCompleter
 from .help import COMMANDS, format_help, is_command
@@ -35,7 +38,7 @@ from .prompt_view import STYLE, PromptState, build_layout, wrap_words
 from .status_bar import Fragments, Status
 from .streams import BackgroundWriter
 from .terminal import escape
-from .tty import Paper, TerminalSettings, create_terminal_output
+from .tty import Paper, TerminalSettings, create_terminal_output, find_keys_encoding
 
 REFRESH_S = 0.1
 """How often it is looked whether the bar or what grows has changed, and is drawn anew."""
@@ -47,6 +50,8 @@ META_S = 0.5
 """How long Esc makes of the key that follows it what Alt does."""
 SETTLE_S = 0.05
 """For the signals that wait for a process that was suspended."""
+ANOTHER_LINE = ("\x1b[13;2u", "\x1b[27;2;13~", "\x1b[13;3u", "\x1b[27;3;13~")
+"""Shift-Enter and Alt-Enter as terminals spell them that tell more keys apart: CSI u, and xterm's modifyOtherKeys."""
 FEWEST_ROWS = 2
 """The input line and the bar."""
 
@@ -94,13 +99,16 @@ class Prompt:
         self.advance: Callable[[], None] = lambda: None
         """Called often, to print what time has made whole."""
         self._descriptor = stdin.fileno()
+        encoding = find_keys_encoding()
+        if isinstance(stdin, io.TextIOWrapper):
+            stdin.reconfigure(encoding=encoding)
         self._settings = TerminalSettings(stdin, stdout)
         self._paper = Paper(stdout, writer)
         self._output = create_terminal_output(self._paper, stdout, term)
         self._color_depth = None if color else ColorDepth.DEPTH_1_BIT
         self._push_to_talk, self._interrupt = push_to_talk, interrupt
         self._lines: asyncio.Queue[str | None] = asyncio.Queue()
-        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
         self._is_given_back = False
         """Whether the terminal was given back in haste."""
         self._failure: BaseException | None = None
@@ -119,6 +127,9 @@ class Prompt:
             complete_while_typing=True,
             read_only=Condition(lambda: self._state.has_ended),
         )
+        self._draft = (0, 0)
+        """Which line stood here before earlier ones were searched, and where its cursor was."""
+        ANSI_SEQUENCES.update(dict.fromkeys(ANOTHER_LINE, (Keys.Escape, Keys.ControlM)))
         self._app: Application[None] = Application(
             build_layout(self._buffer, self._state, self._output, push_to_talk=push_to_talk),
             style=STYLE,
@@ -259,8 +270,6 @@ class Prompt:
             return True  # it stays where it is
         if line.strip():
             self._lines.put_nowait(line)
-            if is_command(line):
-                self.print_above([("class:prompt", "> "), ("", f"{escape(line)}\n")])
         return False
 
     def _end_input(self) -> None:
@@ -299,7 +308,10 @@ class Prompt:
 
         @keys.add("enter", filter=is_line)
         def _(event: KeyPressEvent) -> None:
-            self._buffer.validate_and_handle()
+            if self._buffer.text.strip():
+                self._buffer.validate_and_handle()
+            else:
+                self._buffer.reset()
 
         @keys.add("escape", "enter")
         @keys.add("escape", "c-j")
@@ -312,6 +324,21 @@ class Prompt:
                 self._buffer.reset()
             else:
                 self._interrupt()
+
+        # The library leaves the line that was found before the last where a search is given up.
+        @keys.add("c-r", filter=is_line)
+        def _(event: KeyPressEvent) -> None:
+            self._begin_search(SearchDirection.BACKWARD)
+
+        @keys.add("c-s", filter=is_line)
+        def _(event: KeyPressEvent) -> None:
+            self._begin_search(SearchDirection.FORWARD)
+
+        @keys.add("c-c", filter=is_searching)
+        @keys.add("c-g", filter=is_searching)
+        def _(event: KeyPressEvent) -> None:
+            stop_search()
+            self._buffer.working_index, self._buffer.cursor_position = self._draft
 
         @keys.add("c-d", filter=is_empty)
         def _(event: KeyPressEvent) -> None:
@@ -333,6 +360,10 @@ class Prompt:
             if self.controls is not None:
                 self.controls.stop_answer()
 
+        @keys.add("escape", filter=has_completions & ~has_more_keys, eager=True)
+        def _(event: KeyPressEvent) -> None:
+            self._buffer.cancel_completion()
+
         @keys.add("f1")
         @keys.add("escape", filter=shows_help & ~has_more_keys, eager=True)
         def _(event: KeyPressEvent) -> None:
@@ -343,6 +374,10 @@ class Prompt:
             """Take what a paste may look like: no mouse is asked for, and the library expects well-formed ones."""
 
         return keys
+
+    def _begin_search(self, direction: SearchDirection) -> None:
+        self._draft = self._buffer.working_index, self._buffer.cursor_position
+        start_search(direction=direction)
 
     def _toggle_help(self) -> None:
         """Show the help above the line, or hide it; print it where the window is too small."""
@@ -359,7 +394,7 @@ class Prompt:
             return
         self._app.renderer.erase()
         self._paper.drain()
-        with self._app.input.cooked_mode():
+        with self._settings.lent():
             os.kill(0, signal.SIGTSTP)
             # What it was sent while it stood still is handled first: told to end, it must not ask for the terminal.
             time.sleep(SETTLE_S)

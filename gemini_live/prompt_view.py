@@ -85,7 +85,7 @@ def build_layout(buffer: Buffer, state: PromptState, output: Output, *, push_to_
         push_to_talk: Whether the space bar is a talk key.
     """
     search = SearchToolbar()
-    placeholder = AfterInput(lambda: _format_placeholder(state, push_to_talk=push_to_talk))
+    placeholder = AfterInput(lambda: _format_placeholder(state, output, push_to_talk=push_to_talk))
     line = BufferControl(
         buffer,
         search_buffer_control=search.control,
@@ -122,7 +122,7 @@ def _unsent(state: PromptState) -> tuple[str, ...]:
     return state.status.unsent if state.status is not None else ()
 
 
-def _format_placeholder(state: PromptState, *, push_to_talk: bool) -> StyleAndTextTuples:
+def _format_placeholder(state: PromptState, output: Output, *, push_to_talk: bool) -> StyleAndTextTuples:
     if state.has_ended:
         words = "no more input; waiting for what is open"
     elif state.status is None or state.status.microphone is MicrophoneState.OFF:
@@ -131,7 +131,9 @@ def _format_placeholder(state: PromptState, *, push_to_talk: bool) -> StyleAndTe
         words = "type, or press Space to talk; F1 shows the keys"
     else:
         words = "type, or speak; F1 shows the keys"
-    return [("class:placeholder", words)]
+    columns = output.get_size().columns
+    fitting = (form for form in (words, words.partition(";")[0]) if len(f"> {form}") < columns)
+    return [("class:placeholder", next(fitting, ""))]
 
 
 def _format_growing(state: PromptState, output: Output) -> StyleAndTextTuples:

@@ -27,6 +27,7 @@ from .conversation import Conversation, Opening, Outcome, Question, SpeechLost
 from .dispatch import Action, CancelCalls, Dispatcher, Fail, LeaveBefore, Output, StartCall
 from .errors import ConnectionFailed, GeminiLiveError, ProtocolError, SessionClosed
 from .function_helper import FunctionHelper
+from .help import is_command
 from .inputs import Inputs
 from .media import Media
 from .models import History, Modality, capabilities_of
@@ -505,6 +506,9 @@ class Session:
 
     async def _take_typed(self, line: str) -> str:
         """Do what a typed line says, if it is a command; return what is to be asked, and fall silent for that."""
+        if is_command(line):
+            self._apply(self._conversation.finish())  # what is whole stands above it
+            self._output.commanded(line)
         text = "" if self._quits else await self._commands.run(line)
         if text.strip():
             self._dispatcher.stop_playing()

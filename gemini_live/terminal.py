@@ -30,16 +30,17 @@ _STYLES = {"you": "\x1b[36m", "model": "\x1b[1;32m", "label": "\x1b[35m", "warni
 
 def escape(text: str) -> str:
     """Return `text` with its control characters, but for newline and tab, and halves of characters made visible."""
-    return _UNPRINTABLE.sub(_show, text)
+    return _UNPRINTABLE.sub(show_character, text)
 
 
-def _show(match: re.Match[str]) -> str:
+def show_character(match: re.Match[str]) -> str:
+    """Return a matched character as Python writes it."""
     return match[0].encode("unicode_escape").decode("ascii")
 
 
 def one_line(text: str, *, fold: bool = True) -> str:
     """Return `text` escaped, in the order of its characters, on one line, cut to a readable length unless told."""
-    line = _REORDERING.sub(_show, escape(text)).replace("\n", "\\n")
+    line = _REORDERING.sub(show_character, escape(text)).replace("\n", "\\n")
     return line if not fold or len(line) <= FOLD_CHARS else f"{line[:FOLD_CHARS]}... ({len(line):,} characters)"
 
 
@@ -209,6 +210,9 @@ class Terminal:
         """Take a line that only `--verbose` shows."""
         if self._verbose:
             self._line(one_line(text, fold=False))
+
+    def commanded(self, line: str) -> None:
+        """Take a command of the user's: the terminal has shown it as it was typed."""
 
     def reply(self, text: str) -> None:
         """Answer a command of the user's, in one line or several."""

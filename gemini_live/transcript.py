@@ -119,6 +119,8 @@ class Transcript(Generic[Content]):
         self._begin(now_s)
         if self._is_stopped:
             return
+        if self._words is not None and self._entries[-1] is not self._words and _goes_on_anew(self._words, fragment):
+            self._end_words("")
         if self._words is None:
             self._words = Utterance(Speaker.MODEL)
             self._entries.append(self._words)
@@ -224,6 +226,11 @@ class Transcript(Generic[Content]):
             self._question = None
 
 
+def _goes_on_anew(utterance: Utterance, fragment: str) -> bool:
+    """Whether what is said after something was done is apart from what was said before it."""
+    return fragment.startswith("\n") or bool(_SENTENCE_END.search(utterance.text[-_LAST_WORD_CHARS:].rstrip()))
+
+
 def _rest(utterance: Utterance) -> Iterator[Piece]:
     text = utterance.text[utterance.n_taken :].rstrip()
     if text or utterance.mark:
@@ -231,7 +238,9 @@ def _rest(utterance: Utterance) -> Iterator[Piece]:
 
 
 def _whole_lines(utterance: Utterance) -> Iterator[Piece]:
-    end = utterance.text.rfind("\n")
+    end = utterance.text.find("\n", len(utterance.text.rstrip()))  # empty lines at the end may be the end
+    if end < 0:
+        end = utterance.text.rfind("\n")
     if utterance.speaker is Speaker.MODEL and end >= utterance.n_taken:
         begins, whole = not utterance.n_taken, utterance.text[utterance.n_taken : end]
         utterance.n_taken = end + 1

@@ -4,7 +4,9 @@ On POSIX text goes out in the background writer's thread, for a terminal may sto
 writes to the console itself, which stands still while the user selects text there.
 """
 
+import codecs
 import contextlib
+import locale
 import os
 import select
 import shutil
@@ -83,6 +85,12 @@ def create_terminal_output(paper: Paper, stdout: TextIO, term: str | None) -> Ou
     return Vt100_Output(paper, get_size, term=term, enable_bell=False, enable_cpr=False)  # type: ignore[arg-type]
 
 
+def find_keys_encoding() -> str:
+    """Return the encoding of what is typed: the locale's, whatever Python was told of its streams, but never ASCII."""
+    encoding = codecs.lookup(locale.getencoding()).name
+    return "utf-8" if encoding == "ascii" else encoding
+
+
 class TerminalSettings:
     """The settings of a terminal as they were before us."""
 
@@ -93,6 +101,19 @@ class TerminalSettings:
         if sys.platform != "win32":
             with contextlib.suppress(termios.error):
                 self._settings = termios.tcgetattr(self._stdin)
+
+    @contextlib.contextmanager
+    def lent(self) -> Iterator[None]:
+        """Have them set while the body runs, for whoever takes the terminal meanwhile."""
+        if sys.platform == "win32" or self._settings is None:
+            yield
+            return
+        ours = termios.tcgetattr(self._stdin)
+        termios.tcsetattr(self._stdin, termios.TCSANOW, self._settings)
+        try:
+            yield
+        finally:
+            termios.tcsetattr(self._stdin, termios.TCSANOW, ours)
 
     def restore(self) -> None:
         """Set them again, at once; from any thread."""

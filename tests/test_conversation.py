@@ -324,6 +324,49 @@ def test_a_line_that_is_asked_ends_the_wait_for_trailing_words() -> None:
     assert dialogue.answers == ["one: 1", "two: 2"]
 
 
+@pytest.mark.parametrize(("first", "cut_off"), [("Once upon a time", True), ("Answer one.", False)])
+def test_words_after_the_user_was_heard_again_begin_the_next_answer_though_no_sound_has_come(
+    first: str, cut_off: bool
+) -> None:
+    dialogue = Dialogue()
+    dialogue.listen()
+    dialogue.heard("one")
+    dialogue.speak(first)
+    if cut_off:
+        dialogue.interrupted()
+    else:
+        dialogue.generated()
+    dialogue.ended()
+    dialogue.heard("two")
+    dialogue.wait(TRAILING / 2)
+    dialogue.words("Ye")
+    dialogue.sound()
+    dialogue.words("s.")
+    dialogue.generated()
+    dialogue.ended()
+    dialogue.wait(TRAILING)
+    assert dialogue.answers == [f"?: {first}{'~' if cut_off else ''}", "?: Yes."]
+    assert dialogue.history() == [Exchange("one", first), Exchange("two", "Yes.")]
+
+
+@pytest.mark.parametrize(("heard", "said"), [("", "Answer one"), ("one", "Answer o"), ("one", "")])
+def test_words_that_may_be_the_last_ones_are_so_though_the_user_is_heard(heard: str, said: str) -> None:
+    # What the user said comes late, too, or the answer has not come to a full stop.
+    dialogue = Dialogue()
+    dialogue.listen()
+    if heard:
+        dialogue.heard(heard)
+    dialogue.sound()
+    if said:
+        dialogue.words(said)
+    dialogue.generated()
+    dialogue.ended()
+    dialogue.heard("more")
+    dialogue.words("ne.")
+    dialogue.wait(TRAILING)
+    assert dialogue.answers == [f"?: {said}ne."]
+
+
 def test_words_that_come_later_still_are_late_words() -> None:
     dialogue = Dialogue()
     dialogue.line("one")
@@ -1130,6 +1173,32 @@ def test_a_call_cancelled_by_speech_is_cut_off() -> None:
     dialogue.answer("Fine.")
     dialogue.wait(TRAILING)
     assert dialogue.answers == ["weather?: Let me see.~", "?: Fine."]
+
+
+def test_an_answer_that_goes_on_in_words_after_its_call_was_cancelled_is_whole() -> None:
+    dialogue = Dialogue()
+    dialogue.line("weather?")
+    dialogue.call()
+    dialogue.cancel()
+    dialogue.words("All right.")
+    dialogue.generated()
+    dialogue.ended()
+    dialogue.wait(TRAILING)
+    assert dialogue.answers == ["weather?: All right."]
+
+
+def test_a_line_typed_after_the_end_of_an_interrupted_turn_finds_it_ended() -> None:
+    dialogue = Dialogue()
+    dialogue.line("one")
+    dialogue.interrupted()
+    dialogue.ended()
+    question = dialogue.conversation.add_question("two", waits=False)
+    (ended,) = dialogue.conversation.asked(question, dialogue.now_s)
+    assert isinstance(ended, Answered)
+    assert ended.cut_off
+    dialogue.answer("2")
+    dialogue.wait(TRAILING)
+    assert dialogue.answers == ["two: 2"]
 
 
 @pytest.mark.parametrize("ends", ["no", "before", "after"])

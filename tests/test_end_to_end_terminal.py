@@ -234,13 +234,43 @@ def test_a_half_typed_line_survives_two_hundred_messages() -> None:
 
 def test_what_functions_print_never_lands_in_the_line(functions: str) -> None:
     with at_prompt(*TEXT, functions) as terminal:
-        terminal.type('call shout({"n": 100})\rhalf a line')
+        terminal.type('call shout({"n": 15})\rhalf a line')
         terminal.wait_for("gemini: shout returned shouted", "> half a line")
         lines = terminal.conversation
-        assert [line for line in lines if line.startswith("| printed")] == [f"| printed {n}" for n in range(100)]
+        assert [line for line in lines if line.startswith("| printed")] == [f"| printed {n}" for n in range(15)]
         for way in ("| to stderr", "| WARNING:root:logged", "| by a child"):
             assert lines.count(way) == 1
         assert terminal.input_line == "half a line"
+
+
+def test_a_flood_of_printed_lines_is_counted_and_holds_up_neither_keys_nor_the_end(functions: str) -> None:
+    with at_prompt(*TEXT, functions) as terminal:
+        terminal.type('call shout({"n": 200000})\rhalf a line')
+        terminal.wait_for("| printed 19", "| ... (", " more lines)", "gemini: shout returned shouted", "> half a line")
+        # With what goes to the descriptor, or without, which may come after the result.
+        assert any(re.fullmatch(r"\| \.\.\. \(199,98\d more lines\)", line) for line in terminal.conversation)
+        terminal.type('\x03call shout({"n": 10000000})\rhalf a line')
+        terminal.wait_for("gemini: shout returned shouted", "| printed 19", "| ... (", "> half a line")
+        terminal.type("\x03\x03")
+        assert terminal.wait() == 130
+        terminal.wait_for("session: ", "1 answer")
+
+
+def test_what_a_file_of_functions_writes_as_it_is_imported_is_shown_as_all_that_it_prints(tmp_path: Path) -> None:
+    path = tmp_path / "writes.py"
+    path.write_text(
+        "import os, subprocess, sys\n"
+        "print('by print')\n"
+        "print('to \\x1b[31mstderr', file=sys.stderr)\n"
+        "subprocess.run(['echo', 'by a child'], check=True)\n"
+        "os.write(2, b'to the descriptor')\n"
+        "def f() -> int:\n    return 1\n"
+    )
+    with at_prompt(*TEXT, f"--import-functions={path}") as terminal:
+        terminal.type("hello\r")
+        terminal.wait_for("gemini: hello")
+        shown = sorted(line for line in terminal.lines if line.startswith("| "))
+        assert shown == ["| by a child", "| by print", "| to \\x1b[31mstderr", "| to the descriptor"]
 
 
 def test_functions_read_neither_the_keyboard_nor_leave_a_line_unfinished(functions: str) -> None:
@@ -719,6 +749,21 @@ def test_commands_are_done_and_never_sent(tmp_path: Path) -> None:
     # A slow machine is what asyncio remarks on here.
     lines = [line for line in saved.read_text().splitlines() if not line.startswith("| Executing ")]
     assert lines == ["you: hello", "gemini: hello", "you: /etc/passwd", "gemini: /etc/passwd"]
+
+
+def test_a_command_stands_below_the_answer_that_was_whole_when_it_was_given() -> None:
+    def script(peer: Peer) -> None:
+        peer.receive_line()
+        peer.say("Hello.")
+        peer.end_turn()
+        peer.receive_line()
+
+    with scripted(script) as url, at_prompt(f"--base-url={url}", *QUIET, environ=WITH_KEY) as terminal:
+        terminal.type("hello\r")
+        terminal.wait_for("gemini: Hello.")  # it grows: its last words are waited for
+        terminal.type("/stats\r")
+        terminal.wait_for("> /stats", "session: ")
+        assert [line.partition(":")[0] for line in terminal.conversation[1:4]] == ["you", "gemini", "> /stats"]
 
 
 def test_quitting_does_not_wait_for_an_answer() -> None:

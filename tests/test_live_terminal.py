@@ -12,6 +12,7 @@ from gemini_live.live_terminal import (
     FOLD_ROWS,
     LATE,
     NO_WORDS,
+    PRINTED_LINES,
     STOPPED,
     UNFINISHED,
     LiveTerminal,
@@ -207,6 +208,13 @@ def test_an_answer_without_words_is_told_of_where_words_were_to_be_expected(
     assert prompt.above == shown
 
 
+def test_an_answer_of_nothing_but_white_space_has_no_words() -> None:
+    prompt = Prompt()
+    prompt.terminal.asked("?", echo=False)
+    prompt.answer("\n \n")
+    assert prompt.above[1:] == [f"gemini: {NO_WORDS}"]
+
+
 def test_an_answer_that_never_ends_is_printed_with_the_end_of_the_session() -> None:
     prompt = Prompt()
     prompt.terminal.heard("hello", late=False)
@@ -344,6 +352,62 @@ def test_what_a_function_prints_stands_after_the_call_that_it_belongs_to() -> No
     prompt.terminal.tool_result("1", "clock", {"output": "noon"}, failed=False)
     prompt.wait()
     assert prompt.above == ["you: the time?", "[call] clock()", "| ticking", '[result] clock: {"output": "noon"}']
+
+
+def test_of_all_that_functions_print_at_a_time_the_rest_is_counted() -> None:
+    prompt = Prompt()
+    prompt.terminal.asked("?", echo=False)
+    prompt.terminal.tool_call("1", "f", {})
+    for n in range(PRINTED_LINES + 1_234):
+        prompt.terminal.function_output(str(n))
+    assert prompt.above[2:] == [f"| {n}" for n in range(PRINTED_LINES)]
+    assert prompt.growing == ["| ... (1,234 more lines)"]
+    prompt.terminal.tool_result("1", "f", {"output": 1}, failed=False)
+    assert prompt.above[2 + PRINTED_LINES :] == ["| ... (1,234 more lines)", '[result] f: {"output": 1}']
+    prompt.terminal.function_output("again")
+    assert prompt.above[-1] == "| again"
+    assert prompt.growing == []
+
+
+@pytest.mark.parametrize("options", [{"verbose": True}, {"shares_stderr": False}])
+def test_what_functions_print_is_shown_whole_to_those_who_want_it(options: dict[str, bool]) -> None:
+    prompt = Prompt(**options)
+    for n in range(3 * PRINTED_LINES):
+        prompt.terminal.function_output(str(n))
+    shown = prompt.above if "verbose" in options else prompt.err.splitlines()
+    assert shown == [f"| {n}" for n in range(3 * PRINTED_LINES)]
+
+
+@pytest.mark.parametrize(("line", "seen"), [("0%\r50%\r100%", "100%"), ("done\r", "done"), ("\r\r", "")])
+def test_of_a_line_that_was_written_over_the_last_state_is_shown(line: str, seen: str) -> None:
+    prompt = Prompt()
+    prompt.terminal.function_output(line)
+    assert plain(prompt.printed) == f"| {seen}\n"
+
+
+def test_what_would_turn_words_around_is_made_visible_and_what_languages_need_is_not() -> None:
+    prompt = Prompt()
+    prompt.terminal.asked("a\u202eb", echo=False)
+    prompt.answer("\u202dx\u202c \u05d0\u200f \u2067y\u2069 \u2028z")
+    assert prompt.above == ["you: a\\u202eb", "gemini: \\u202dx\u202c \u05d0\u200f \u2067y\u2069 \\u2028z"]
+
+
+def test_the_result_of_a_slow_function_stands_between_two_answers() -> None:
+    prompt = Prompt()
+    prompt.terminal.asked("slow", echo=False)
+    prompt.terminal.tool_call("1", "slow", {})
+    prompt.terminal.asked("another", echo=False)
+    prompt.terminal.words("ok another")
+    prompt.terminal.tool_result("1", "slow", {"output": 1}, failed=False)
+    prompt.terminal.words("\n")
+    prompt.terminal.words("The result is in.")
+    prompt.terminal.answered("ok another\nThe result is in.", asked=True, cut_off=False)
+    assert prompt.above[2:] == [
+        "you: another",
+        "gemini: ok another",
+        '[result] slow: {"output": 1}',
+        "gemini: The result is in.",
+    ]
 
 
 def test_what_the_user_said_is_printed_though_it_will_not_be_answered() -> None:

@@ -9,12 +9,14 @@ if sys.platform == "win32":
 
 import asyncio
 import contextlib
+import io
 import os
 import re
 import signal
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from typing import Any
 
 from prompt_toolkit.history import InMemoryHistory
 
@@ -145,7 +147,7 @@ async def sitting_at(
     desk = Desk(window, history, color=color, push_to_talk=push_to_talk)
     desk.controls.shown = status
     async with desk.running():
-        await window.shows("> ", "live")
+        await window.shows(">", "live")
         yield desk
     desk.ended.cancel()
 
@@ -175,6 +177,31 @@ async def test_a_line_without_anything_in_it_is_not_sent(window: Window) -> None
     async with sitting_at(window) as desk:
         window.type("\r \r\t\rone\r")
         await desk.has_sent("one")
+
+
+async def test_a_line_without_anything_in_it_is_not_kept(window: Window) -> None:
+    history = InMemoryHistory()
+    async with sitting_at(window, history=history) as desk:
+        window.type("  \rone\r")
+        await desk.has_sent("one")
+        await desk.settle()
+    assert history.get_strings() == ["one"]
+
+
+@pytest.mark.parametrize("key", ["\x1b[13;2u", "\x1b[27;2;13~", "\x1b\r", "\x1b\n"])
+async def test_the_keys_that_begin_another_line_however_a_terminal_spells_them(window: Window, key: str) -> None:
+    async with sitting_at(window) as desk:
+        window.type(f"one{key}two\r")
+        await desk.has_sent("one\ntwo")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+async def test_keys_are_utf_8_whatever_the_encoding_of_the_streams_is(window: Window, encoding: str) -> None:
+    assert isinstance(window.keys, io.TextIOWrapper)
+    window.keys.reconfigure(encoding=encoding, errors="surrogateescape")
+    async with sitting_at(window) as desk:
+        window.type("\u00e9 \u65e5\u672c\r")
+        await desk.has_sent("\u00e9 \u65e5\u672c")
 
 
 async def test_a_line_is_sent_as_it_was_typed(window: Window) -> None:
@@ -255,6 +282,20 @@ async def test_a_line_that_was_found_can_be_changed_and_sent(window: Window) -> 
         assert desk.sent == []
         window.type("\x05!\r")
         await desk.has_sent("a needle in it!")
+
+
+@pytest.mark.parametrize("give_up", ["\x07", CTRL_C])
+async def test_a_search_for_an_older_line_that_is_given_up_leaves_the_draft(window: Window, give_up: str) -> None:
+    async with sitting_at(window, history=InMemoryHistory(["alpha one", "alpha two"])) as desk:
+        window.type("my draft\x12alp")
+        await window.shows("alpha two")
+        window.type("\x12")
+        await window.shows("alpha one")
+        window.type(give_up)
+        await window.shows("> my draft\n")
+        window.type("!\r")
+        await desk.has_sent("my draft!")
+        assert desk.n_interrupted == 0
 
 
 async def test_a_search_that_is_given_up_leaves_the_line_as_it_was(window: Window) -> None:
@@ -427,14 +468,12 @@ async def test_keys_that_were_read_in_another_way_are_taken_as_if_they_were_not(
 # Commands
 
 
-async def test_a_command_is_sent_and_stands_above_the_prompt_for_what_is_replied(window: Window) -> None:
+async def test_commands_are_given_as_they_are_sent(window: Window) -> None:
     async with sitting_at(window) as desk:
-        window.type("/stats\r")
-        await window.shows("> /stats\n> type")
-        window.type("//said\rplain\r")
+        window.type("/stats\r//said\rplain\r")
         await desk.has_sent("/stats", "//said", "plain")
         await desk.settle()
-        await window.until(lambda: window.text == f"> /stats\n> {PLACEHOLDER}\n{BAR}")
+        await window.until(lambda: window.text == f"> {PLACEHOLDER}\n{BAR}")
 
 
 async def test_the_commands_are_offered_as_one_is_typed(window: Window) -> None:
@@ -452,7 +491,19 @@ async def test_the_commands_are_offered_as_one_is_typed(window: Window) -> None:
         await window.shows("> /stats\n")
         window.type("\r")
         await desk.has_sent("/stats")
-        await window.until(lambda: window.text == f"> /stats\n> {PLACEHOLDER}\n{BAR}")
+        await window.until(lambda: window.text == f"> {PLACEHOLDER}\n{BAR}")
+
+
+async def test_escape_takes_the_offer_away_before_it_stops_anything(window: Window) -> None:
+    async with sitting_at(window) as desk:
+        desk.controls.is_answering = True
+        window.type("/s")
+        await window.shows("/stats", "/screen")
+        window.type(ESCAPE)
+        await window.until(lambda: window.text == f"> /s\n{BAR}")
+        assert desk.controls.n_stopped == 0
+        window.type(ESCAPE)
+        await window.until(lambda: desk.controls.n_stopped == 1)
 
 
 async def test_what_is_no_command_is_offered_nothing(window: Window) -> None:
@@ -646,6 +697,14 @@ async def test_in_the_smallest_window_lines_can_be_sent_and_what_is_said_is_prin
         desk.ended.cancel()
 
 
+@pytest.mark.parametrize(("columns", "said"), [(33, PLACEHOLDER), (32, "type a line"), (14, "type a line"), (13, "")])
+async def test_what_to_do_is_said_as_far_as_it_fits_into_the_row(columns: int, said: str) -> None:
+    assert len(PLACEHOLDER) == 30
+    with opened(columns=columns, rows=5) as window:
+        async with sitting_at(window):
+            await window.until(lambda: window.look()[0] == f"> {said}".rstrip())
+
+
 async def test_in_a_window_of_two_rows_there_is_a_line_and_a_bar() -> None:
     with opened(columns=30, rows=2) as window:
         async with sitting_at(window):
@@ -672,10 +731,9 @@ async def test_lines_that_nobody_has_taken_or_sent_are_shown_and_commands_are_no
         desk.ended.cancel()  # nobody takes lines any more
         await asyncio.wait([desk.ended])
         window.type("three\r/stats\rfour\rfi")
-        await window.shows("> /stats\n> fi")
+        await window.shows("> fi\n")
         desk.controls.shown = replace(STATUS, unsent=("one", "two\nlines"))
     assert window.lines == [
-        "> /stats",
         "[not sent] one",
         "[not sent] two",
         "lines",
@@ -785,10 +843,11 @@ async def test_a_terminal_that_is_closed_ends_the_lines_and_nothing_else(window:
 async def test_suspended_it_leaves_the_terminal_to_the_shell_and_comes_back_with_the_line(
     window: Window, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stopped: list[tuple[int, int, bool, str]] = []
+    stopped: list[tuple[int, int, list[Any], str]] = []
+    before = window.settings
 
     def stop(pid: int, number: int) -> None:
-        stopped.append((pid, number, window.is_cooked, window.text))
+        stopped.append((pid, number, window.settings, window.text))
 
     async with sitting_at(window) as desk:
         desk.say("what was said")
@@ -803,7 +862,7 @@ async def test_suspended_it_leaves_the_terminal_to_the_shell_and_comes_back_with
         window.type(" a line\r")
         await desk.has_sent("half a line")
     # The whole group of processes is stopped, as the shell would, with nothing of the prompt left on the screen.
-    assert stopped == [(0, signal.SIGTSTP, True, "what was said")]
+    assert stopped == [(0, signal.SIGTSTP, before, "what was said")]
 
 
 async def test_where_there_is_no_job_control_nothing_is_suspended(

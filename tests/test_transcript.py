@@ -478,10 +478,43 @@ def test_an_empty_line_comes_out_too() -> None:
     transcript.words("One\n", 0.0)
     assert taken(transcript) == ["you: write", "gemini: One"]
     transcript.words("\n", 0.0)
-    assert list(transcript.take(0.0)) == [Piece(Speaker.MODEL, "", "", begins=False)]
+    assert taken(transcript) == []  # it may be the end
     transcript.words("two", 0.0)
+    assert list(transcript.take(0.0)) == [Piece(Speaker.MODEL, "", "", begins=False)]
     transcript.answered()
     assert taken(transcript) == ["+ two"]
+
+
+def test_empty_lines_at_the_end_of_an_answer_do_not_come_out() -> None:
+    transcript = Transcript[str]()
+    transcript.typed("write")
+    transcript.words("One\n\n", 0.0)
+    assert taken(transcript) == ["you: write", "gemini: One"]
+    transcript.words(" \n", 0.0)
+    transcript.answered()
+    assert taken(transcript) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_apart"),
+    [("Wait.", "It is noon", True), ("ok", "\n", True), ("I am look", "ing it up", False), ("ok", " then", False)],
+)
+def test_what_is_said_after_something_was_done_may_be_apart_from_what_was_said_before(
+    before: str, after: str, is_apart: bool
+) -> None:
+    transcript = Transcript[str]()
+    transcript.typed("go")
+    transcript.words(before, 0.0)
+    transcript.note("done")
+    transcript.words(after, 0.0)
+    transcript.words("!", 0.0)
+    transcript.answered()
+    whole = (
+        [f"gemini: {before}", "done", f"gemini: {after.strip()}!"]
+        if is_apart
+        else [f"gemini: {before}{after}!", "done"]
+    )
+    assert taken(transcript) == ["you: go", *whole]
 
 
 def test_an_answer_whose_lines_are_all_out_ends_without_a_word() -> None:

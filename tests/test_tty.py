@@ -23,7 +23,7 @@ from prompt_toolkit.output import DummyOutput
 
 import gemini_live.tty
 from gemini_live.streams import BackgroundWriter
-from gemini_live.tty import Paper, TerminalSettings, create_terminal_output
+from gemini_live.tty import Paper, TerminalSettings, create_terminal_output, find_keys_encoding
 
 WAIT_S = 10
 RESET = b"\x1b[?2004l\x1b[?25h\x1b[0m\r\x1b[J"
@@ -226,6 +226,34 @@ def test_the_settings_can_be_set_again_more_than_once(terminal: PseudoTerminal) 
         assert terminal.settings != before
         settings.restore()
         assert terminal.settings == before
+
+
+def test_the_settings_are_lent_whole_and_taken_back(terminal: PseudoTerminal) -> None:
+    before = terminal.settings
+    settings = TerminalSettings(terminal.stream, terminal.stream)
+    tty.setraw(terminal.stream.fileno())
+    terminal.change_settings()
+    ours = terminal.settings
+    with pytest.raises(ValueError, match="stopped"), settings.lent():
+        assert terminal.settings == before
+        raise ValueError("stopped")
+    assert terminal.settings == ours != before
+
+
+def test_what_is_no_terminal_has_nothing_to_lend() -> None:
+    with open(os.devnull) as stdin, TerminalSettings(stdin, stdin).lent():
+        pass
+
+
+@pytest.mark.parametrize(
+    ("locale", "encoding"),
+    [("US-ASCII", "utf-8"), ("ANSI_X3.4-1968", "utf-8"), ("UTF-8", "utf-8"), ("CP1252", "cp1252")],
+)
+def test_keys_are_in_the_encoding_of_the_locale_but_never_in_ascii(
+    locale: str, encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("locale.getencoding", lambda: locale)
+    assert find_keys_encoding() == encoding
 
 
 def test_what_is_no_terminal_has_no_settings_and_is_written_nothing() -> None:
