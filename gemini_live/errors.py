@@ -31,11 +31,11 @@ class ExitCode(IntEnum):
 
 
 EXIT_CODE_MEANINGS: dict[ExitCode, str] = {
-    ExitCode.DONE: "done: every input ended, every question answered, everything played (or --turns reached)",
+    ExitCode.DONE: "done: all that was asked is answered and played (or --turns reached)",
     ExitCode.BUG: "a bug in gemini-live; its traceback is printed",
-    ExitCode.USAGE: "usage or configuration: an option, the key, a functions, input or output file, a missing extra",
+    ExitCode.USAGE: "usage or configuration: an option, the key, a file, a missing extra",
     ExitCode.DEVICE: "an audio device or the screen was asked for and is not there",
-    ExitCode.SESSION: "the connection or the session failed; the close code and the server's words are printed",
+    ExitCode.SESSION: "the connection or the session failed; the server's words are printed",
     ExitCode.TIMEOUT: "--timeout ran out",
     ExitCode.HANGUP: "SIGHUP: the terminal was closed",
     ExitCode.INTERRUPTED: "Ctrl-C",
@@ -239,8 +239,9 @@ class ConnectionFailed(GeminiLiveError):
     def __str__(self) -> str:
         if self.http_status is None:
             return f"could not connect: {self.reason}"
+        wait = "" if self.retry_after_s is None else f" and asks to wait {self.retry_after_s:.0f} s"
         return _sentence(
-            f"could not connect: the server answered HTTP {self.http_status}", self.http_status, self.reason
+            f"could not connect: the server answered HTTP {self.http_status}{wait}", self.http_status, self.reason
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from .config import Config
 from .conversation import Conversation
+from .errors import ConfigError
 from .media import Media
 from .setup_message import missing_for_lines
 from .uplink import Uplink
@@ -55,6 +56,8 @@ class Inputs:
         self._live, self._next_change, self._wake, self._warn = live, next_change, wake, warn
         self._line_warning = missing_for_lines(config)
         self._open: set[str] = set()
+        self.failure: ConfigError | None = None
+        """Why there was no more to ask than there was: to be told when that is answered."""
         self.gives_file = False
         """Whether the sound file is being sent."""
 
@@ -130,7 +133,10 @@ class Inputs:
             async for line in lines:
                 yield line
         except OSError as error:
-            self._warn(f"stdin cannot be read: {error.strerror}")
+            if lines is self._piped:
+                self.failure = ConfigError(f"stdin cannot be read: {error.strerror}")
+            else:  # of a terminal that is gone
+                self._warn(f"stdin cannot be read: {error.strerror}")
 
     def _add_line(self, line: str, *, waits: bool) -> None:
         if line.strip():

@@ -31,7 +31,7 @@ _VERTEX_VARIABLES = ("GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_ENTERPRISE")
 
 _ENVIRONMENT = """\
 environment:
-  GOOGLE_API_KEY, GEMINI_API_KEY  the key (the first wins), or an ephemeral token (auth_tokens/...)
+  GOOGLE_API_KEY, GEMINI_API_KEY  the key, or a token (auth_tokens/...)
   GEMINI_LIVE_MODEL               the default of --model
   GOOGLE_GEMINI_BASE_URL          the default of --base-url
   GOOGLE_GENAI_API_VERSION        the default of --api-version
@@ -87,7 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog=PROG,
         usage=f"{PROG} [options]",
-        description="Talk with Gemini through Google's Live API: speak, type, share the screen, try your functions.",
+        description="Talk with Gemini through Google's Live API: by voice, text, screen and tools.",
         epilog=f"{_ENVIRONMENT}\n\nexit codes:\n{_format_exit_codes()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,

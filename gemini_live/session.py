@@ -194,6 +194,8 @@ class Session:
                 await self._converse()
                 for task in inputs:
                     task.cancel()
+                if self._inputs.failure is not None:
+                    raise self._inputs.failure
         except* GeminiLiveError as failures:
             raise _first(failures) from None
         finally:

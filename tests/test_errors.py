@@ -76,6 +76,7 @@ def test_the_facts_stay_readable_on_the_error() -> None:
     assert (closed.code, closed.reason) == (1008, "gone")
     failed = ConnectionFailed("busy", http_status=503, retry_after_s=2.5, transient=True)
     assert (failed.reason, failed.http_status, failed.retry_after_s, failed.transient) == ("busy", 503, 2.5, True)
+    assert str(failed).startswith("could not connect: the server answered HTTP 503 and asks to wait 2 s: busy")
     plain = ConnectionFailed("no route")
     assert (plain.http_status, plain.retry_after_s, plain.transient) == (None, None, False)
 

@@ -449,6 +449,11 @@ def test_vertex_is_not_supported_and_one_line_says_so(variable: str, value: str)
     assert find_warnings(Config(simulate=""), {variable: value}) == []
 
 
+def test_the_help_fits_into_eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert max(map(len, build_parser().format_help().splitlines())) <= 80
+
+
 def test_without_a_key_vertex_is_said_not_to_be_supported_too() -> None:
     with pytest.raises(ConfigError, match=r"no API key: .*; GOOGLE_GENAI_USE_VERTEXAI is set, but Vertex AI is not"):
         read_config({}, {"GOOGLE_GENAI_USE_VERTEXAI": "true"})

@@ -268,7 +268,7 @@ async def test_the_last_line_counts_without_a_newline(stdin: Lines) -> None:
     assert written.of("answered") == ["no newline"]
 
 
-async def test_a_stdin_that_cannot_be_read_is_an_input_that_has_ended(tmp_path: Path) -> None:
+async def test_a_stdin_that_cannot_be_read_is_told_of_when_the_rest_is_answered(tmp_path: Path) -> None:
     written = Written()
     descriptor = os.open(tmp_path, os.O_RDONLY)  # a folder, as `< .` gives
     lines = Lines()
@@ -276,10 +276,10 @@ async def test_a_stdin_that_cannot_be_read_is_an_input_that_has_ended(tmp_path: 
     os.dup2(descriptor, lines.stream.fileno())
     os.close(descriptor)
     async with simulator() as server:
-        await hold(configure(server, initial_message="Hello."), stdin=lines, written=written)
+        with pytest.raises(ConfigError, match="stdin cannot be read: Is a directory"):
+            await hold(configure(server, initial_message="Hello."), stdin=lines, written=written)
     lines.stream.close()
     assert written.of("answered") == ["Hello."]
-    assert "stdin cannot be read" in written.of("warning")[0]
 
 
 async def test_words_after_the_end_of_the_turn_belong_to_the_answer(stdin: Lines) -> None:
