@@ -72,6 +72,7 @@ class Output(Protocol):
     def function_output(self, line: str) -> None: ...
     def usage(self, usage: Mapping[str, Any]) -> None: ...
     def stopped(self) -> None: ...
+    def silenced(self) -> None: ...
     def speech_lost(self, why: str) -> None: ...
     def status(self, text: str) -> None: ...
     def warning(self, text: str) -> None: ...
@@ -183,10 +184,15 @@ class Dispatcher:
 
     def stop_playing(self) -> None:
         """Fall silent because the user wants it: what is left of the present answer's speech is dropped, too."""
+        self._fall_silent()
+        self._discards = self.playout is not None and self._conversation.is_generating
+
+    def _fall_silent(self) -> None:
         if self.playout is None:
             return
+        if not self.playout.is_dry:
+            self._output.silenced()
         self.playout.clear()
-        self._discards = self._conversation.is_generating
 
     def apply(self, outcomes: Sequence[Outcome]) -> Silence | None:
         """Write what came about; return the silence of the server, which is the session's business."""
@@ -234,15 +240,14 @@ class Dispatcher:
             delay_s = self.playout.latency_s if self.playout is not None else 0.0
             self._stats.latency.answer_began(now_s + delay_s)
 
-    def _take_turn(self, event: ServerEvent, now_s: float) -> list[Action]:  # noqa: PLR0912 - one branch a kind
+    def _take_turn(self, event: ServerEvent, now_s: float) -> list[Action]:
         """Apply what moves a turn or the connection along."""
         conversation = self._conversation
         match event:
             case Interrupted():
                 self._discards = False
                 self._stats.n_interruptions += 1
-                if self.playout is not None:
-                    self.playout.clear()
+                self._fall_silent()
                 self.apply(conversation.interrupted(now_s))
             case GenerationComplete():
                 self._discards = False

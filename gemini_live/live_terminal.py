@@ -44,6 +44,7 @@ class LiveTerminal(Terminal):
         shares_stderr: bool,
         print_above: Callable[[Fragments], None],
         columns: Callable[[], int],
+        queued_s: Callable[[], float],
         clock: Callable[[], float],
         quiet: bool,
         verbose: bool,
@@ -58,6 +59,7 @@ class LiveTerminal(Terminal):
             shares_stderr: Whether that is the terminal too, so that it has to be printed above the prompt.
             print_above: Prints whole lines above the prompt.
             columns: The width of the terminal.
+            queued_s: How many seconds of the model's speech are still to be heard.
             clock: The time in seconds.
             quiet: Whether only errors are told of.
             verbose: Whether every message is shown.
@@ -75,7 +77,8 @@ class LiveTerminal(Terminal):
             is_interactive=True,
         )
         self._transcript: Transcript[Fragments] = Transcript()
-        self._print_above, self._columns, self._clock = print_above, columns, clock
+        self._print_above, self._columns = print_above, columns
+        self._queued_s, self._clock = queued_s, clock
         self._shares_stderr = shares_stderr
         self._has_words = has_words
         self._n_printed = 0
@@ -121,7 +124,7 @@ class LiveTerminal(Terminal):
     def words(self, text: str) -> None:
         """Take words of the model."""
         self._end_printed()
-        self._transcript.words(text, self._clock())
+        self._transcript.words(text, self._clock(), self._queued_s())
         self.advance()
 
     def answered(self, text: str, *, asked: bool, cut_off: bool) -> None:
@@ -179,6 +182,10 @@ class LiveTerminal(Terminal):
         """Take that the user stops the answer."""
         self._transcript.stopped(STOPPED)
         self.advance()
+
+    def silenced(self) -> None:
+        """Take that what was not heard yet will not be."""
+        self._transcript.silenced(self._clock())
 
     def speech_lost(self, why: str) -> None:
         """Tell that the user said something that will not be answered."""
@@ -261,9 +268,11 @@ class LiveTerminal(Terminal):
         fragments: Fragments = []
         if piece.begins:
             fragments += [(_STYLES[piece.speaker], _NAMES[piece.speaker]), ("", " " if piece.text else "")]
-        fragments.append(("", _OVERRIDES.sub(show_character, escape(piece.text))))
+        fragments.append(("", _escape_words(piece.text)))
         if piece.mark:
             fragments += [("", " "), ("class:mark", piece.mark)]
+        if piece.unheard:
+            fragments += [("", " "), ("class:unheard", _escape_words(piece.unheard))]
         return fragments
 
     def _print(self, line: Fragments, *, always: bool = False) -> None:
@@ -272,6 +281,10 @@ class LiveTerminal(Terminal):
             self._print_above([*line, ("", "\n")])
         else:
             self._writer.write(self._stderr, _plain(line))
+
+
+def _escape_words(text: str) -> str:
+    return _OVERRIDES.sub(show_character, escape(text))
 
 
 def _plain(line: Fragments) -> str:

@@ -109,6 +109,7 @@ class Outputs:
             shares_stderr=are_one_terminal(stdout, stderr),
             print_above=prompt.print_above,
             columns=lambda: prompt.columns,
+            queued_s=lambda: prompt.controls.queued_s if prompt.controls is not None else 0.0,
             clock=time.monotonic,
             quiet=config.quiet,
             verbose=config.verbose,

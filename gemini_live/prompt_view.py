@@ -42,6 +42,7 @@ STYLE = Style.from_dict(
         "model": "ansigreen bold",
         "label": "ansimagenta",
         "mark": "bold",
+        "unheard": "dim",
         "warning": "ansiyellow",
         "error": "ansired bold",
         "link": "underline",

@@ -535,6 +535,11 @@ class Session:
         """Whether there is something to stop."""
         return self._media.queued_s > 0 or self._conversation.is_generating
 
+    @property
+    def queued_s(self) -> float:
+        """How many seconds of the model's speech are still to be heard."""
+        return self._media.queued_s
+
     def status(self) -> Status:
         """Return what the status bar shows."""
         media, latency_s = self._media, self._stats.latency.last_s

@@ -189,6 +189,9 @@ class Terminal:
     def stopped(self) -> None:
         """Take that the user stops the answer, which takes keys to do."""
 
+    def silenced(self) -> None:
+        """Take that what was not heard yet of an answer will not be: its words are the same."""
+
     def speech_lost(self, why: str) -> None:
         """Tell that the user said something that will not be answered."""
         self.warning(why)

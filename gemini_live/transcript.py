@@ -22,6 +22,7 @@ _CJK = r"[\u3000-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff0
 _STRAY_SPACE = re.compile(rf"(?<={_CJK})[ \t]+(?={_CJK})")
 _SENTENCE_END = re.compile(rf"(?!{_CJK})[^\W\d_A-Z][.!?]+['\")\]\u2019\u201d]*\Z")
 _SENTENCE_START = re.compile(rf"['\"(\[\u2018\u201c]*(?!{_CJK})[^\W\d_a-z]")
+_WORD = re.compile(rf"{_CJK}|(?:(?!{_CJK})\S)+")
 _LAST_WORD_CHARS = 12
 """How far back the end of a sentence is looked for."""
 
@@ -46,6 +47,11 @@ class Utterance:
     is_settled: bool = False
     n_taken: int = 0
     """Characters of it that were handed out."""
+    began_s: float = 0.0
+    heard: list[tuple[int, float]] = field(default_factory=list)
+    """After each fragment: how many characters there are, and when they will have been heard."""
+    n_heard: int | None = None
+    """How many characters were heard before its sound was dropped; `None`: it was not."""
 
 
 @dataclass
@@ -65,6 +71,8 @@ class Piece:
     mark: str
     begins: bool
     """Whether it is the first of its utterance."""
+    unheard: str = ""
+    """Its last words, which stand behind the mark: they came, but their sound was dropped."""
 
 
 def stitch(text: str, fragment: str) -> str:
@@ -114,17 +122,23 @@ class Transcript(Generic[Content]):
             self._next = utterance
         utterance.text = stitch(utterance.text, fragment)
 
-    def words(self, fragment: str, now_s: float) -> None:
-        """Take words of the model."""
+    def words(self, fragment: str, now_s: float, queued_s: float = 0.0) -> None:
+        """Take words of the model, which are being heard, or will have been in `queued_s`."""
         self._begin(now_s)
         if self._is_stopped:
             return
         if self._words is not None and self._entries[-1] is not self._words and _goes_on_anew(self._words, fragment):
             self._end_words("")
         if self._words is None:
-            self._words = Utterance(Speaker.MODEL)
+            self._words = Utterance(Speaker.MODEL, began_s=now_s)
             self._entries.append(self._words)
         self._words.text = stitch(self._words.text, fragment)
+        self._words.heard.append((len(self._words.text), now_s + queued_s))
+
+    def silenced(self, now_s: float) -> None:
+        """Note that what was not heard yet of the answer will not be."""
+        if self._words is not None and self._words.n_heard is None:
+            self._words.n_heard = _count_heard(self._words, now_s)
 
     def act(self, content: Content, now_s: float) -> None:
         """Take something that the model does in its answer: what it says after that is another utterance."""
@@ -231,10 +245,31 @@ def _goes_on_anew(utterance: Utterance, fragment: str) -> bool:
     return fragment.startswith("\n") or bool(_SENTENCE_END.search(utterance.text[-_LAST_WORD_CHARS:].rstrip()))
 
 
+def _count_heard(utterance: Utterance, now_s: float) -> int:
+    """Return after how many characters, at the end of a word, the sound has come to an end.
+
+    A fragment belongs to the sound that came since the fragment before it, as far as is known.
+    """
+    n_before, before_s = 0, utterance.began_s
+    for n, heard_s in utterance.heard:
+        if heard_s > now_s:
+            share = max(0.0, now_s - before_s) / (heard_s - before_s)
+            n_heard = n_before + round(share * (n - n_before))
+            ends = (0, *(match.end() for match in _WORD.finditer(utterance.text)))
+            return next((end for end in ends if end >= n_heard), n)
+        n_before, before_s = n, heard_s
+    return len(utterance.text)
+
+
 def _rest(utterance: Utterance) -> Iterator[Piece]:
     text = utterance.text[utterance.n_taken :].rstrip()
-    if text or utterance.mark:
-        yield Piece(utterance.speaker, text, utterance.mark, begins=not utterance.n_taken)
+    if not (text or utterance.mark):
+        return
+    n_heard = len(text)
+    if utterance.mark and utterance.n_heard is not None:
+        n_heard = max(0, utterance.n_heard - utterance.n_taken)
+    heard, unheard = text[:n_heard].rstrip(), text[n_heard:].strip()
+    yield Piece(utterance.speaker, heard, utterance.mark, begins=not utterance.n_taken, unheard=unheard)
 
 
 def _whole_lines(utterance: Utterance) -> Iterator[Piece]:

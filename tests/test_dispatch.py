@@ -229,6 +229,20 @@ def test_stopping_silences_the_speaker_and_the_rest_of_the_answer() -> None:
     assert ("words", "still said") in bench.written
 
 
+@pytest.mark.parametrize("by", ["user", "server"])
+@pytest.mark.parametrize("is_playing", [False, True])
+def test_that_an_answer_is_heard_no_further_is_told_where_it_is_being_heard(by: str, is_playing: bool) -> None:
+    bench = Bench()
+    bench.ask()
+    bench.receive(CHUNK, OutputTranscription("said", finished=False))
+    if not is_playing:
+        bench.speaker.queued.clear()  # it has been played
+    if by == "user":
+        bench.dispatcher.stop_playing()
+    bench.receive(Interrupted())
+    assert bench.written.count(("silenced",)) == is_playing
+
+
 @pytest.mark.parametrize(
     "end", [Interrupted(), GenerationComplete(), TurnComplete(None, None)], ids=lambda event: type(event).__name__
 )

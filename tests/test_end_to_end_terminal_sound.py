@@ -138,3 +138,33 @@ def test_esc_stops_what_is_being_said(virtual_audio: VirtualAudio) -> None:
         assert not server.sessions[0].turns[0].interrupted
         terminal.type("\x03\x03")
         assert terminal.wait() == 130
+
+
+@pytest.mark.usefixtures("virtual_audio")
+def test_an_answer_that_is_stopped_is_marked_where_it_was_last_heard() -> None:
+    words = [f"word{n}" for n in range(20)]
+
+    def script(peer: Peer) -> None:
+        peer.receive_line()
+        for word in words:
+            peer.speak(1.0)
+            peer.say(f" {word}", sounds=False)
+        peer.receive_line()
+
+    with (
+        scripted(script) as url,
+        PseudoTerminal(f"--base-url={url}", "--no-audio-input", environ=WITH_KEY, columns=200) as terminal,
+    ):
+        terminal.wait_for_prompt()
+        terminal.type("count\r")
+        terminal.wait_for("gemini: word0", "word19")
+        # Of twenty seconds, more than two have been heard.
+        terminal.wait_until(lambda: any(f" {n}." in terminal.bar for n in range(12, 18)))
+        terminal.type("\x1b")
+        terminal.wait_for("gemini: word0", "[stopped]", "word19")
+        answer = next(line for line in terminal.conversation if line.startswith("gemini: "))
+        heard, unheard = answer.removeprefix("gemini: ").split(" [stopped] ")
+        assert [*heard.split(), *unheard.split()] == words
+        assert len(heard.split()) in range(2, 10)
+        terminal.type("\x03")
+        assert terminal.wait() == 130

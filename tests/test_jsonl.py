@@ -115,7 +115,7 @@ def test_no_type_is_written_that_is_not_documented() -> None:
 
 def test_everything_that_can_be_put_out_has_a_type_but_what_is_shown_otherwise() -> None:
     methods = {name for name in vars(Output) if not name.startswith("_")}
-    assert methods == set(EVENT_TYPES) | {"commanded", "detail", "speech_lost", "stopped"}
+    assert methods == set(EVENT_TYPES) | {"commanded", "detail", "silenced", "speech_lost", "stopped"}
 
 
 def test_speech_that_was_lost_is_a_warning_and_to_stop_takes_keys() -> None:

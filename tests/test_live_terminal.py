@@ -42,6 +42,7 @@ class Prompt:
     ) -> None:
         self.now_s = 1_000.0
         self.columns = columns
+        self.queued_s = 0.0
         self.printed: Fragments = []
         self._stdout, self._stderr = io.StringIO(), io.StringIO()
         self._writer = BackgroundWriter()
@@ -52,6 +53,7 @@ class Prompt:
             shares_stderr=shares_stderr,
             print_above=self.printed.extend,
             columns=lambda: self.columns,
+            queued_s=lambda: self.queued_s,
             clock=lambda: self.now_s,
             quiet=quiet,
             verbose=verbose,
@@ -164,6 +166,34 @@ def test_an_answer_that_was_cut_off_is_marked_where_it_was() -> None:
     prompt.terminal.asked("a story", echo=False)
     prompt.answer("Once upon a", cut_off=True)
     assert prompt.above[-1] == f"gemini: Once upon a {CUT_OFF}"
+
+
+@pytest.mark.parametrize("way", ["interrupted", "stopped"])
+def test_an_answer_whose_sound_was_cut_off_is_marked_where_it_was_last_heard(way: str) -> None:
+    mark = CUT_OFF if way == "interrupted" else STOPPED
+    prompt = Prompt()
+    prompt.terminal.asked("count", echo=False)
+    for n, word in enumerate(["One,", " two,", " three,", " four,"], start=1):
+        prompt.queued_s = n
+        prompt.terminal.words(word)
+    prompt.now_s += 2.0
+    prompt.terminal.silenced()
+    if way == "stopped":
+        prompt.terminal.stopped()
+    prompt.now_s += 1.0
+    prompt.terminal.answered("One, two, three, four,", asked=True, cut_off=True)
+    assert prompt.above == ["you: count", f"gemini: One, two, {mark} three, four,"]
+    assert style_of(prompt.printed, "three") == "class:unheard"
+
+
+def test_an_answer_that_ends_by_itself_after_its_sound_was_dropped_has_no_mark() -> None:
+    prompt = Prompt()
+    prompt.terminal.asked("count", echo=False)
+    prompt.queued_s = 5.0
+    prompt.terminal.words("One, two")
+    prompt.terminal.silenced()
+    prompt.answer(" three")
+    assert prompt.above == ["you: count", "gemini: One, two three"]
 
 
 def test_an_answer_that_was_cut_off_before_its_first_word_is_told_of_all_the_same() -> None:
@@ -617,6 +647,7 @@ def test_without_any_stderr_what_is_said_is_printed_still() -> None:
         shares_stderr=False,
         print_above=printed.extend,
         columns=lambda: 80,
+        queued_s=lambda: 0.0,
         clock=lambda: 0.0,
         quiet=False,
         verbose=True,

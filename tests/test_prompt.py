@@ -54,6 +54,7 @@ class Controls:
     def __init__(self) -> None:
         self.shown = STATUS
         self.is_answering = False
+        self.queued_s = 0.0
         self.n_toggled = self.n_stopped = 0
 
     def status(self) -> Status:
