@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from .prompt import Prompt
     from .session import Session
 
+MAX_PASSED_ON, PASS_ON_AGAIN_S, READER_HANGS_S = 1_000, 0.01, 0.5
+"""Lines that a user's functions have printed and nobody has written yet: with more of them, the functions wait."""
 LAST_LINE_S = 0.2
 """How long the last line may take to be written where the process hangs and is ended."""
 
@@ -74,9 +76,10 @@ class _Command:
         """What is to be said when the time is over; `None`: there is no limit, or it has been said."""
         self._printed = LineWriter(self._pass_on)
         self._passed_on: deque[str] = deque()
-        """Lines that were printed in other threads, until the loop has come to them."""
+        """Lines that a user's code has printed and that were not written yet."""
         self._is_passing_on = False
         """Whether the loop will come to them."""
+        self._reader_hangs = False
         self._passing_on = threading.Lock()
         self._thread = threading.get_ident()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -188,10 +191,10 @@ class _Command:
         # What a user's file prints while it is imported belongs to it as much as what its functions print. One that
         # runs on must not print after the conversation either, so this lasts to the end of the process.
         sys.stdout = self._printed
-        with self._capturing():
-            functions = _load_functions(config, self._printed.end_line)
         try:
-            return asyncio.run(self._run_session(config, output, functions, simulator))
+            with self._capturing():
+                functions = _load_functions(config, self._printed.end_line)
+                return asyncio.run(self._run_session(config, output, functions, simulator))
         except asyncio.CancelledError:
             if self.signals.exit_code is not None:
                 return self.signals.exit_code
@@ -210,21 +213,40 @@ class _Command:
 
     def _pass_on(self, line: str) -> None:
         """Take a line that a user's code has printed, in whatever thread."""
+        is_elsewhere = self._loop is not None and threading.get_ident() != self._thread
+        if is_elsewhere and len(self._passed_on) >= MAX_PASSED_ON:
+            self._wait_for_reader()
+        if self._output_ended:
+            return
         self._passed_on.append(line)
-        if self._loop is None or threading.get_ident() == self._thread:
+        if not is_elsewhere:
             self._write_passed_on()
         elif not self._is_passing_on:  # once for many lines, so that there is time for keys between them
             self._is_passing_on = True
             with contextlib.suppress(RuntimeError):  # the loop has ended
+                assert self._loop is not None
                 self._loop.call_soon_threadsafe(self._write_passed_on)
 
+    def _wait_for_reader(self) -> None:
+        """Have a thread that prints very much wait, as whoever writes to a pipe does, but not for a loop that hangs."""
+        give_up_s = time.monotonic() + READER_HANGS_S
+        while len(self._passed_on) >= MAX_PASSED_ON and not (self._reader_hangs or self._output_ended):
+            if time.monotonic() > give_up_s:
+                self._reader_hangs = True
+            time.sleep(PASS_ON_AGAIN_S)
+
     def _write_passed_on(self) -> None:
-        with self._passing_on:
-            self._is_passing_on = False
-            while self._passed_on:
+        """Write the lines that are there now; more may come meanwhile, and come next."""
+        if not self._passing_on.acquire(blocking=False):  # it is being done, perhaps below us, in a `__del__`
+            return
+        try:
+            self._is_passing_on = self._reader_hangs = False
+            for _ in range(len(self._passed_on)):
                 line = self._passed_on.popleft()
                 if self._output is not None and not self._output_ended:
                     self._output.function_output(line)
+        finally:
+            self._passing_on.release()
 
     async def _run_session(
         self,
@@ -302,9 +324,8 @@ class _Command:
             return
         self._prompt.controls = session
         self.signals.restore = self._prompt.restore
-        with self._capturing():
-            async with self._prompt.running(self.signals.relay):
-                yield
+        async with self._prompt.running(self.signals.relay):
+            yield
 
 
 def _report_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -5,8 +5,9 @@ Pure bookkeeping on the loop's clock: every method takes the time, none reads it
 
 The service's signals come late, twice or not at all, and some orders can be read in two ways. They are read so:
 
-- Transcripts lag: words of the model belong to the answer that was last, until sound of another comes or it was asked,
-  or the user was heard to speak after that answer's words were cut off or had ended with a full stop.
+- Transcripts lag: words of the model belong to the answer that was last, until sound of another comes or the second is
+  over. But a server whose answers begin with words says so with the first of them: then words are the next answer's
+  once the user has asked or was heard; likewise where that was after words that were cut off or had a full stop.
 - Sound within the second after `turnComplete`, when nothing was asked or heard since, belongs to the same answer: the
   turn ended too early, or the result of a quick function follows.
 - An answer that ended without its `turnComplete` leaves one owed: the next that comes in the middle of another answer
@@ -96,7 +97,7 @@ class LateWords:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """Words of an answer that will not be whole: the session fails."""
+    """Words of an answer that will not be whole: the session fails, or is ended from outside."""
 
     text: str
 
@@ -158,6 +159,7 @@ class _Answer:
     began_s: float
     words: list[str] = field(default_factory=list)
     turn: _Turn = _Turn.SILENT
+    has_sounded: bool = False
     generation_complete_s: float | None = None
     doubtful_end_s: float | None = None
     """When a `turnComplete` came that was taken for one that is owed, unless output has followed it."""
@@ -165,8 +167,8 @@ class _Answer:
     """The last interaction status said that more comes."""
     interrupted: bool = False
     """No sound has followed an interruption."""
-    was_taken_back: bool = False
-    """Whether that was no more than a call of its that the server took back."""
+    n_taken_back: int | None = None
+    """If that was no more than a call of its that the server took back: how many fragments there were of its words."""
     is_stopped: bool = False
     """Whether the user wants no more of it, which the server does not know."""
     called: bool = False
@@ -267,6 +269,8 @@ class Conversation:
         """Whether nothing has answered the user's voice, as far as it is known to have spoken."""
         self._sends_words_alone = True
         """Whether the server has sent no output but words so far."""
+        self._words_lead = False
+        """Whether the newest answer that was spoken began with words, before any sound."""
         self._handle: str | None = None
         """Covers every settled exchange: it is forgotten when it is older than one."""
         self._history = _History()
@@ -320,13 +324,16 @@ class Conversation:
         """Note that there was a message, whatever it said."""
         self._last_message_s = now_s
 
-    def heard(self, text: str, now_s: float) -> bool:
-        """Take transcribed words of the user; return whether they are late ones of what is being answered."""
+    def heard(self, text: str, now_s: float, *, speaks: bool = False) -> bool:
+        """Take transcribed words of the user; return whether they are late ones of what is being answered.
+
+        `speaks`: the user is known to have begun to speak since the answer began, so that they are new.
+        """
         self._last_sign_s = now_s
         self.hears_user = True
         answer = self._answer
         if answer is not None and answer.question is None and not answer.interrupted:
-            late = now_s - answer.began_s <= self.timings.late_transcript_s
+            late = now_s - answer.began_s <= self.timings.late_transcript_s and not speaks
         else:
             late = False
         (answer.heard if answer is not None and late else self._heard).append(text)
@@ -338,12 +345,12 @@ class Conversation:
             return []
         self._last_sign_s = now_s
         answer = self._answer
+        if answer is None and self._settling is not None and not self._has_all_words(self._settling):
+            self._settling.words.append(text)
+            self._settles_s = now_s + self._trailing_s
+            return []
         if answer is None and not self._asked:
-            if self._settling is not None and not self._has_all_words(self._settling):
-                self._settling.words.append(text)
-                self._settles_s = now_s + self._trailing_s
-                return []
-            late = now_s - self._settles_s <= self.timings.late_transcript_s and not self._heard
+            late = now_s - self._settles_s <= self.timings.late_transcript_s and not (self._heard or self._words_lead)
             if self._history.exchanges and (late or not self.hears_user):
                 self._history.extend_last(text)
                 return [LateWords(text)]
@@ -358,6 +365,9 @@ class Conversation:
         """Take output of the model: text of its own, speech of `speech_s` seconds, code."""
         self._last_sign_s = now_s
         answer, outcomes = self._take_up(now_s)
+        if not (text or answer.has_sounded or answer.called):
+            self._words_lead = bool(answer.words)
+        answer.has_sounded |= not text
         self._speech_ends_s = max(self._speech_ends_s, now_s) + speech_s
         self._sends_words_alone &= bool(text)
         self._go_on(answer)
@@ -370,9 +380,8 @@ class Conversation:
         if self._answer is None and (self._asked or self._heard):
             self._begin_answer(now_s)
         answer = self._answer
-        if answer is not None and answer.interrupted and answer.was_taken_back and not self._user_came(answer):
-            answer.interrupted = False  # it has gone on in words alone
-            answer.follow_up_since_s = None
+        if answer is not None and self._has_gone_on(answer):
+            answer.interrupted, answer.follow_up_since_s = False, None
         if answer is not None and not answer.interrupted:
             answer.generation_complete_s = now_s
 
@@ -385,8 +394,9 @@ class Conversation:
                 return []
             outcomes = self._settle()
         answer = self._answer or self._begin_answer(now_s)
-        answer.interrupted, answer.was_taken_back = True, False
+        answer.interrupted, answer.n_taken_back = True, None
         answer.in_progress = False
+        answer.doubtful_end_s = None
         answer.turn = _Turn.SILENT
         answer.generation_complete_s = None
         answer.follow_up_since_s = now_s
@@ -434,7 +444,7 @@ class Conversation:
         answer, outcomes = self._take_up(now_s)
         self._open_calls.add(call_id)
         answer.called = True
-        answer.generation_complete_s = None
+        answer.generation_complete_s = answer.doubtful_end_s = None
         answer.follow_up_since_s = None
         answer.turn = _Turn.SILENT
         return outcomes
@@ -460,7 +470,7 @@ class Conversation:
         """Note that the server takes a call back: for what the user said or typed meanwhile, or to make it again."""
         answer = self._close_call(call_id, now_s)
         if answer is not None and not self._open_calls and not answer.interrupted:
-            answer.interrupted = answer.was_taken_back = True
+            answer.interrupted, answer.n_taken_back = True, len(answer.words)
             answer.follow_up_since_s = now_s
         return []
 
@@ -511,6 +521,11 @@ class Conversation:
         """How many questions were not asked yet."""
         return len(self._queue)
 
+    @property
+    def is_settling(self) -> bool:
+        """Whether an answer has ended whose last words may still come."""
+        return self._settling is not None
+
     def is_waiting(self, question: Question) -> bool:
         """Whether a question is still to be asked, be it again."""
         return question in self._queue
@@ -559,14 +574,15 @@ class Conversation:
 
         Args:
             now_s: The time.
-            speaks: Whether the user was in the middle of saying something, heard or not.
+            speaks: Whether the user has said something that is not answered, heard or not.
 
         Returns:
             The ends of answers that were complete or cannot be asked for again, with a notice for the latter.
         """
         outcomes = self._settle()
         answer = self._answer
-        awaits_answer = bool(self._heard) or (self._voice_wait_s is not None and self._voice_unanswered)
+        was_heard = bool(self._heard) and now_s - self._last_sign_s <= self.timings.after_audio_end_s
+        awaits_answer = was_heard or (self._voice_wait_s is not None and self._voice_unanswered)
         voice_lost = speaks or awaits_answer
         is_done = answer is not None and (self._is_cut_off(answer) or answer.is_stopped)
         if answer is not None and (is_done or not (answer.question or answer.has_more)):
@@ -595,7 +611,7 @@ class Conversation:
         return self._settle()
 
     def unfinished(self) -> list[Outcome]:
-        """Return what was said of answers that are not whole: the session fails, and nobody asks again."""
+        """Return what was said of answers that are not whole: the session fails or is ended, and nobody asks again."""
         answer = self._answer
         if answer is not None and answer.question is not None:
             self._break_off(answer)
@@ -649,10 +665,18 @@ class Conversation:
         return since_s is not None and self._is_finished(answer) and now_s - since_s > self.timings.trailing_words_s
 
     def _has_all_words(self, answer: _Answer) -> bool:
-        """Whether words cannot be the last ones of `answer`, which has ended: the user has spoken since."""
+        """Whether words cannot be the last ones of `answer`, which has ended: the user has come since."""
+        if self._asked:
+            return self._words_lead or self._sends_words_alone
         knows_its_own = bool(answer.question or answer.heard)  # else it may be what this answers that is heard late
-        is_whole = answer.interrupted or "".join(answer.words[-1:]).rstrip().endswith(_SENTENCE_ENDS)
-        return bool(self._heard and answer.words and knows_its_own and is_whole)
+        is_whole = answer.interrupted or "".join(answer.words).rstrip().endswith(_SENTENCE_ENDS)
+        return bool(self._heard and answer.words and knows_its_own and (is_whole or self._words_lead))
+
+    def _has_gone_on(self, answer: _Answer) -> bool:
+        """Whether no more was interrupted than a call that was taken back, and words have come since, without sound."""
+        if not answer.interrupted or answer.n_taken_back is None or self._user_came(answer):
+            return False
+        return len(answer.words) > answer.n_taken_back
 
     def _go_on(self, answer: _Answer) -> None:
         """Note that output has come which belongs to `answer`."""

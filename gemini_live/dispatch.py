@@ -226,7 +226,7 @@ class Dispatcher:
             return
         speech_s = PcmFormat(chunk.rate_hz).duration_s(len(chunk.pcm))
         self._stats.spoken_s += speech_s
-        goes_on = self._conversation.is_generating
+        goes_on = self._conversation.is_generating and self._sounding == self._conversation.n_begun
         self.apply(self._conversation.output_received(now_s, speech_s=speech_s))
         self._note_first_output(now_s)
         if self.playout is not None and not self._discards:
@@ -290,10 +290,14 @@ class Dispatcher:
         """Apply what there is to read."""
         conversation, output = self._conversation, self._output
         match event:
+            case InputTranscription(text=text) if text and self._transcript_is_answer and not conversation.is_settling:
+                self.apply(conversation.output_received(now_s, text=text))
+                output.words(text)
             case InputTranscription(text=text) if text and self._transcript_is_answer:
-                self._take_transcript(text, now_s)
+                self._take_transcript(text, now_s)  # the last words, flushed after the end
             case InputTranscription(text=text) if text:
-                output.heard(text, late=conversation.heard(text, now_s))
+                late = conversation.heard(text, now_s, speaks=self._stats.latency.hears_user)
+                output.heard(text, late=late)
             case OutputTranscription(text=text) if text:
                 self._take_transcript(text, now_s)
             case ModelText(text=text) if text:

@@ -58,8 +58,6 @@ class Inputs:
         self._open: set[str] = set()
         self.failure: ConfigError | None = None
         """Why there was no more to ask than there was: to be told when that is answered."""
-        self.gives_file = False
-        """Whether the sound file is being sent."""
 
     @property
     def has_more_to_ask(self) -> bool:
@@ -113,9 +111,7 @@ class Inputs:
         if self._media.input_file is not None:
             while self._conversation.has_unanswered or not self._conversation.is_quiet:
                 await self._next_change()
-            self.gives_file = True
             await self._media.give_file(self._live)
-            self.gives_file = False
             self._uplink.end_audio(by_hand=False)
             self._end("file")
 

@@ -1,7 +1,8 @@
 """The conversation for a person at a prompt: each utterance is printed above it once, whole, in the order it was said.
 
-Runs on the event loop. What is not whole yet is `pending`, for the prompt to show as it grows. Text is made of
-fragments, pairs of a style and a text, as prompt_toolkit has them; this module does not know the library.
+Runs on the event loop, and before there is one, one call at a time. What is not whole yet is `pending`, for the prompt
+to show as it grows. Text is made of fragments, pairs of a style and a text, as prompt_toolkit has them; this module
+does not know the library.
 """
 
 import re
@@ -119,6 +120,7 @@ class LiveTerminal(Terminal):
 
     def heard(self, text: str, *, late: bool) -> None:
         """Take transcribed words of the user."""
+        self._end_printed()
         self._transcript.heard(text, late=late)
 
     def words(self, text: str) -> None:
@@ -141,6 +143,7 @@ class LiveTerminal(Terminal):
 
     def late_words(self, text: str) -> None:
         """Take words of an answer that was printed already."""
+        self._end_printed()
         self._transcript.late_words(text, LATE)
         self.advance()
 
@@ -170,7 +173,7 @@ class LiveTerminal(Terminal):
 
     def function_output(self, line: str) -> None:
         """Take a line that a user's function printed: it stands after the call that it belongs to."""
-        self._n_printed += self._shares_stderr and not self._verbose
+        self._n_printed += self._shares_stderr and not (self._verbose or self._quiet)
         if self._n_printed <= PRINTED_LINES:
             # Of a line that was written over, by a progress bar or so, what can be seen.
             seen = next((part for part in reversed(line.split("\r")) if part), "")
@@ -185,7 +188,7 @@ class LiveTerminal(Terminal):
 
     def silenced(self) -> None:
         """Take that what was not heard yet will not be."""
-        self._transcript.silenced(self._clock())
+        self._transcript.silenced(CUT_OFF, self._clock())
 
     def speech_lost(self, why: str) -> None:
         """Tell that the user said something that will not be answered."""
@@ -195,6 +198,7 @@ class LiveTerminal(Terminal):
 
     def warning(self, text: str) -> None:
         """Tell of something that may need attention."""
+        self._end_printed()
         if not self._quiet:
             self._print([("class:warning", "gemini-live: warning:"), ("", f" {one_line(text, fold=False)}")])
 
@@ -205,10 +209,12 @@ class LiveTerminal(Terminal):
 
     def commanded(self, line: str) -> None:
         """Take a command of the user's."""
+        self._end_printed()
         self._print([("class:prompt", "> "), ("", escape(line))], always=True)
 
     def reply(self, text: str) -> None:
         """Answer a command of the user's, on the terminal wherever stderr goes."""
+        self._end_printed()
         for line in text.splitlines():
             self._print([("class:reply", escape(line))], always=True)
 
@@ -257,6 +263,7 @@ class LiveTerminal(Terminal):
         self._note(_label(label, self._fold(text) if fold else one_line(text, fold=False)))
 
     def _line(self, text: str) -> None:
+        self._end_printed()
         self._print([("", text)])
 
     def _fold(self, text: str) -> str:

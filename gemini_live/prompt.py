@@ -270,8 +270,7 @@ class Prompt:
         line = buffer.text
         if self._state.has_ended:
             return True  # it stays where it is
-        if line.strip():
-            self._lines.put_nowait(line)
+        self._lines.put_nowait(line)
         return False
 
     def _end_input(self) -> None:

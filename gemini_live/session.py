@@ -175,13 +175,14 @@ class Session:
         """Hold the conversation.
 
         Raises:
-            ConfigError: A file or an extra that was asked for is not there.
+            ConfigError: A file or an extra that was asked for is not there, or stdin could not be read.
             DeviceError: A device that was asked for is not there.
             ConnectionFailed: No session came about.
             SessionClosed: The session ended with something unanswered, or for a reason that is final.
         """
         for warning in missing_capabilities(self._config):
             self._output.warning(warning)
+        is_whole = False
         try:
             await self._media.open()
             self._dispatcher.playout = self._media.speaker
@@ -196,17 +197,20 @@ class Session:
                     task.cancel()
                 if self._inputs.failure is not None:
                     raise self._inputs.failure
+            is_whole = True
         except* GeminiLiveError as failures:
             raise _first(failures) from None
         finally:
             self._set_state(ConnectionState.ENDED)
-            await self._close()
+            await self._close(is_whole=is_whole)
             if self._stats.n_connections:
                 self._output.summary(self._summarise())
 
-    async def _close(self) -> None:
+    async def _close(self, *, is_whole: bool) -> None:
         """Write the answer that is complete, and what there is of others; end the streams, then the connection."""
-        self._apply(self._conversation.finish() + self._conversation.unfinished())
+        self._apply(self._conversation.finish())
+        if not is_whole:
+            self._apply(self._conversation.unfinished())
         try:
             await self._media.close()
         finally:
@@ -230,15 +234,20 @@ class Session:
                     break
                 await self._disconnect()
                 failure = end if isinstance(end, SessionClosed) else SessionClosed(GOING_AWAY, "")
+                self._apply(self._conversation.finish())
+                if self._is_over():
+                    break
                 has_unasked = self._conversation.has_unanswered or self._inputs.has_more_to_ask
-                outcomes = self._conversation.connection_lost(self._clock(), speaks=self._inputs.gives_file)
+                is_polite = self._is_polite(failure)
+                speaks = self._stats.latency.hears_user and not is_polite
+                outcomes = self._conversation.connection_lost(self._clock(), speaks=speaks)
                 self._apply(outcomes)
                 loses_speech = any(isinstance(outcome, SpeechLost) for outcome in outcomes)
-                if self._is_polite(failure) and not (has_unasked or loses_speech):
+                if is_polite and not (has_unasked or loses_speech):
                     self._output.status("the server ended the session")
                     break
                 if self._is_over():
-                    if loses_speech and not self._quits:
+                    if loses_speech:
                         raise failure
                     break
                 self._calls.cancel()
@@ -453,7 +462,8 @@ class Session:
             if self._is_over() and (self._quits or self._media.queued_s <= 0):
                 self._tell_unsent()
                 raise _Over
-            if self._leave_by_s is not None and (now_s >= self._leave_by_s or self._conversation.is_idle):
+            is_idle = self._conversation.is_idle and not self._stats.latency.hears_user
+            if self._leave_by_s is not None and (now_s >= self._leave_by_s or is_idle):
                 raise _Leaves
             self._uplink.wake()
             await self._next_change(self._conversation.deadline_s(), self._leave_by_s)

@@ -27,7 +27,7 @@ class Latency:
         self._all_s: deque[float] = deque(maxlen=MAX_LATENCIES)
         self._since_s: float | None = None
         """When the user had finished what is not answered yet."""
-        self._hears_user = False
+        self.hears_user = False
         """Whether the user has begun to speak since the last answer began."""
 
     def asked(self, now_s: float) -> None:
@@ -37,17 +37,17 @@ class Latency:
     def user_began(self) -> None:
         """Note that the user speaks: what has ended before was a pause."""
         self._since_s = None
-        self._hears_user = True
+        self.hears_user = True
 
     def user_stopped(self, now_s: float) -> None:
         """Note that the user has stopped speaking, unless the answer to that has begun already."""
-        if self._hears_user:
+        if self.hears_user:
             self._since_s = now_s
 
     def answer_began(self, now_s: float) -> None:
         """Note the first sound of an answer, or the first word; one that nobody waited for has no latency."""
         since_s, self._since_s = self._since_s, None
-        self._hears_user = False
+        self.hears_user = False
         if since_s is not None and now_s >= since_s:
             self.last_s = now_s - since_s
             self._all_s.append(self.last_s)

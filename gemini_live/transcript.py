@@ -21,6 +21,7 @@ LATE_S = Timings().late_transcript_s
 _CJK = r"[\u3000-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]"
 _STRAY_SPACE = re.compile(rf"(?<={_CJK})[ \t]+(?={_CJK})")
 _SENTENCE_END = re.compile(rf"(?!{_CJK})[^\W\d_A-Z][.!?]+['\")\]\u2019\u201d]*\Z")
+_FULL_STOP = re.compile("[.!?\u2026\u3002\uff01\uff1f\u061f\u0964]['\")\\]\u2019\u201d]*\\Z")
 _SENTENCE_START = re.compile(rf"['\"(\[\u2018\u201c]*(?!{_CJK})[^\W\d_a-z]")
 _WORD = re.compile(rf"{_CJK}|(?:(?!{_CJK})\S)+")
 _LAST_WORD_CHARS = 12
@@ -135,10 +136,11 @@ class Transcript(Generic[Content]):
         self._words.text = stitch(self._words.text, fragment)
         self._words.heard.append((len(self._words.text), now_s + queued_s))
 
-    def silenced(self, now_s: float) -> None:
-        """Note that what was not heard yet of the answer will not be."""
+    def silenced(self, mark: str, now_s: float) -> None:
+        """Note that what was not heard yet of the answer will not be: `mark` stands before it."""
         if self._words is not None and self._words.n_heard is None:
             self._words.n_heard = _count_heard(self._words, now_s)
+            self._words.mark = mark
 
     def act(self, content: Content, now_s: float) -> None:
         """Take something that the model does in its answer: what it says after that is another utterance."""
@@ -231,7 +233,7 @@ class Transcript(Generic[Content]):
             self._words = Utterance(Speaker.MODEL)
             self._entries.append(self._words)
         if self._words is not None:
-            self._words.mark, self._words.is_settled = mark, True
+            self._words.mark, self._words.is_settled = mark or self._words.mark, True
             self._words = None
 
     def _settle_question(self) -> None:
@@ -242,7 +244,7 @@ class Transcript(Generic[Content]):
 
 def _goes_on_anew(utterance: Utterance, fragment: str) -> bool:
     """Whether what is said after something was done is apart from what was said before it."""
-    return fragment.startswith("\n") or bool(_SENTENCE_END.search(utterance.text[-_LAST_WORD_CHARS:].rstrip()))
+    return fragment.startswith("\n") or bool(_FULL_STOP.search(utterance.text[-_LAST_WORD_CHARS:].rstrip()))
 
 
 def _count_heard(utterance: Utterance, now_s: float) -> int:

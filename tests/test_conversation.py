@@ -324,7 +324,7 @@ def test_a_line_that_is_asked_ends_the_wait_for_trailing_words() -> None:
     assert dialogue.answers == ["one: 1", "two: 2"]
 
 
-@pytest.mark.parametrize(("first", "cut_off"), [("Once upon a time", True), ("Answer one.", False)])
+@pytest.mark.parametrize(("first", "cut_off"), [("Once upon a time", True), ("Answer one.", False), ("One.\n", False)])
 def test_words_after_the_user_was_heard_again_begin_the_next_answer_though_no_sound_has_come(
     first: str, cut_off: bool
 ) -> None:
@@ -347,6 +347,69 @@ def test_words_after_the_user_was_heard_again_begin_the_next_answer_though_no_so
     dialogue.wait(TRAILING)
     assert dialogue.answers == [f"?: {first}{'~' if cut_off else ''}", "?: Yes."]
     assert dialogue.history() == [Exchange("one", first), Exchange("two", "Yes.")]
+
+
+@pytest.mark.parametrize("leads", ["words", "sound"])
+@pytest.mark.parametrize("comes", ["heard", "typed"])
+def test_a_server_whose_words_lead_begins_the_next_answer_with_words(leads: str, comes: str) -> None:
+    dialogue = Dialogue()
+    dialogue.listen()
+    dialogue.line("one")
+    if leads == "words":
+        dialogue.words("First")
+    dialogue.sound()
+    dialogue.words(", sec")
+    dialogue.generated()
+    if comes == "typed":  # before the end, as one who is quick does
+        dialogue.line("two")
+    dialogue.ended()
+    if comes == "heard":
+        dialogue.heard("two")
+    dialogue.words("ond")
+    dialogue.sound()
+    dialogue.words(", third")
+    dialogue.generated()
+    dialogue.ended()
+    dialogue.wait(TRAILING)
+    told = ["First, sec", "ond, third"] if leads == "words" else [", second", ", third"]
+    who = "two" if comes == "typed" else "?"
+    assert dialogue.answers == [f"one: {told[0]}", f"{who}: {told[1]}"]
+
+
+@pytest.mark.parametrize("leads", ["words", "sound"])
+def test_words_of_a_server_whose_words_lead_are_not_late_once_the_last_answer_is_over(leads: str) -> None:
+    dialogue = Dialogue()
+    dialogue.listen()
+    dialogue.heard("one")
+    if leads == "words":
+        dialogue.words("One")
+    dialogue.sound()
+    dialogue.words(".")
+    dialogue.generated()
+    dialogue.ended()
+    dialogue.wait(TRAILING + 0.5)
+    dialogue.words("It is")
+    dialogue.sound()
+    dialogue.words(" Oslo.")
+    dialogue.generated()
+    dialogue.ended()
+    dialogue.wait(TRAILING)
+    late = [outcome.text for outcome in dialogue.outcomes if isinstance(outcome, LateWords)]
+    assert late == ([] if leads == "words" else ["It is"])
+
+
+def test_what_is_heard_of_a_user_who_has_begun_to_speak_since_is_new() -> None:
+    dialogue = Dialogue()
+    dialogue.listen()
+    dialogue.heard("one")
+    dialogue.sound()
+    assert dialogue.conversation.heard(" late", dialogue.now_s)
+    assert not dialogue.conversation.heard("stop", dialogue.now_s, speaks=True)
+    dialogue.interrupted()
+    dialogue.ended()
+    dialogue.answer("Yes.")
+    dialogue.wait(TRAILING)
+    assert dialogue.history() == [Exchange("one late", ""), Exchange("stop", "Yes.")]
 
 
 @pytest.mark.parametrize(("heard", "said"), [("", "Answer one"), ("one", "Answer o"), ("one", "")])
@@ -1185,6 +1248,31 @@ def test_an_answer_that_goes_on_in_words_after_its_call_was_cancelled_is_whole()
     dialogue.ended()
     dialogue.wait(TRAILING)
     assert dialogue.answers == ["weather?: All right."]
+
+
+def test_a_call_that_is_taken_back_and_made_again_after_the_end_of_the_turn_is_waited_for() -> None:
+    dialogue = Dialogue()
+    dialogue.pipe("weather?", "two")
+    dialogue.call("fc-1")
+    dialogue.cancel("fc-1")
+    dialogue.generated()
+    dialogue.ended()
+    dialogue.wait(3)
+    dialogue.call("fc-2")
+    dialogue.result("fc-2")
+    dialogue.answer("Sunny.")
+    dialogue.wait(TRAILING)
+    dialogue.answer("2")
+    dialogue.wait(TRAILING)
+    assert dialogue.answers == ["weather?: Sunny.", "two: 2"]
+
+
+def test_what_the_user_said_long_ago_is_not_lost_with_the_connection() -> None:
+    dialogue = Dialogue()
+    dialogue.listen()
+    dialogue.heard("mhm")  # which a model may leave unanswered
+    dialogue.wait(TIMINGS.after_audio_end_s + 1)
+    assert dialogue.conversation.connection_lost(dialogue.now_s) == []
 
 
 def test_a_line_typed_after_the_end_of_an_interrupted_turn_finds_it_ended() -> None:

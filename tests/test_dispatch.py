@@ -419,6 +419,17 @@ def test_where_the_transcript_is_the_product_heard_words_are_the_answer() -> Non
     ]
 
 
+def test_where_the_transcript_is_the_product_what_is_said_later_is_another_answer() -> None:
+    bench = Bench(transcript_is_answer=True)
+    bench.conversation.hears_user = True
+    for words in ("one", "two"):
+        bench.receive(InputTranscription(words))
+        bench.receive(TurnComplete(None, None))
+        bench.settle()
+        bench.now_s += 0.5
+    assert [call[1] for call in bench.written if call[0] == "answered"] == ["one", "two"]
+
+
 # Turns
 
 
@@ -696,6 +707,28 @@ def test_a_speaker_that_runs_dry_in_mid_answer_is_counted() -> None:
         bench.speaker.queued.clear()
         bench.settle()
     assert bench.stats.n_underruns == 2
+
+
+def test_a_speaker_that_plays_its_first_sound_after_words_has_not_run_dry() -> None:
+    bench = Bench()
+    bench.ask()
+    bench.receive(OutputTranscription("said", finished=False))
+    bench.receive(CHUNK)
+    assert bench.stats.n_underruns == 0
+
+
+def test_what_the_user_says_who_is_heard_to_speak_is_new() -> None:
+    bench = Bench()
+    bench.conversation.hears_user = True
+    bench.receive(InputTranscription("one"), CHUNK)
+    bench.receive(InputTranscription(" late"))
+    bench.stats.latency.user_began()
+    bench.receive(InputTranscription("stop"))
+    assert [call for call in bench.written if call[0] == "heard"] == [
+        ("heard", "one", False),
+        ("heard", " late", True),
+        ("heard", "stop", False),
+    ]
 
 
 @pytest.mark.parametrize(

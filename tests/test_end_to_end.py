@@ -78,6 +78,11 @@ def chatter() -> str:
         print("chatter")
         time.sleep(0.001)
 
+def flood() -> str:
+    """Print without end and without a pause."""
+    while True:
+        print("flood")
+
 def shout() -> str:
     """Write to stdout by every way there is."""
     print("printed")
@@ -409,6 +414,25 @@ def test_the_timeout_holds_while_a_function_blocks_the_loop(functions: str) -> N
     assert timed.took_s < 2 + LEAVES_WITHIN_S
     assert result.err == "gemini-live: error: --timeout: 2 s are over\n"
     assert json.loads(result.out.splitlines()[-1])["exit_code"] == 124
+
+
+@pytest.mark.parametrize("events", [False, True])
+@pytest.mark.parametrize("ending", ["timeout", "signal"])
+def test_a_function_that_prints_without_a_pause_keeps_nobody_from_ending(
+    functions: str, *, events: bool, ending: str
+) -> None:
+    options = [*SIMULATED, functions, *(["--output-format=jsonl"] if events else [])]
+    options += ["--timeout=2"] if ending == "timeout" else []
+    with Timed() as timed, Command(*options) as command:
+        command.send("call flood\n")
+        if ending == "signal":
+            (command.out if events else command.err).wait_for("flood")
+            command.interrupt()
+        result = command.wait()
+    assert result.code == (124 if ending == "timeout" else 130)
+    assert timed.took_s < LIVENESS_S
+    if events:
+        assert json.loads(result.out.splitlines()[-1])["exit_code"] == result.code
 
 
 def test_the_timeout_holds_while_a_file_is_imported(tmp_path: Path) -> None:

@@ -263,14 +263,23 @@ def test_what_a_file_of_functions_writes_as_it_is_imported_is_shown_as_all_that_
         "print('by print')\n"
         "print('to \\x1b[31mstderr', file=sys.stderr)\n"
         "subprocess.run(['echo', 'by a child'], check=True)\n"
-        "os.write(2, b'to the descriptor')\n"
-        "def f() -> int:\n    return 1\n"
+        "child = subprocess.Popen(['cat'], stdin=subprocess.PIPE)\n"
+        "os.write(2, b'to the descriptor\\n')\n"
+        "def tell() -> str:\n    child.stdin.write(b'by a child that lives\\n')\n    child.stdin.close()\n"
+        "    return str(child.wait())\n"
     )
     with at_prompt(*TEXT, f"--import-functions={path}") as terminal:
-        terminal.type("hello\r")
-        terminal.wait_for("gemini: hello")
+        terminal.type("call tell()\r")
+        terminal.wait_for("gemini: tell returned 0")
+        terminal.wait_for("| by a child that lives")
         shown = sorted(line for line in terminal.lines if line.startswith("| "))
-        assert shown == ["| by a child", "| by print", "| to \\x1b[31mstderr", "| to the descriptor"]
+        assert shown == [
+            "| by a child",
+            "| by a child that lives",
+            "| by print",
+            "| to \\x1b[31mstderr",
+            "| to the descriptor",
+        ]
 
 
 def test_functions_read_neither_the_keyboard_nor_leave_a_line_unfinished(functions: str) -> None:

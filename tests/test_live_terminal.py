@@ -186,14 +186,17 @@ def test_an_answer_whose_sound_was_cut_off_is_marked_where_it_was_last_heard(way
     assert style_of(prompt.printed, "three") == "class:unheard"
 
 
-def test_an_answer_that_ends_by_itself_after_its_sound_was_dropped_has_no_mark() -> None:
+def test_an_answer_that_goes_on_after_its_sound_was_dropped_shows_what_is_not_heard() -> None:
     prompt = Prompt()
     prompt.terminal.asked("count", echo=False)
     prompt.queued_s = 5.0
-    prompt.terminal.words("One, two")
+    prompt.terminal.words("One")
+    prompt.now_s += 5.0
+    prompt.terminal.words(" two")
     prompt.terminal.silenced()
+    assert prompt.growing == [f"gemini: One {CUT_OFF} two"]
     prompt.answer(" three")
-    assert prompt.above == ["you: count", "gemini: One, two three"]
+    assert prompt.above == ["you: count", f"gemini: One {CUT_OFF} two three"]
 
 
 def test_an_answer_that_was_cut_off_before_its_first_word_is_told_of_all_the_same() -> None:
@@ -397,6 +400,30 @@ def test_of_all_that_functions_print_at_a_time_the_rest_is_counted() -> None:
     prompt.terminal.function_output("again")
     assert prompt.above[-1] == "| again"
     assert prompt.growing == []
+
+
+def test_what_is_not_shown_of_what_functions_print_is_told_before_anything_else() -> None:
+    prompt = Prompt()
+    others: list[Callable[[], None]] = [
+        lambda: prompt.terminal.warning("w"),
+        lambda: prompt.terminal.reply("r"),
+        lambda: prompt.terminal.commanded("/c"),
+        lambda: prompt.terminal.status("s"),
+        lambda: prompt.terminal.heard("h", late=False),
+        lambda: prompt.terminal.late_words("l"),
+    ]
+    for other in others:
+        for n in range(PRINTED_LINES + 5):
+            prompt.terminal.function_output(str(n))
+        other()
+    assert plain(prompt.printed + prompt.terminal.pending()).count("| ... (5 more lines)") == len(others)
+
+
+def test_quiet_counts_nothing_of_what_functions_print() -> None:
+    prompt = Prompt(quiet=True)
+    for n in range(PRINTED_LINES + 5):
+        prompt.terminal.function_output(str(n))
+    assert (prompt.above, prompt.growing) == ([], [])
 
 
 @pytest.mark.parametrize("options", [{"verbose": True}, {"shares_stderr": False}])

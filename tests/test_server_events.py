@@ -650,7 +650,7 @@ def is_typed(value: Any, annotation: Any) -> bool:
     if typing.get_origin(annotation) is types.UnionType:
         return any(is_typed(value, each) for each in typing.get_args(annotation))
     annotation = typing.get_origin(annotation) or annotation
-    return type(value) is (type(None) if annotation is None else annotation)
+    return type(value) is annotation
 
 
 FIELD_TYPES = {kind: typing.get_type_hints(kind) for kind in (*typing.get_args(ServerEvent), Source, FunctionCall)}

@@ -544,6 +544,22 @@ async def test_a_file_whose_end_a_drop_leaves_unanswered_is_a_failure(fault: str
 
 
 @accelerated
+async def test_a_session_that_is_over_is_played_out_whatever_becomes_of_the_connection(
+    virtual_sound: SimpleNamespace, tmp_path: Path
+) -> None:
+    path = write_speech(tmp_path / "speech.wav")
+    async with talking(speaks=True, input_file=path, text_output=False, turns=1) as (talk, _, proxy):
+        talk.end()
+        await talk.written.wait_for("answered")
+        assert virtual_sound.speaker.queued_s > 0
+        proxy.reset()
+        await talk.ended()
+        assert virtual_sound.speaker.is_dry
+    assert talk.written.of("speech_lost") == []
+    assert talk.written.of("unfinished") == []
+
+
+@accelerated
 async def test_a_drop_in_the_middle_of_a_file_is_told_to_lose_what_was_said(tmp_path: Path) -> None:
     path = write_speech(tmp_path / "speech.wav")
     async with talking("close:1011@1s*1", speaks=True, input_file=path, simulator={"pace": 4.0}) as (talk, server, _):
@@ -566,6 +582,19 @@ async def test_a_polite_end_before_everything_was_asked_is_a_failure(asks: str, 
         failure = await talk.failure()
     assert isinstance(failure, SessionClosed)
     assert failure.code == 1000
+
+
+@accelerated
+async def test_a_server_that_is_about_to_leave_is_not_left_in_the_middle_of_what_the_user_says(
+    virtual_sound: SimpleNamespace,
+) -> None:
+    virtual_sound.speech = speech(2.0, pause_s=30.0)
+    async with talking("go-away:30@31s*1", speaks=True, audio_input=True, simulator={"pace": 4.0}) as (talk, server, _):
+        await server.wait_for_session(2, timeout_s=60)
+        await asyncio.sleep(20)
+        await talk.stop()
+    assert [turn.complete for turn in server.sessions[0].turns] == [True]
+    assert talk.written.of("speech_lost") == []
 
 
 @accelerated

@@ -532,8 +532,8 @@ def test_what_was_heard_of_an_answer_is_told_from_what_was_not(after_s: float, h
     transcript.typed("count")
     transcript.words("One two three", 10.0, queued_s=2.0)
     transcript.words(" four five six", 10.0, queued_s=3.0)
-    transcript.silenced(10.0 + after_s)
-    transcript.silenced(10.5 + after_s)  # there was nothing left to drop
+    transcript.silenced(CUT, 10.0 + after_s)
+    transcript.silenced(CUT, 10.5 + after_s)  # there was nothing left to drop
     transcript.answered(CUT)
     *_, piece = transcript.take(20.0)
     assert piece == Piece(Speaker.MODEL, heard, CUT, begins=True, unheard=unheard)
@@ -543,7 +543,7 @@ def test_words_that_come_when_the_sound_was_dropped_are_not_heard() -> None:
     transcript = Transcript[str]()
     transcript.typed("count")
     transcript.words("One", 10.0)
-    transcript.silenced(11.0)
+    transcript.silenced(CUT, 11.0)
     transcript.words(" two", 11.0)
     transcript.answered(CUT)
     *_, piece = transcript.take(20.0)
@@ -554,7 +554,7 @@ def test_text_without_spaces_is_cut_where_it_was_heard() -> None:
     transcript = Transcript[str]()
     transcript.typed("?")
     transcript.words("\u4e00\u4e8c\u4e09\u56db", 10.0, queued_s=4.0)
-    transcript.silenced(12.0)
+    transcript.silenced(CUT, 12.0)
     transcript.answered(CUT)
     *_, piece = transcript.take(20.0)
     assert piece == Piece(Speaker.MODEL, "\u4e00\u4e8c", CUT, begins=True, unheard="\u4e09\u56db")
@@ -565,14 +565,14 @@ def test_lines_that_are_out_stay_where_they_are_though_they_were_not_heard() -> 
     transcript.typed("?")
     transcript.words("One two\nthree", 10.0, queued_s=9.0)
     assert taken(transcript) == ["you: ?", "gemini: One two"]
-    transcript.silenced(10.0)
+    transcript.silenced(CUT, 10.0)
     transcript.answered(CUT)
     assert list(transcript.take(20.0)) == [Piece(Speaker.MODEL, "", CUT, begins=False, unheard="three")]
 
 
 def test_where_nothing_is_said_nothing_can_be_silenced() -> None:
     transcript = Transcript[str]()
-    transcript.silenced(0.0)
+    transcript.silenced(CUT, 0.0)
     transcript.typed("?")
     transcript.words("One", 1.0)
     transcript.answered(CUT)
