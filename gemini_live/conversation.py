@@ -5,9 +5,9 @@ Pure bookkeeping on the loop's clock: every method takes the time, none reads it
 
 The service's signals come late, twice or not at all, and some orders can be read in two ways. They are read so:
 
-- Transcripts lag: words of the model belong to the answer that was last, until sound of another comes or the second is
-  over. But a server whose answers begin with words says so with the first of them: then words are the next answer's
-  once the user has asked or was heard; likewise where that was after words that were cut off or had a full stop.
+- Transcripts lag: words of the model belong to the answer that was last, until sound of another comes or it was asked.
+  But a server whose answers begin with words says so with the first of them: then words are the next answer's once the
+  user was heard, or the second is over; likewise where that was after words that were cut off or had a full stop.
 - Sound within the second after `turnComplete`, when nothing was asked or heard since, belongs to the same answer: the
   turn ended too early, or the result of a quick function follows.
 - An answer that ended without its `turnComplete` leaves one owed: the next that comes in the middle of another answer
@@ -667,7 +667,7 @@ class Conversation:
     def _has_all_words(self, answer: _Answer) -> bool:
         """Whether words cannot be the last ones of `answer`, which has ended: the user has come since."""
         if self._asked:
-            return self._words_lead or self._sends_words_alone
+            return True
         knows_its_own = bool(answer.question or answer.heard)  # else it may be what this answers that is heard late
         is_whole = answer.interrupted or "".join(answer.words).rstrip().endswith(_SENTENCE_ENDS)
         return bool(self._heard and answer.words and knows_its_own and (is_whole or self._words_lead))

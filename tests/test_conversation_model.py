@@ -188,8 +188,6 @@ class Server:
         """What the user says or types is answered next, without an interruption."""
         self.sound_first = False
         """Ambiguous: words that come first, after a turn without an end, could be its last ones."""
-        self.has_waited = False
-        """Whether what it answers was there before the answer to something else had ended."""
         self.lacked_end = False
         self.owes_end = False
         self.open_calls: dict[str, bool] = {}
@@ -228,7 +226,6 @@ class Server:
 
     def _run(self) -> Script:
         while True:
-            self.has_waited = bool(self.inbox)
             while not self.inbox:
                 yield math.inf
             ask = self.present = self.inbox.popleft()
@@ -313,8 +310,7 @@ class Server:
     def _say(self, ask: Ask) -> Script:
         for i in range(ask.plan.n_pieces):
             # Ambiguous: words before the sound could still belong to the answer before.
-            came_later = ask.question is not None and not self.has_waited
-            settled = came_later or self.world.now_s - self.last_sent_s > SETTLED_S
+            settled = ask.question is not None or self.world.now_s - self.last_sent_s > SETTLED_S
             words_first = ask.plan.words_first and not self.sound_first and (settled or i > 0)
             if words_first:
                 self._word(ask)
