@@ -160,8 +160,8 @@ def _find_proxy(url: str) -> str | None:
 def is_known_failure(error: BaseException | None) -> bool:
     """Whether an error that the event loop reports is a dial's, which has failed already and said so.
 
-    websockets 17.4 lets errors out of its callback where a proxy closes the connection early. It may be removed when a
-    proxy that closes at once, or right after its 200, leaves no traceback.
+    websockets 17.4 lets errors out of its callback where a proxy closes the connection early. This can go once a proxy
+    that closes at once, or right after its 200, leaves no traceback.
     """
     frames = traceback.walk_tb(error.__traceback__) if error is not None else ()
     return any(

@@ -161,8 +161,8 @@ class _Answer:
     turn: _Turn = _Turn.SILENT
     has_sounded: bool = False
     generation_complete_s: float | None = None
-    doubtful_end_s: float | None = None
-    """When a `turnComplete` came that was taken for one that is owed, unless output has followed it."""
+    may_have_ended: bool = False
+    """Whether a `turnComplete` came that was taken for one that is owed, and no output has followed it."""
     in_progress: bool = False
     """The last interaction status said that more comes."""
     interrupted: bool = False
@@ -345,11 +345,11 @@ class Conversation:
             return []
         self._last_sign_s = now_s
         answer = self._answer
-        if answer is None and self._settling is not None and not self._has_all_words(self._settling):
-            self._settling.words.append(text)
-            self._settles_s = now_s + self._trailing_s
-            return []
         if answer is None and not self._asked:
+            if self._settling is not None and not self._has_all_words(self._settling):
+                self._settling.words.append(text)
+                self._settles_s = now_s + self._trailing_s
+                return []
             late = now_s - self._settles_s <= self.timings.late_transcript_s and not (self._heard or self._words_lead)
             if self._history.exchanges and (late or not self.hears_user):
                 self._history.extend_last(text)
@@ -396,7 +396,7 @@ class Conversation:
         answer = self._answer or self._begin_answer(now_s)
         answer.interrupted, answer.n_taken_back = True, None
         answer.in_progress = False
-        answer.doubtful_end_s = None
+        answer.may_have_ended = False
         answer.turn = _Turn.SILENT
         answer.generation_complete_s = None
         answer.follow_up_since_s = now_s
@@ -410,7 +410,7 @@ class Conversation:
         if self._owed_ends and mid_answer and status != IN_PROGRESS:
             self._owed_ends -= 1
             if answer is not None and answer.turn is _Turn.SPEAKING:
-                answer.doubtful_end_s = now_s
+                answer.may_have_ended = True
             return []
         outcomes: list[Outcome] = []
         if answer is None:
@@ -444,7 +444,8 @@ class Conversation:
         answer, outcomes = self._take_up(now_s)
         self._open_calls.add(call_id)
         answer.called = True
-        answer.generation_complete_s = answer.doubtful_end_s = None
+        answer.generation_complete_s = None
+        answer.may_have_ended = False
         answer.follow_up_since_s = None
         answer.turn = _Turn.SILENT
         return outcomes
@@ -665,9 +666,7 @@ class Conversation:
         return since_s is not None and self._is_finished(answer) and now_s - since_s > self.timings.trailing_words_s
 
     def _has_all_words(self, answer: _Answer) -> bool:
-        """Whether words cannot be the last ones of `answer`, which has ended: the user has come since."""
-        if self._asked:
-            return True
+        """Whether words cannot be the last ones of `answer`, which has ended: the user was heard since."""
         knows_its_own = bool(answer.question or answer.heard)  # else it may be what this answers that is heard late
         is_whole = answer.interrupted or "".join(answer.words).rstrip().endswith(_SENTENCE_ENDS)
         return bool(self._heard and answer.words and knows_its_own and (is_whole or self._words_lead))
@@ -680,7 +679,8 @@ class Conversation:
 
     def _go_on(self, answer: _Answer) -> None:
         """Note that output has come which belongs to `answer`."""
-        answer.generation_complete_s = answer.doubtful_end_s = None
+        answer.generation_complete_s = None
+        answer.may_have_ended = False
         if answer.turn is not _Turn.SPEAKING:  # else a turn goes on that the function's result was sent into
             answer.follow_up_since_s = None
             answer.turn = _Turn.SPEAKING
@@ -803,7 +803,7 @@ class Conversation:
             yield self._follow_up_ends_s(answer, answer.follow_up_since_s), self._give_up_follow_up
         elif answer is not None and answer.generation_complete_s is not None and not answer.in_progress:
             yield self._missing_end_s(answer, answer.generation_complete_s), self._end_answer
-        elif answer is not None and answer.doubtful_end_s is not None and not answer.in_progress:
+        elif answer is not None and answer.may_have_ended and not answer.in_progress:
             quiet_since_s = max(self._last_message_s, self._speech_ends_s)
             yield quiet_since_s + self.timings.missing_turn_complete_s, self._end_answer
         elif self._asked or (answer is not None and answer.in_progress):
