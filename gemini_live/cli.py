@@ -18,20 +18,29 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import options
+from .choose_output import Outputs
 from .config import Config, OutputFormat
 from .errors import ConfigError, ExitCode, GeminiLiveError
 from .models import capabilities_of
 from .options import PROG
-from .outputs import Outputs
-from .process import LAST_WORDS_S, LEAVE_WITHIN_S, Deadline, Signals, captured_output, claim_stdin, claim_stdout, leave
-from .streams import BackgroundWriter, LineWriter, Streams, are_one_terminal, is_closed_pipe, is_terminal
-from .terminal import Terminal
+from .output.plain import Terminal
+from .process.process import (
+    LAST_WORDS_S,
+    LEAVE_WITHIN_S,
+    Deadline,
+    Signals,
+    captured_output,
+    claim_stdin,
+    claim_stdout,
+    leave,
+)
+from .process.streams import BackgroundWriter, LineWriter, Streams, are_one_terminal, is_closed_pipe, is_terminal
 
 if TYPE_CHECKING:
-    from .dispatch import Output
-    from .function_helper import FunctionHelper
-    from .prompt import Prompt
-    from .session import Session
+    from .functions.function_helper import FunctionHelper
+    from .prompt.prompt import Prompt
+    from .session.dispatch import Output
+    from .session.session import Session
 
 MAX_PASSED_ON, PASS_ON_AGAIN_S, READER_HANGS_S = 1_000, 0.01, 0.5
 """Lines that a user's functions have printed and nobody has written yet: with more of them, the functions wait."""
@@ -255,7 +264,7 @@ class _Command:
         functions: "FunctionHelper | None",
         simulator: Mapping[str, Any] | None,
     ) -> int:
-        from .threads import DaemonExecutor  # noqa: PLC0415
+        from .process.daemon_executor import DaemonExecutor  # noqa: PLC0415
 
         loop = self._loop = asyncio.get_running_loop()
         loop.set_default_executor(DaemonExecutor())
@@ -289,7 +298,7 @@ class _Command:
         functions: "FunctionHelper | None",
         simulator: Mapping[str, Any] | None,
     ) -> int:
-        from .session import Session  # noqa: PLC0415 - brings the WebSocket library
+        from .session.session import Session  # noqa: PLC0415 - brings the WebSocket library
 
         stdin = self._streams.stdin if self._outputs.reads_stdin(config) else None
         remaining_s = None if config.timeout_s is None else config.timeout_s - (time.monotonic() - self._started_s)
@@ -330,7 +339,7 @@ class _Command:
 
 def _report_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Report what was raised in a callback of the loop's, for nobody else would."""
-    from .connection import is_known_failure  # noqa: PLC0415 - brings the WebSocket library
+    from .wire.connection import is_known_failure  # noqa: PLC0415 - brings the WebSocket library
 
     if not is_known_failure(context.get("exception")):
         loop.default_exception_handler(context)
@@ -371,7 +380,7 @@ async def _simulated(config: Config, arguments: Mapping[str, Any] | None) -> Asy
 def _load_functions(config: Config, end_line: Callable[[], None]) -> "FunctionHelper | None":
     if not config.import_functions:
         return None
-    from .function_helper import FunctionHelper  # noqa: PLC0415 - an extra
+    from .functions.function_helper import FunctionHelper  # noqa: PLC0415 - an extra
 
     return FunctionHelper.load(
         config.import_functions,
@@ -382,7 +391,7 @@ def _load_functions(config: Config, end_line: Callable[[], None]) -> "FunctionHe
 
 
 async def _list_devices() -> str:
-    from .audio import list_devices  # noqa: PLC0415 - an extra
+    from .audio.portaudio import list_devices  # noqa: PLC0415 - an extra
 
     return await list_devices(None)
 

@@ -16,8 +16,8 @@ from . import __version__
 from .config import Color, Config, OutputFormat
 from .errors import EXIT_CODE_MEANINGS, ConfigError, ExitCode
 from .models import MODELS, VOICES
-from .setup_message import build_setup, lacks_words, model_of, parse_setup_option, read_setup
-from .terminal import one_line
+from .output.plain import one_line
+from .wire.setup import build_setup, lacks_words, model_of, parse_setup_option, read_setup
 
 PROG = "gemini-live"
 SIMULATED_KEY = "simulated"

@@ -13,7 +13,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
-from gemini_live.pcm import level_dbfs
+from gemini_live.audio.pcm import level_dbfs
 
 from .command import LIVENESS_S
 

@@ -13,13 +13,13 @@ from typing import Any, Self, TextIO, cast
 
 import pytest
 
-from gemini_live import session as session_module
+from gemini_live.audio.pcm import INPUT, PcmFormat
 from gemini_live.config import Config, Timings
-from gemini_live.dispatch import Output
-from gemini_live.function_helper import FunctionHelper
-from gemini_live.media import Media
-from gemini_live.pcm import INPUT, PcmFormat
-from gemini_live.session import Session
+from gemini_live.functions.function_helper import FunctionHelper
+from gemini_live.session import session as session_module
+from gemini_live.session.dispatch import Output
+from gemini_live.session.media import Media
+from gemini_live.session.session import Session
 from gemini_live.simulator import Simulator
 
 from .proxy import Proxy

@@ -14,10 +14,10 @@ import pytest
 
 from gemini_live import __version__, cli
 from gemini_live.cli import main
-from gemini_live.dispatch import Dispatcher
 from gemini_live.errors import EXIT_CODE_MEANINGS, ExitCode
 from gemini_live.options import SHELLS
-from gemini_live.streams import Streams
+from gemini_live.process.streams import Streams
+from gemini_live.session.dispatch import Dispatcher
 
 from .command import SIMULATED, serving
 from .fakes import FakeDevice, FakePyAudio

@@ -10,9 +10,9 @@ from unittest import mock
 import pytest
 
 from gemini_live.errors import CAUSES, EXIT_CODE_MEANINGS
-from gemini_live.help import COMMANDS, KEYS
-from gemini_live.jsonl import EVENT_TYPES
 from gemini_live.options import build_parser
+from gemini_live.output.help import COMMANDS, KEYS
+from gemini_live.output.jsonl import EVENT_TYPES
 from gemini_live.simulator import FAULT_KINDS
 
 ROOT = Path(__file__).parent.parent

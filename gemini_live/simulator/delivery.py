@@ -9,8 +9,8 @@ from random import Random
 from typing import Any
 
 from gemini_live.models import Modality
-from gemini_live.pcm import OUTPUT, PcmFormat
 
+from ..audio.pcm import OUTPUT, PcmFormat
 from .cue import Cue
 from .evidence import TurnRecord
 from .settings import Settings

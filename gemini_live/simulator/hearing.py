@@ -1,8 +1,7 @@
 """What the client's microphone brings: found by the voice detector, or marked by the client itself. Pure."""
 
-from gemini_live.pcm import INPUT, SAMPLE_BYTES, PcmFormat
-from gemini_live.vad import MAX_UTTERANCE_S, SpeechStarted, Utterance, VoiceDetector
-
+from ..audio.pcm import INPUT, SAMPLE_BYTES, PcmFormat
+from ..audio.voice_detector import MAX_UTTERANCE_S, SpeechStarted, Utterance, VoiceDetector
 from .refusals import INVALID_PAYLOAD, Refusal
 from .settings import ActivitySettings
 

@@ -5,9 +5,8 @@ import functools
 import math
 from typing import Any
 
-from gemini_live.pcm import INPUT, SAMPLE_BYTES, PcmFormat, parse_rate_hz
-from gemini_live.vad import SpeechStarted, Utterance
-
+from ..audio.pcm import INPUT, SAMPLE_BYTES, PcmFormat, parse_rate_hz
+from ..audio.voice_detector import SpeechStarted, Utterance
 from .alarm import Clock
 from .calls import Result, Scheduling
 from .director import Ask, Director, Origin

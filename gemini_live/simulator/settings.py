@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gemini_live.models import MODELS, Behavior, Modality, ModelCapabilities, Thinking, capabilities_of
-from gemini_live.vad import DEFAULT_PREFIX_S, DEFAULT_SILENCE_S, VoiceSettings
 
+from ..audio.voice_detector import DEFAULT_PREFIX_S, DEFAULT_SILENCE_S, VoiceSettings
 from .refusals import INVALID_PAYLOAD, POLICY_VIOLATION, Refusal, invalid_argument, not_supported, unknown_name
 
 _NOT_IN_LIVE = (

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gemini_live import pcm
+from ..audio import pcm
 
 CHUNK_S = 0.04
 """Audio in one part of a message."""

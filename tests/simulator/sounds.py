@@ -9,7 +9,7 @@ import wave
 import numpy as np
 import pytest
 
-from gemini_live import pcm
+from gemini_live.audio import pcm
 
 SILENCE = bytes(pcm.INPUT.n_bytes(1.2))
 SENTENCE = "The quick brown fox jumps over the lazy dog."

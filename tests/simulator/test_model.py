@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gemini_live import pcm
+from gemini_live.audio import pcm
 from gemini_live.models import Behavior
 from gemini_live.simulator.answers import Call, Plan, describe_response, make_up, plan_answer
 from gemini_live.simulator.memory import Conversation, HandleBook, Said, jpeg_size

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gemini_live import pcm
+from gemini_live.audio import pcm
 from gemini_live.simulator import Simulator
 
 from .peer import ON_TIME, Peer, declare, session

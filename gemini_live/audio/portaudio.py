@@ -1,0 +1,432 @@
+"""Owns PyAudio: a `Microphone` and a `Speaker` whose callbacks only read and post.
+
+Three threads meet here. PortAudio's own call the methods named `_on_*`, which hand bytes over and nothing else. Every
+other call into PortAudio is made by one daemon thread of ours, because such calls block, some for good when a device
+dies, and must not overlap. All the rest - channels, rates, chunks, watching - is done on the event loop.
+"""
+
+import asyncio
+import contextlib
+import io
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+from ..errors import DeviceError, MissingExtraError
+from . import pcm as formats
+from .buffers import PlayoutBuffer
+from .call_thread import CallThread
+from .conversion import CHUNK_S, MicrophoneConverter, SpeakerConverter
+from .devices import Device, Direction, choose_device, find_devices, format_devices
+from .quiet_stderr import mute_c_stderr
+
+_COMMON_RATES_HZ = (48_000, 44_100)
+_MAX_CHANNELS = 8
+"""What says that it has more is a sound server, which takes one channel or two."""
+_PA_CONTINUE = 0
+
+_OPEN_TIMEOUT_S = 10.0
+"""A Bluetooth headset may have to be woken up."""
+_QUIET_CHECKS = 5
+"""A stream from which nothing is heard in so many checks is lost; at its beginning it has twice as many."""
+
+
+class AudioSystem:
+    """PortAudio from beginning to end; the streams that are opened here end with it."""
+
+    _thread: CallThread
+
+    def __init__(self, *, check_s: float = 0.5, stop_timeout_s: float = 1.0) -> None:
+        self._check_s = check_s
+        self._stop_timeout_s = stop_timeout_s
+        self._resources = contextlib.ExitStack()
+        self._portaudio: Any = None
+        self._streams: list[_Stream] = []
+        self._devices: tuple[Device, ...] = ()
+
+    async def __aenter__(self) -> "AudioSystem":
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        """Start PortAudio; until `close`, what it and its libraries print stays off the terminal.
+
+        Raises:
+            MissingExtraError: PyAudio is not installed.
+            DeviceError: PortAudio does not start or does not answer.
+        """
+        pyaudio = _import_pyaudio()
+        with contextlib.ExitStack() as resources:
+            resources.enter_context(mute_c_stderr())
+            self._thread = CallThread("portaudio")
+            resources.callback(self._thread.end)
+            try:
+                portaudio = await self._thread.call(pyaudio.PyAudio, _OPEN_TIMEOUT_S)
+                self._devices = await self._thread.call(lambda: find_devices(portaudio), _OPEN_TIMEOUT_S)
+            except (OSError, TimeoutError) as exc:
+                raise DeviceError(f"the sound system does not start: {_reason(exc)}") from exc
+            self._portaudio, self._resources = portaudio, resources.pop_all()
+
+    def devices(self) -> tuple[Device, ...]:
+        """Return the devices that were there when PortAudio was started."""
+        return self._devices
+
+    async def open_microphone(
+        self, device: str | None, offer: Callable[[bytes], None], on_lost: Callable[[str], None]
+    ) -> "Microphone":
+        """Open a microphone, not started yet.
+
+        Args:
+            device: index or part of a name; `None`: the system's default.
+            offer: is given each 20 ms of 16 kHz mono PCM, on the loop.
+            on_lost: is told, once and on the loop, why nothing is heard any more. The device closes itself.
+
+        Raises:
+            DeviceError: there is no such device, or it cannot be opened.
+        """
+        microphone = Microphone(self, choose_device(self._devices, device, Direction.INPUT), on_lost, offer)
+        await microphone._open(self._portaudio)
+        return microphone
+
+    async def open_speaker(
+        self,
+        device: str | None,
+        buffer: PlayoutBuffer,
+        on_lost: Callable[[str], None],
+        on_played: Callable[[bytes], None] | None = None,
+    ) -> "Speaker":
+        """Open a loudspeaker, not started yet.
+
+        Args:
+            device: index or part of a name; `None`: the system's default.
+            buffer: what it plays from, in the device's own rate and channels: fill it through `Speaker.write` only.
+            on_lost: is told, once and on the loop, why nothing is played any more. The device closes itself.
+            on_played: is given what was just handed over, silence included, as mono PCM at the speaker's `rate_hz`, on
+                the loop and in order with what the microphone's `offer` gets.
+
+        Raises:
+            DeviceError: there is no such device, or it cannot be opened.
+        """
+        chosen = choose_device(self._devices, device, Direction.OUTPUT)
+        speaker = Speaker(self, chosen, on_lost, buffer, on_played)
+        await speaker._open(self._portaudio)
+        return speaker
+
+    async def close(self) -> bool:
+        """End every stream and PortAudio, in about a second at most; may be called in any state.
+
+        Returns:
+            Whether all has ended. If not, a thread is stuck inside PortAudio for good: leave the process by `os._exit`,
+            for a callback that comes while the interpreter is being taken down may crash it.
+        """
+        portaudio, self._portaudio = self._portaudio, None
+        if portaudio is None:
+            return True
+        with self._resources.pop_all():
+            for stream in self._streams:
+                await stream.stop()
+            with contextlib.suppress(TimeoutError):
+                await self._thread.call(portaudio.terminate, self._stop_timeout_s)
+            return not self._thread.is_stuck
+
+
+class _Stream(ABC):
+    """One PortAudio stream and the watch over it: what a microphone and a speaker have in common."""
+
+    _direction: Direction
+    _wanted: formats.PcmFormat
+
+    def __init__(self, system: AudioSystem, device: Device, on_lost: Callable[[str], None]) -> None:
+        self.device = device
+        self.rate_hz = self._wanted.rate_hz
+        """What the device was opened at; likewise the channels."""
+        self.channels = 1
+        self.n_xruns = 0
+        """Times that PortAudio said that sound was lost because this program, or the machine, was late."""
+        self._loop = asyncio.get_running_loop()
+        self._thread = system._thread
+        self._check_s = system._check_s
+        self._stop_timeout_s = system._stop_timeout_s
+        self._on_lost = on_lost
+        self._stream: Any = None
+        """PyAudio's; `None` until it is opened, and again from its end on."""
+        self._watcher: asyncio.Task[None] | None = None
+        self._n_callbacks = 0
+        """Since the last check."""
+        system._streams.append(self)
+
+    def __str__(self) -> str:
+        return f"the {self._direction.noun} {self.device.name!r}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can still hear or play anything."""
+        return self._stream is not None
+
+    async def start(self) -> None:
+        """Let the sound begin.
+
+        Raises:
+            DeviceError: the device refuses.
+        """
+        try:
+            await self._thread.call(self._stream.start_stream, _OPEN_TIMEOUT_S)
+        except (OSError, TimeoutError) as exc:
+            raise DeviceError(f"{self} does not start: {_reason(exc)}") from exc
+        self._watcher = asyncio.create_task(self._watch(), name=f"watch {self}")
+
+    async def stop(self) -> None:
+        """End it for good, in a second at most; may be called in any state."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+        await self._release()
+
+    async def _open(self, portaudio: Any) -> None:
+        try:
+            opened = await self._thread.call(lambda: self._open_somehow(portaudio), _OPEN_TIMEOUT_S)
+        except (OSError, TimeoutError) as exc:
+            raise DeviceError(f"{self} cannot be opened: {_reason(exc)}") from exc
+        self._stream, self.rate_hz, self.channels = opened
+
+    def _open_somehow(self, portaudio: Any) -> tuple[Any, int, int]:
+        """Open it in the first way that it takes. In PortAudio's control thread, for it may take long."""
+        refusals = []
+        for rate_hz, channels in self._ways_to_open():
+            wishes: dict[str, Any] = {
+                self._direction.value: True,
+                f"{self._direction.value}_device_index": self.device.index,
+                "format": _import_pyaudio().paInt16,
+                "rate": rate_hz,
+                "channels": channels,
+                "frames_per_buffer": round(rate_hz * CHUNK_S),
+            }
+            try:
+                stream = portaudio.open(**wishes, start=False, stream_callback=self._on_audio)
+            except OSError as exc:
+                refusals.append(exc)
+            else:
+                self._prepare(rate_hz, channels)
+                return stream, rate_hz, channels
+        # The last way is the device's own: what stands in the way even of that is the reason.
+        raise refusals[-1]
+
+    def _ways_to_open(self) -> Iterator[tuple[int, int]]:
+        """Yield rates and channels, best first: what needs no converting, then what the device itself prefers."""
+        most = self.device.channels(self._direction)
+        for channels in dict.fromkeys((1, min(2, most), most if most <= _MAX_CHANNELS else 1)):
+            for rate_hz in dict.fromkeys((self._wanted.rate_hz, *_COMMON_RATES_HZ, self.device.default_rate_hz)):
+                yield rate_hz, channels
+
+    @abstractmethod
+    def _prepare(self, rate_hz: int, channels: int) -> None:
+        """Get ready to convert, which may mean importing numpy."""
+
+    @abstractmethod
+    def _on_audio(self, heard: Any, n_frames: int, time_info: object, flags: int) -> tuple[bytes | None, int]:
+        """PortAudio thread. Take or give the sound of one buffer."""
+
+    def _post(self, handle: Callable[[bytes, int], None], pcm: bytes, flags: int) -> None:
+        """Any thread. Have the loop handle a buffer."""
+        # The last buffers may come after the loop has ended.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(handle, pcm, flags)
+
+    def _count(self, flags: int) -> None:
+        self._n_callbacks += 1
+        self.n_xruns += bool(flags)
+
+    async def _watch(self) -> None:
+        reason = await self._wait_until_lost()
+        self._on_lost(f"{self} {reason}")
+        await self._release()
+
+    async def _wait_until_lost(self) -> str:
+        """Return why there is no sound any more.
+
+        Silence is counted in checks, not in seconds: a machine that slept meanwhile has missed no more than one.
+        """
+        n_quiet = -_QUIET_CHECKS
+        while n_quiet < _QUIET_CHECKS:
+            await asyncio.sleep(self._check_s)
+            n_quiet = 0 if self._n_callbacks else n_quiet + 1
+            self._n_callbacks = 0
+            # While another call hangs nothing can be asked: then the callbacks tell, or their absence.
+            with contextlib.suppress(TimeoutError):
+                if not await self._thread.call(self._is_active, self._stop_timeout_s):
+                    return "is gone: it was unplugged, or its sound server has ended"
+        return "has stopped: the system has not asked for it for seconds"
+
+    def _is_active(self) -> bool:
+        try:
+            return bool(self._stream.is_active())
+        except OSError:
+            return False
+
+    async def _release(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is None:
+            return
+
+        def stop_and_close() -> None:
+            # A device that is gone may refuse to be stopped, and need not be.
+            with contextlib.suppress(OSError):
+                stream.stop_stream()
+            stream.close()
+
+        with contextlib.suppress(OSError, TimeoutError):
+            await self._thread.call(stop_and_close, self._stop_timeout_s)
+
+
+class Microphone(_Stream):
+    """Offers what it hears in chunks of 20 ms, 16 kHz mono, whatever the device's own rate and channels."""
+
+    _direction = Direction.INPUT
+    _wanted = formats.INPUT
+    _converter: MicrophoneConverter
+
+    def __init__(
+        self, system: AudioSystem, device: Device, on_lost: Callable[[str], None], offer: Callable[[bytes], None]
+    ) -> None:
+        super().__init__(system, device, on_lost)
+        self._offer = offer
+
+    def _prepare(self, rate_hz: int, channels: int) -> None:
+        self._converter = MicrophoneConverter(rate_hz, channels)
+
+    def _on_audio(self, heard: Any, n_frames: int, time_info: object, flags: int) -> tuple[bytes | None, int]:
+        """PortAudio thread. Post what was heard: the bytes are a copy already."""
+        self._post(self._heard, heard, flags)
+        return None, _PA_CONTINUE
+
+    def _heard(self, pcm: bytes, flags: int) -> None:
+        self._count(flags)
+        if self.is_open:
+            for chunk in self._converter.feed(pcm):
+                self._offer(chunk)
+
+
+class Speaker(_Stream):
+    """Plays what is written, at once; is silent when there is nothing, and gets there without a click."""
+
+    _direction = Direction.OUTPUT
+    _wanted = formats.OUTPUT
+    _converter: SpeakerConverter
+
+    def __init__(
+        self,
+        system: AudioSystem,
+        device: Device,
+        on_lost: Callable[[str], None],
+        buffer: PlayoutBuffer,
+        on_played: Callable[[bytes], None] | None,
+    ) -> None:
+        super().__init__(system, device, on_lost)
+        self._buffer = buffer
+        self._on_played = on_played
+        self._n_since_write = 0
+        """Buffers handed over since the last write."""
+        self._is_sounding = False
+        self._silent_at_s = 0.0
+        """When the last sound that was handed over will have been heard, by the loop's clock."""
+
+    def _prepare(self, rate_hz: int, channels: int) -> None:
+        self._converter = SpeakerConverter(rate_hz, channels)
+
+    @property
+    def latency_s(self) -> float:
+        """Return how long a sound takes from here to the ear, as far as the device tells; 0 once it is closed."""
+        return CHUNK_S + float(self._stream.get_output_latency()) if self.is_open else 0.0
+
+    @property
+    def queued_s(self) -> float:
+        """Return the seconds of sound that are still to be heard, the device's own delay included."""
+        if not self.is_open:
+            return 0.0
+        if self._is_sounding:
+            return self._buffer.n_bytes / (self._converter.frame_bytes * self.rate_hz) + self.latency_s
+        return max(0.0, self._silent_at_s - self._loop.time())
+
+    @property
+    def is_dry(self) -> bool:
+        """Whether it has nothing to play, and the device has asked for something since."""
+        return self._buffer.is_silent
+
+    def write(self, pcm: bytes, rate_hz: int) -> None:
+        """Play `pcm`, mono, of any length and rate, after all that was written before; a closed speaker drops it."""
+        if self.is_open:
+            self._is_sounding = True
+            self._n_since_write = 0
+            self._enqueue(self._converter.feed(pcm, rate_hz, after_silence=self._buffer.is_silent))
+
+    def clear(self) -> None:
+        """Fall silent at once and forget what was written, to the last half sample."""
+        if not self.is_open:
+            return
+        self._buffer.clear(self._converter.fade_out(self._buffer.peek(self._converter.fade_bytes)))
+        self._converter.reset()
+        if self._is_sounding:
+            self._end_sound()
+
+    def _on_audio(self, heard: Any, n_frames: int, time_info: object, flags: int) -> tuple[bytes | None, int]:
+        """PortAudio thread. Hand over what is next, always as much as is asked for: less would end the stream."""
+        pcm = self._buffer.read(n_frames * self._converter.frame_bytes)
+        self._post(self._handed_over, pcm, flags)
+        return pcm, _PA_CONTINUE
+
+    def _handed_over(self, pcm: bytes, flags: int) -> None:
+        self._count(flags)
+        self._n_since_write += 1
+        # A resampler keeps the last milliseconds back until it knows what follows. When nothing does, they are due.
+        if self._n_since_write >= 3 and self._buffer.n_bytes < 2 * len(pcm):
+            self._enqueue(self._converter.flush())
+        if self._is_sounding and not self._converter.withholds and not self._buffer.n_bytes:
+            self._end_sound()
+        if self._on_played is not None and self.is_open:
+            self._on_played(formats.downmix(pcm, self.channels))
+
+    def _enqueue(self, pcm: bytes) -> None:
+        if pcm:
+            if self._buffer.is_silent:
+                pcm = self._converter.way_in(pcm) + pcm
+            self._buffer.write(pcm, tail=self._converter.way_out(pcm))
+
+    def _end_sound(self) -> None:
+        self._is_sounding = False
+        self._silent_at_s = self._loop.time() + self.latency_s
+
+
+async def list_devices(audio: AudioSystem | None) -> str:
+    """Return the sound devices, for people, as `audio` or a sound system that is started for that knows them.
+
+    Raises:
+        MissingExtraError: PyAudio is not installed.
+        DeviceError: PortAudio does not start or does not answer.
+    """
+    if audio is not None:
+        return format_devices(audio.devices())
+    async with AudioSystem() as started:
+        return format_devices(started.devices())
+
+
+def _import_pyaudio() -> ModuleType:
+    try:
+        # Where its C part does not load, PyAudio says so on stdout, which carries the conversation.
+        with contextlib.redirect_stdout(io.StringIO()):
+            import pyaudio  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as exc:
+        raise MissingExtraError("sound", "audio") from exc
+    except ImportError as exc:
+        raise DeviceError(f"PyAudio cannot be used ({exc}); on Debian: apt-get install libportaudio2") from exc
+    module: ModuleType = pyaudio
+    return module
+
+
+def _reason(exc: Exception) -> str:
+    if isinstance(exc, TimeoutError):
+        return "it does not answer"
+    # PortAudio's words come second, after its number.
+    return str(exc.args[-1]) if exc.args else str(exc)

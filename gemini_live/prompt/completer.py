@@ -1,0 +1,39 @@
+"""Completes the commands that are typed at the prompt, and the files and words that they take."""
+
+from collections.abc import Iterator, Mapping
+
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
+from prompt_toolkit.document import Document
+
+from ..output.help import COMMAND_MARK, name_of
+
+
+class CommandCompleter(Completer):
+    """Offers what a line that begins with a slash may go on with."""
+
+    def __init__(self, commands: Mapping[str, str]) -> None:
+        """Offer `commands`, which are their usages with what they do."""
+        self._commands = commands
+        self._paths = PathCompleter(expanduser=True)
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
+        """Yield what the text before the cursor may become."""
+        text = document.text
+        name, space, argument = document.text_before_cursor.partition(" ")
+        if not name.startswith(COMMAND_MARK) or "\n" in text:
+            return
+        argument = argument.lstrip()
+        if not space:
+            for usage, meaning in self._commands.items():
+                command = name_of(usage)
+                if command.startswith(name.lower()) and command != COMMAND_MARK * 2:
+                    yield Completion(command, -len(name), display=usage, display_meta=meaning)
+            return
+        for usage in self._commands:
+            command, _, takes = usage.partition(" ")
+            if command != name.lower():
+                continue
+            if takes == "FILE":
+                yield from self._paths.get_completions(Document(argument), complete_event)
+            elif takes:
+                yield from (Completion(word, -len(argument)) for word in takes.split("|") if word.startswith(argument))

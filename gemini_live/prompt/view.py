@@ -1,0 +1,221 @@
+"""What the prompt looks like: its colours, and what stands above, in and below the input line, row by row.
+
+Runs on the event loop, whenever prompt_toolkit draws; it only reads.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.filters import Condition, has_completions, is_searching
+from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.layout import (
+    BufferControl,
+    ConditionalContainer,
+    Dimension,
+    FormattedTextControl,
+    HSplit,
+    Layout,
+    VerticalAlign,
+    Window,
+)
+from prompt_toolkit.layout.menus import CompletionsMenu
+from prompt_toolkit.layout.processors import AfterInput, ConditionalProcessor
+from prompt_toolkit.output import Output
+from prompt_toolkit.styles import Style
+from prompt_toolkit.utils import get_cwidth
+from prompt_toolkit.widgets import SearchToolbar
+
+from ..output.help import format_help
+from .status_bar import Fragments, MicrophoneState, Status, format_status
+
+MENU_ROWS = 8
+FEWEST_ROWS_WITH_DOTS = 3
+"""In fewer, the newest words are worth more than to know that there are others above."""
+_PARTS = re.compile(r"\n|[ \t]+|[^ \t\n]+")
+
+# The sixteen colours are the terminal's own, so that they suit its background, be it dark or light.
+STYLE = Style.from_dict(
+    {
+        "you": "ansicyan bold",
+        "model": "ansigreen bold",
+        "label": "ansimagenta",
+        "mark": "bold",
+        "unheard": "dim",
+        "warning": "ansiyellow",
+        "error": "ansired bold",
+        "link": "underline",
+        "prompt": "bold",
+        "placeholder": "dim",
+        "waiting": "dim",
+        "bar": "reverse",
+        "bar.off": "bold",
+        "bar.alert": "bold",
+        "completion-menu": "noinherit",
+        "completion-menu.completion": "noinherit",
+        "completion-menu.completion.current": "noinherit reverse",
+        "completion-menu.meta.completion": "noinherit",
+        "completion-menu.meta.completion.current": "noinherit reverse",
+        "scrollbar.background": "noinherit",
+        "scrollbar.button": "noinherit reverse",
+        "scrollbar.arrow": "noinherit",
+    }
+)
+
+
+@dataclass
+class PromptState:
+    """What is shown beside the line itself; whoever changes it has the prompt drawn anew."""
+
+    has_ended: bool = False
+    """Whether the user has ended the input."""
+    shows_help: bool = False
+    status: Status | None = None
+    growing: Fragments = field(default_factory=list)
+    """What is not whole yet of the conversation."""
+
+
+def build_layout(buffer: Buffer, state: PromptState, output: Output, *, push_to_talk: bool) -> Layout:
+    """Return the rows of the prompt, from what grows to the status bar.
+
+    Args:
+        buffer: The input line.
+        state: What else is shown, and may change.
+        output: Knows the size of the terminal.
+        push_to_talk: Whether the space bar is a talk key.
+    """
+    search = SearchToolbar()
+    placeholder = AfterInput(lambda: _format_placeholder(state, output, push_to_talk=push_to_talk))
+    line = BufferControl(
+        buffer,
+        search_buffer_control=search.control,
+        preview_search=True,
+        input_processors=[ConditionalProcessor(placeholder, Condition(lambda: not buffer.text) & ~is_searching)],
+    )
+    return Layout(
+        HSplit(
+            [
+                _shown_if(lambda: bool(state.growing or _unsent(state)), lambda: _format_growing(state, output)),
+                _shown_if(lambda: state.shows_help, lambda: _format_help(output)),
+                Window(
+                    line,
+                    height=lambda: Dimension(min=1, max=max(1, output.get_size().rows // 3)),
+                    wrap_lines=True,
+                    dont_extend_height=True,
+                    get_line_prefix=lambda number, wraps: [("class:prompt", "  " if number or wraps else "> ")],
+                ),
+                ConditionalContainer(CompletionsMenu(max_height=MENU_ROWS), has_completions),
+                search,
+                Window(FormattedTextControl(lambda: _format_bar(state, output)), height=1, style="class:bar"),
+            ],
+            align=VerticalAlign.TOP,
+        )
+    )
+
+
+def _shown_if(is_shown: Callable[[], bool], text: Callable[[], StyleAndTextTuples]) -> ConditionalContainer:
+    window = Window(FormattedTextControl(text), wrap_lines=True, dont_extend_height=True)
+    return ConditionalContainer(window, Condition(is_shown))
+
+
+def _unsent(state: PromptState) -> tuple[str, ...]:
+    return state.status.unsent if state.status is not None else ()
+
+
+def _format_placeholder(state: PromptState, output: Output, *, push_to_talk: bool) -> StyleAndTextTuples:
+    if state.has_ended:
+        words = "no more input; waiting for what is open"
+    elif state.status is None or state.status.microphone is MicrophoneState.OFF:
+        words = "type a line; F1 shows the keys"
+    elif push_to_talk:
+        words = "type, or press Space to talk; F1 shows the keys"
+    else:
+        words = "type, or speak; F1 shows the keys"
+    columns = output.get_size().columns
+    fitting = (form for form in (words, words.partition(";")[0]) if len(f"> {form}") < columns)
+    return [("class:placeholder", next(fitting, ""))]
+
+
+def _format_growing(state: PromptState, output: Output) -> StyleAndTextTuples:
+    size = output.get_size()
+    fragments = _newest(state.growing, size.columns * size.rows)
+    for text in _unsent(state):
+        fragments += [("class:you", "you:"), ("", f" {text} "), ("class:waiting", "[not sent yet]"), ("", "\n")]
+    wrapped, rows = wrap_words(fragments, size.columns), max(1, size.rows // 2 - 2)
+    shown = last_rows(wrapped, size.columns, rows)
+    if rows > FEWEST_ROWS_WITH_DOTS and len(shown) < len(last_rows(wrapped, size.columns, rows + 1)):
+        return [("", "...\n"), *last_rows(wrapped, size.columns, rows - 1)]
+    return shown
+
+
+def _newest(fragments: Fragments, n_characters: int) -> Fragments:
+    """Return a text without what is far above the window, each part cut at the same place as long as may be."""
+    return [(style, text[max(0, len(text) // n_characters - 1) * n_characters :]) for style, text in fragments]
+
+
+def _format_help(output: Output) -> StyleAndTextTuples:
+    return [*wrap_words([("", format_help())], output.get_size().columns)]
+
+
+def _format_bar(state: PromptState, output: Output) -> StyleAndTextTuples:
+    if state.status is None:
+        return []
+    bar = format_status(state.status, output.get_size().columns)
+    return [(style.replace("class:", "class:bar."), text) for style, text in bar]
+
+
+def wrap_words(fragments: Fragments, columns: int) -> Fragments:
+    """Return a text with a line break in place of the spaces at the end of each row, so that no word is broken.
+
+    A word that is longer than a row, such as text of a script without spaces, is left to the terminal to break.
+    """
+    wrapped: Fragments = []
+    column, spaces = 0, ""
+    for style, text in fragments:
+        for part in _PARTS.findall(text):
+            if part == "\n":
+                column, spaces = 0, ""
+                wrapped.append((style, part))
+            elif part.isspace():
+                spaces += part
+            else:
+                width = get_cwidth(part)
+                if column and column + len(spaces) + width > columns >= width:
+                    column, spaces = 0, "\n"
+                else:
+                    column += len(spaces)
+                column = (column + width) % columns or columns
+                wrapped += [("", spaces), (style, part)] if spaces else [(style, part)]
+                spaces = ""
+    return wrapped
+
+
+def last_rows(fragments: Fragments, columns: int, rows: int) -> StyleAndTextTuples:
+    """Return the end of a text, as many rows of it as fit, wrapped as a terminal wraps."""
+    wrapped: list[StyleAndTextTuples] = [[]]
+    width = 0
+    for style, text in _tail(fragments, 2 * rows * columns):
+        for character in text:
+            size = get_cwidth(character)
+            if character == "\n" or width + size > columns:
+                wrapped.append([])
+                width = 0
+            if character != "\n":
+                wrapped[-1].append((style, character))
+                width += size
+    if not wrapped[-1]:
+        wrapped.pop()
+    shown = wrapped[-rows:]
+    return [part for index, row in enumerate(shown) for part in (*([("", "\n")] if index else []), *row)]
+
+
+def _tail(fragments: Fragments, n_characters: int) -> Fragments:
+    """Return the last parts of a text, whole, so that no row of it moves; they have so many characters at least."""
+    tail: Fragments = []
+    for style, text in reversed(fragments):
+        tail.append((style, text.expandtabs(4)))
+        n_characters -= len(text)
+        if n_characters <= 0:
+            break
+    return tail[::-1]

@@ -1,0 +1,147 @@
+"""Everything that can bring a question, and when it has ended: initial message, lines, a sound file, the microphone.
+
+Runs on the event loop. A script's inputs follow one another; what a person types comes whenever it comes.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any
+
+from ..config import Config
+from ..conversation.conversation import Conversation
+from ..errors import ConfigError
+from ..wire.setup import missing_for_lines
+from .media import Media
+from .uplink import Uplink
+
+MAX_WAITING_LINES = 100
+"""How far a pipe is read ahead of its answers."""
+
+
+class Inputs:
+    """The inputs of one session."""
+
+    def __init__(
+        self,
+        config: Config,
+        conversation: Conversation,
+        uplink: Uplink,
+        media: Media,
+        *,
+        piped: AsyncIterator[str] | None,
+        typed: AsyncIterator[str] | None,
+        take_typed: Callable[[str], Awaitable[str]],
+        live: asyncio.Event,
+        next_change: Callable[[], Awaitable[None]],
+        wake: Callable[[], None],
+        warn: Callable[[str], None],
+    ) -> None:
+        """Prepare; nothing is read yet.
+
+        Args:
+            config: Says what there is to ask.
+            conversation: Takes the questions.
+            uplink: Takes the ends of sound.
+            media: Has the sound file and the microphone, once they are open.
+            piped: The lines of a script.
+            typed: The lines that a person types.
+            take_typed: Is given each of those; returns what of it is to be asked.
+            live: Whether there is a connection.
+            next_change: Waits until something has happened.
+            wake: Tells that something has.
+            warn: Takes one line about what cannot be read or may not be meant.
+        """
+        self._config, self._conversation, self._uplink, self._media = config, conversation, uplink, media
+        self._piped, self._typed, self._take_typed = piped, typed, take_typed
+        self._live, self._next_change, self._wake, self._warn = live, next_change, wake, warn
+        self._line_warning = missing_for_lines(config)
+        self._open: set[str] = set()
+        self.failure: ConfigError | None = None
+        """Why there was no more to ask than there was: to be told when that is answered."""
+
+    @property
+    def has_more_to_ask(self) -> bool:
+        """Whether there is more to ask than was asked, apart from what nobody has typed or said yet."""
+        return bool(self._open & {"initial message", "file"})
+
+    def find(self) -> None:
+        """Look which inputs there are, now that the media are open."""
+        present = {
+            "initial message": self._config.initial_message is not None,
+            "stdin": self._piped is not None or self._typed is not None,
+            "file": self._media.input_file is not None,
+            "microphone": self._media.microphone is not None,
+        }
+        self._open = {name for name, is_there in present.items() if is_there}
+        self._conversation.hears_user = bool(self._open & {"file", "microphone"})
+        if not self._open:
+            self._warn("there is nothing to ask: give --initial-message, a pipe, --input-file or --audio-input")
+            self._conversation.inputs_ended = True
+
+    def tasks(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        """Return what has to run, side by side."""
+        return [self._give_script] if self._typed is None else [self._give_script, self._give_typed_lines]
+
+    def end_microphone(self, *, by_hand: bool) -> None:
+        """Listen no more, if anybody did; `by_hand`: a person has ended it, or the device is gone."""
+        if "microphone" in self._open:
+            self._media.stop_microphone()
+            self._uplink.end_audio(by_hand=by_hand)
+            self._end("microphone")
+
+    def _end(self, name: str) -> None:
+        self._open.discard(name)
+        if not self._open:
+            self._conversation.inputs_ended = True
+        self._wake()
+
+    async def _give_script(self) -> None:
+        """Give the inputs that follow one another: the initial message, the lines of a pipe, the file."""
+        await self._live.wait()
+        if self._config.initial_message is not None:
+            await asyncio.sleep(self._config.initial_message_delay_s)
+            self._conversation.add_question(self._config.initial_message, waits=True)
+            self._end("initial message")
+        if self._piped is not None:
+            async for line in self._read(self._piped):
+                self._add_line(line, waits=True)
+                while self._conversation.n_waiting >= MAX_WAITING_LINES:
+                    await self._next_change()
+            self._end("stdin")
+        if self._media.input_file is not None:
+            while self._conversation.has_unanswered or not self._conversation.is_quiet:
+                await self._next_change()
+            await self._media.give_file(self._live)
+            self._uplink.end_audio(by_hand=False)
+            self._end("file")
+
+    async def _give_typed_lines(self) -> None:
+        async for line in self._read(self._typed):
+            self._add_line(await self._take_typed(line), waits=False)
+        # Ctrl-D: the person has nothing more to say in any way. What is to be asked first is asked still.
+        self.end_microphone(by_hand=True)
+        for name in ("stdin", "file"):
+            self._end(name)
+
+    async def _read(self, lines: AsyncIterator[str] | None) -> AsyncIterator[str]:
+        assert lines is not None
+        try:
+            async for line in lines:
+                yield line
+        except OSError as error:
+            if lines is self._piped:
+                self.failure = ConfigError(f"stdin cannot be read: {error.strerror}")
+            else:  # of a terminal that is gone
+                self._warn(f"stdin cannot be read: {error.strerror}")
+
+    def _add_line(self, line: str, *, waits: bool) -> None:
+        if line.strip():
+            self._warn_of_lines()
+            self._conversation.add_question(line, waits=waits)
+            self._wake()
+
+    def _warn_of_lines(self) -> None:
+        """Say once that the model takes no lines, as far as is known."""
+        warning, self._line_warning = self._line_warning, None
+        if warning is not None:
+            self._warn(warning)

@@ -1,0 +1,137 @@
+"""Every message to the server but the first one, as dicts, and the one line that `-v` shows of a message. Pure."""
+
+import base64
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..audio import pcm
+from ..models import TypedTurn
+
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FunctionResponse:
+    """The answer to one function call."""
+
+    id: str
+    """The call's; empty where the server gave none."""
+    name: str
+    response: dict[str, Any]
+    """By convention `output` holds a result and `error` a failure."""
+    scheduling: str | None = None
+    """When a model that did not wait is to speak of it: `SILENT`, `WHEN_IDLE` or `INTERRUPT`; `None`: it decides."""
+
+
+def build_typed_turn(text: str, how: TypedTurn) -> Message:
+    """Return one line from the user, which asks for an answer.
+
+    A model that is said to take no typed turns gets it as `realtimeInput`: the server has the last word.
+    """
+    if how is TypedTurn.CLIENT_CONTENT:
+        return _client_content([_content("user", text)], turn_complete=True)
+    return {"realtimeInput": {"text": text}}
+
+
+def build_history(exchanges: Sequence[tuple[str, str]], *, turn_complete: bool) -> Message:
+    """Return an earlier conversation: pairs of what the user said and what the model said, either possibly empty.
+
+    Args:
+        exchanges: oldest first.
+        turn_complete: whether that is all. In a session that announced history this ends it, and nothing is answered;
+            in any other it asks for an answer.
+    """
+    turns = [
+        _content(role, text) for exchange in exchanges for role, text in zip(("user", "model"), exchange, strict=True)
+    ]
+    return _client_content([turn for turn in turns if turn["parts"][0]["text"]], turn_complete=turn_complete)
+
+
+def build_audio(chunk: bytes, rate_hz: int = pcm.INPUT.rate_hz) -> Message:
+    """Return a chunk of the microphone: 16-bit little-endian mono."""
+    return _blob("audio", pcm.PcmFormat(rate_hz).mime_type, chunk)
+
+
+def build_video(jpeg: bytes) -> Message:
+    """Return one frame of the screen."""
+    return _blob("video", "image/jpeg", jpeg)
+
+
+def build_audio_stream_end() -> Message:
+    """Return the end of the microphone's audio, so that the server answers what it has heard."""
+    return {"realtimeInput": {"audioStreamEnd": True}}
+
+
+def build_activity_start() -> Message:
+    """Return the start of speech, for a session in which the server does not detect it."""
+    return {"realtimeInput": {"activityStart": {}}}
+
+
+def build_activity_end() -> Message:
+    """Return the end of speech, for a session in which the server does not detect it."""
+    return {"realtimeInput": {"activityEnd": {}}}
+
+
+def build_tool_response(responses: Sequence[FunctionResponse]) -> Message:
+    """Return the answers to function calls."""
+    return {"toolResponse": {"functionResponses": [_function_response(response) for response in responses]}}
+
+
+def _function_response(response: FunctionResponse) -> Message:
+    message: Message = {"name": response.name, "response": response.response}
+    if response.id:
+        message["id"] = response.id
+    if response.scheduling is not None:
+        message["scheduling"] = response.scheduling
+    return message
+
+
+def _client_content(turns: list[Message], *, turn_complete: bool) -> Message:
+    return {"clientContent": {"turns": turns, "turnComplete": turn_complete}}
+
+
+def _content(role: str, text: str) -> Message:
+    return {"role": role, "parts": [{"text": text}]}
+
+
+def _blob(kind: str, mime_type: str, data: bytes) -> Message:
+    return {"realtimeInput": {kind: {"mimeType": mime_type, "data": base64.b64encode(data).decode("ascii")}}}
+
+
+_BASE64_FIELDS = frozenset({"thoughtSignature", "sdkBlob", "voiceSampleAudio", "consentAudio", "imageData"})
+
+# What JSON leaves as it is and a terminal does not: DEL, the C1 controls, line separators, halves of surrogate pairs.
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def format_message(message: Message | str | bytes) -> str:
+    """Return a message as one line of JSON, every base64 payload replaced by its size, no control character in it."""
+    size_bytes = len(message)
+    try:
+        if not isinstance(message, dict):
+            message = json.loads(message)
+        line = json.dumps(_elide(message), ensure_ascii=False, separators=(",", ":"))
+    except (ValueError, RecursionError):
+        return f"<{size_bytes} bytes that are not JSON>"
+    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", line)
+
+
+def _elide(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_elide(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    is_blob = "mimeType" in value or "mime_type" in value
+    return {
+        key: _elide_base64(item)
+        if isinstance(item, str) and (key in _BASE64_FIELDS or (is_blob and key == "data"))
+        else _elide(item)
+        for key, item in value.items()
+    }
+
+
+def _elide_base64(text: str) -> str:
+    return f"<{len(text.rstrip('=')) * 3 // 4} bytes>"

@@ -1,0 +1,482 @@
+"""The conversation for people, as a terminal, a pipe and a file get it."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gemini_live.output.plain import FOLD_CHARS, Terminal, escape, one_line
+from gemini_live.process.streams import BackgroundWriter
+
+WAIT_S = 10
+NASTY = "".join(map(chr, (*range(0x20), *range(0x7F, 0xA0)))) + "\x1b[2J\x9b31m\x1b]0;title\x07\ud83d"
+"""Every C0 and C1 control character, DEL, sequences made of them, and half a character."""
+
+
+class Screen(io.StringIO):
+    """A stream that says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class Written:
+    """A `Terminal` and what it wrote."""
+
+    def __init__(
+        self,
+        *,
+        stdout: io.StringIO | None = None,
+        stderr: io.StringIO | None = None,
+        color: bool = False,
+        quiet: bool = False,
+        verbose: bool = True,
+        is_interactive: bool = False,
+    ) -> None:
+        self.stdout, self.stderr = stdout, stderr
+        self.writer = BackgroundWriter()
+        self.terminal = Terminal(
+            self.writer,
+            stdout,
+            stderr,
+            stdout_is_terminal=isinstance(stdout, Screen),
+            stdout_color=color,
+            stderr_color=color,
+            quiet=quiet,
+            verbose=verbose,
+            is_interactive=is_interactive,
+        )
+
+    @property
+    def out(self) -> str:
+        return self._text(self.stdout)
+
+    @property
+    def err(self) -> str:
+        return self._text(self.stderr)
+
+    def _text(self, stream: io.StringIO | None) -> str:
+        assert stream is not None
+        assert self.writer.flush(WAIT_S)
+        return stream.getvalue()
+
+
+def in_a_pipe(**switches: bool) -> Written:
+    return Written(stdout=io.StringIO(), stderr=io.StringIO(), **switches)
+
+
+def on_a_screen(**switches: bool) -> Written:
+    """Both streams on one screen: `out` and `err` are the same text."""
+    screen = Screen()
+    return Written(stdout=screen, stderr=screen, **switches)
+
+
+STARTED: dict[str, Any] = {"model": "gemini-x", "voice": "Puck", "tools": ["search", "f"], "screen": None, "sound": []}
+
+
+def everything(terminal: Terminal, text: str) -> None:
+    """Have the terminal write `text` by every way there is."""
+    facts = {"model": text, "voice": text, "tools": [text], "screen": text, "sound": [text]}
+    terminal.session_started(facts)
+    terminal.asked(text, echo=True)
+    terminal.heard(text, late=False)
+    terminal.words(text)
+    terminal.answered(text, asked=True, cut_off=True)
+    terminal.restarted(text)
+    terminal.late_words(text)
+    terminal.unfinished(text)
+    terminal.thought(text)
+    terminal.code(text, text)
+    terminal.code_result(text, text)
+    terminal.sources([text], [(text, text)])
+    terminal.tool_call(text, text, {text: text, "list": [text]})
+    terminal.tool_result(text, text, {text: text}, failed=True)
+    terminal.tool_cancelled(text, text)
+    terminal.function_output(text)
+    terminal.usage({text: 1})
+    terminal.status(text)
+    terminal.warning(text)
+    terminal.error(text)
+    terminal.detail(text)
+    terminal.session_ended(0)
+
+
+# Control characters
+
+
+@pytest.mark.parametrize(
+    ("text", "visible"),
+    [
+        ("plain, ümlaut, 日本, 🎈", "plain, ümlaut, 日本, 🎈"),
+        ("tab\tand\nline", "tab\tand\nline"),
+        ("\x00\x07\x08\x0b\x0c\x1f", "\\x00\\x07\\x08\\x0b\\x0c\\x1f"),
+        ("\r\n", "\\r\n"),
+        ("\x1b[31mred\x1b[0m", "\\x1b[31mred\\x1b[0m"),
+        ("\x7f\x80\x9b\x9f", "\\x7f\\x80\\x9b\\x9f"),
+        ("\xa0 no control", "\xa0 no control"),
+        ("half \ud83d and \udc00", "half \\ud83d and \\udc00"),
+    ],
+)
+def test_escape_makes_control_characters_visible_and_nothing_else(text: str, visible: str) -> None:
+    assert escape(text) == visible
+
+
+def test_one_line_is_one() -> None:
+    assert one_line("a\nb\r\nc\td") == "a\\nb\\r\\nc\td"
+
+
+REORDERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""What makes a text look as if its characters stood in another order."""
+
+
+def test_a_line_of_facts_shows_what_would_make_it_look_like_another() -> None:
+    assert one_line(f"a{REORDERING}b") == ("a\\u202a\\u202b\\u202c\\u202d\\u202e\\u2066\\u2067\\u2068\\u2069b")
+    written = in_a_pipe()
+    written.terminal.sources([], [("gpj.\u202eexe", "https://example.com/\u2067")])
+    written.terminal.tool_call("1", "f", {"path": "\u202efdp.exe"})
+    written.terminal.function_output("\u202eprinted")
+    assert written.err == (
+        '[source] gpj.\\u202eexe https://example.com/\\u2067\n[call] f(path="\\u202efdp.exe")\n\\u202eprinted\n'
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\U0001f469\u200d\U0001f52c", "\u200e\u200f", "a\u200bb"],
+)
+def test_what_writing_and_emoji_are_made_of_is_left_alone(text: str) -> None:
+    assert one_line(text) == text
+
+
+def test_the_models_words_are_left_in_their_order() -> None:
+    piped, shown = in_a_pipe(), on_a_screen()
+    piped.terminal.answered(REORDERING, asked=True, cut_off=False)
+    shown.terminal.words(REORDERING)
+    assert (piped.out, shown.out) == (f"{REORDERING}\n", f"gemini: {REORDERING}")
+
+
+@pytest.mark.parametrize("make", [in_a_pipe, on_a_screen])
+def test_no_control_character_of_another_program_is_ever_written(make: Callable[[], Written]) -> None:
+    written = make()
+    everything(written.terminal, NASTY)
+    for character in written.out + written.err:
+        assert character in "\n\t" or (character >= " " and not "\x7f" <= character <= "\x9f")
+    written.out.encode()
+    written.err.encode()
+
+
+def test_every_diagnostic_is_one_line() -> None:
+    written = in_a_pipe()
+    everything(written.terminal, "a\nb")
+    calls = 16  # not asked, heard, words, restarted, thought, usage and the end, but sources writes two lines
+    assert len(written.err.splitlines()) == calls
+    assert written.err.endswith("\n")
+
+
+# Folding
+
+
+def test_a_long_line_is_cut_and_says_so() -> None:
+    assert one_line("x" * FOLD_CHARS) == "x" * FOLD_CHARS
+    assert one_line("x" * 12_345) == "x" * FOLD_CHARS + "... (12,345 characters)"
+    assert one_line("x" * 12_345, fold=False) == "x" * 12_345
+
+
+def test_calls_results_and_code_are_folded_and_errors_are_not() -> None:
+    long = "y" * 2_000
+    written = in_a_pipe()
+    written.terminal.tool_call("1", "f", {"text": long})
+    written.terminal.tool_result("1", "f", {"output": long}, failed=False)
+    written.terminal.code("PYTHON", long)
+    written.terminal.code_result("OUTCOME_OK", long)
+    assert all(len(line) < FOLD_CHARS + 50 for line in written.err.splitlines())
+    before = len(written.err)
+    written.terminal.error(long)
+    written.terminal.warning(long)
+    written.terminal.detail(long)
+    assert written.err[before:].count(long) == 3
+
+
+# A pipe
+
+
+def test_a_pipe_gets_whole_answers_one_each_and_nothing_else() -> None:
+    written = in_a_pipe()
+    terminal = written.terminal
+    terminal.session_started(STARTED)
+    terminal.asked("one?", echo=True)
+    terminal.words("An ")
+    terminal.heard("something", late=False)
+    terminal.words("answer.")
+    assert written.out == ""
+    terminal.answered("An answer.", asked=True, cut_off=False)
+    terminal.asked("two?", echo=True)
+    terminal.answered("Two\n  lines\tof it ", asked=True, cut_off=False)
+    terminal.session_ended(0)
+    assert written.out == "An answer.\nTwo\n  lines\tof it \n"
+
+
+def test_an_empty_answer_to_a_typed_line_is_an_empty_line() -> None:
+    written = in_a_pipe()
+    written.terminal.answered("", asked=True, cut_off=False)
+    assert written.out == "\n"
+
+
+def test_an_empty_answer_to_what_was_said_is_nothing() -> None:
+    written = in_a_pipe()
+    written.terminal.answered("", asked=False, cut_off=False)
+    assert written.out == ""
+
+
+def test_an_answer_to_what_was_said_reaches_a_pipe() -> None:
+    written = in_a_pipe()
+    written.terminal.answered("spoken", asked=False, cut_off=False)
+    assert written.out == "spoken\n"
+
+
+def test_words_that_come_too_late_are_told_beside_the_pipe_that_has_its_answer() -> None:
+    written = in_a_pipe()
+    written.terminal.answered("early", asked=True, cut_off=False)
+    written.terminal.late_words(" late\x1b")
+    assert written.out == "early\n"
+    assert written.err == "[late words]  late\\x1b\n"
+
+
+def test_words_of_an_answer_that_never_ended_are_told_beside_the_pipe_whole() -> None:
+    written = in_a_pipe()
+    written.terminal.unfinished("word " * FOLD_CHARS + "\nend")
+    assert written.out == ""
+    assert written.err == f"[unfinished] {'word ' * FOLD_CHARS}\\nend\n"
+
+
+def test_words_of_an_answer_that_never_ended_are_on_the_screen_already() -> None:
+    written = on_a_screen()
+    written.terminal.words("half")
+    written.terminal.unfinished("half")
+    written.terminal.session_ended(4)
+    assert written.out == "gemini: half\n"
+
+
+def test_words_that_do_not_count_never_reach_a_pipe() -> None:
+    written = in_a_pipe()
+    written.terminal.words("wrong")
+    written.terminal.restarted("wrong")
+    written.terminal.answered("right", asked=True, cut_off=False)
+    assert written.out == "right\n"
+    assert written.err == ""
+
+
+def test_a_pipe_gets_no_colour_unless_told() -> None:
+    written = in_a_pipe()
+    everything(written.terminal, "text")
+    assert "\x1b" not in written.out + written.err
+
+
+def test_missing_streams_are_done_without() -> None:
+    written = Written()
+    everything(written.terminal, "text")
+    assert written.writer.flush(WAIT_S)
+
+
+# A terminal
+
+
+def test_a_terminal_gets_words_as_they_come_with_who_says_them() -> None:
+    written = on_a_screen()
+    terminal = written.terminal
+    terminal.asked("what is it?", echo=True)
+    terminal.words("It ")
+    assert written.out == "you: what is it?\ngemini: It "
+    terminal.words("is.")
+    terminal.answered("It is.", asked=True, cut_off=False)
+    terminal.heard(" and", late=False)
+    terminal.heard(" now", late=False)
+    terminal.words("Now.")
+    terminal.session_ended(0)
+    assert written.out == "you: what is it?\ngemini: It is.\nyou: and now\ngemini: Now.\n"
+
+
+def test_a_line_that_was_typed_is_not_repeated() -> None:
+    written = on_a_screen()
+    written.terminal.asked("typed here", echo=False)
+    assert written.out == ""
+
+
+def test_a_question_ends_the_line_of_the_answer_that_it_stops() -> None:
+    written = on_a_screen()
+    written.terminal.words("I was say")
+    written.terminal.asked("stop", echo=True)
+    written.terminal.words("Yes?")
+    assert written.out == "gemini: I was say\nyou: stop\ngemini: Yes?"
+
+
+def test_a_line_that_was_typed_has_ended_the_one_on_the_screen_by_itself() -> None:
+    written = on_a_screen()
+    written.terminal.words("I was say")
+    before = len(written.out)
+    written.terminal.asked("stop", echo=False)
+    written.terminal.words("Yes?")
+    assert written.out[before:] == "gemini: Yes?"
+
+
+def test_white_space_alone_begins_no_line() -> None:
+    written = on_a_screen()
+    written.terminal.words(" \n ")
+    assert written.out == ""
+    written.terminal.words("  text")
+    assert written.out == "gemini: text"
+
+
+def test_words_after_the_end_of_an_answer_are_said_too() -> None:
+    written = on_a_screen()
+    written.terminal.words("early")
+    written.terminal.answered("early late", asked=True, cut_off=False)
+    written.terminal.late_words("late")
+    assert written.out == "gemini: early\ngemini: late"
+
+
+def test_a_status_line_never_lands_inside_the_words_on_the_screen() -> None:
+    written = on_a_screen()
+    terminal = written.terminal
+    terminal.words("The weather ")
+    terminal.tool_call("1", "weather", {"place": "Köln"})
+    terminal.words("is fine.")
+    terminal.warning("something")
+    terminal.function_output("printed")
+    terminal.words("More.")
+    terminal.session_ended(0)
+    assert written.out.splitlines() == [
+        "gemini: The weather ",
+        '[call] weather(place="Köln")',
+        "gemini: is fine.",
+        "gemini-live: warning: something",
+        "printed",
+        "gemini: More.",
+    ]
+
+
+def test_status_lines_that_go_to_a_file_do_not_break_up_the_words_on_the_screen() -> None:
+    written = Written(stdout=Screen(), stderr=io.StringIO())
+    for piece in ("one ", "two ", "three"):
+        written.terminal.detail("a message")
+        written.terminal.words(piece)
+    assert written.out == "gemini: one two three"
+    assert written.err == "a message\n" * 3
+
+
+def test_an_answer_that_was_cut_off_is_marked() -> None:
+    written = on_a_screen()
+    written.terminal.words("Once upon")
+    written.terminal.answered("Once upon", asked=True, cut_off=True)
+    assert written.out == "gemini: Once upon\n[cut off] the answer was interrupted\n"
+
+
+def test_an_answer_that_begins_anew_says_what_does_not_count() -> None:
+    written = on_a_screen()
+    written.terminal.words("Once")
+    written.terminal.restarted("Once")
+    written.terminal.words("Twice")
+    assert written.out == "gemini: Once\n[cut off] the answer broke off; it had said: Once\ngemini: Twice"
+
+
+# Colours
+
+
+def test_colours_tell_who_speaks_and_are_taken_back() -> None:
+    written = on_a_screen(color=True)
+    written.terminal.asked("hi", echo=True)
+    written.terminal.words("hello")
+    assert written.out == "\x1b[36myou:\x1b[0m hi\n\x1b[1;32mgemini:\x1b[0m hello"
+
+
+def test_labels_and_warnings_are_coloured_apart_from_their_text() -> None:
+    written = in_a_pipe(color=True)
+    written.terminal.tool_cancelled("1", "f")
+    written.terminal.warning("careful")
+    written.terminal.error("too late")
+    assert written.err.splitlines() == [
+        "\x1b[35m[cancelled]\x1b[0m f",
+        "\x1b[33mgemini-live: warning:\x1b[0m careful",
+        "\x1b[1;31mgemini-live: error:\x1b[0m too late",
+    ]
+
+
+def test_without_colour_every_kind_of_line_is_still_told_apart() -> None:
+    written = on_a_screen()
+    everything(written.terminal, "text")
+    assert "\x1b" not in written.out
+    for mark in ("you:", "gemini:", "[call]", "[failed]", "[code]", "[source]", "warning:", "error:"):
+        assert mark in written.out
+
+
+# What each line says
+
+
+def test_the_first_line_names_model_voice_tools_screen_and_sound() -> None:
+    written = in_a_pipe()
+    facts = STARTED | {"screen": "screen 1 at 1 fps", "sound": ["microphone A", "speaker B"]}
+    written.terminal.session_started(facts)
+    assert written.err == "gemini-x; voice Puck; tools: search, f; screen 1 at 1 fps; microphone A; speaker B\n"
+
+
+def test_the_first_line_leaves_out_what_there_is_not() -> None:
+    written = in_a_pipe()
+    written.terminal.session_started({"model": "m", "voice": None, "tools": [], "screen": None, "sound": []})
+    assert written.err == "m; tools: none\n"
+
+
+@pytest.mark.parametrize(
+    ("write", "line"),
+    [
+        (lambda t: t.code("PYTHON", "print(1)\nprint(2)"), "[code] python: print(1)\\nprint(2)"),
+        (lambda t: t.code_result("OUTCOME_OK", "1\n2\n"), "[code result] ok: 1\\n2\\n"),
+        (lambda t: t.code_result("OUTCOME_FAILED", "x"), "[code result] failed: x"),
+        (lambda t: t.tool_call("1", "f", {}), "[call] f()"),
+        (lambda t: t.tool_call("1", "f", {"a": 1, "b": [None]}), "[call] f(a=1, b=[null])"),
+        (lambda t: t.tool_result("1", "f", {"output": "ö"}, failed=False), '[result] f: {"output": "ö"}'),
+        (lambda t: t.tool_result("1", "f", {"error": "no"}, failed=True), '[failed] f: {"error": "no"}'),
+        (lambda t: t.tool_cancelled("1", "f"), "[cancelled] f"),
+        (lambda t: t.function_output("a\tb\\n\x1b"), "a\tb\\n\\x1b"),
+        (lambda t: t.status("all is well"), "all is well"),
+        (lambda t: t.warning("careful"), "gemini-live: warning: careful"),
+        (lambda t: t.error("it failed"), "gemini-live: error: it failed"),
+        (lambda t: t.detail('< {"a":1}'), '< {"a":1}'),
+        (lambda t: t.sources([], [("Title", "https://x")]), "[source] Title https://x"),
+        (lambda t: t.sources([], [("", "https://x")]), "[source] https://x"),
+        (lambda t: t.sources(["one", "two"], []), "[search] one, two"),
+    ],
+)
+def test_what_is_done_goes_to_stderr_one_line_each(write: Callable[[Terminal], None], line: str) -> None:
+    written = in_a_pipe()
+    write(written.terminal)
+    assert (written.err, written.out) == (line + "\n", "")
+
+
+def test_every_source_has_a_line_of_its_own() -> None:
+    written = in_a_pipe()
+    written.terminal.sources(["q"], [("A", "https://a"), ("B", "https://b")])
+    assert written.err == "[search] q\n[source] A https://a\n[source] B https://b\n"
+
+
+def test_thoughts_and_token_counts_are_for_programs() -> None:
+    written = in_a_pipe()
+    written.terminal.thought("hm")
+    written.terminal.usage({"total_tokens": 1})
+    assert written.out + written.err == ""
+
+
+# Quiet
+
+
+def test_quiet_leaves_the_answers_and_the_errors() -> None:
+    written = in_a_pipe(quiet=True, verbose=False)
+    everything(written.terminal, "text")
+    assert written.out == "text\n"
+    assert written.err == "gemini-live: error: text\n"
+
+
+def test_details_are_for_verbose() -> None:
+    written = in_a_pipe(verbose=False)
+    written.terminal.detail("a message")
+    assert written.err == ""

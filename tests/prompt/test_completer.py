@@ -1,0 +1,138 @@
+"""What a line that begins with a slash may go on with."""
+
+from pathlib import Path
+
+import pytest
+from prompt_toolkit.completion import CompleteEvent, Completion
+from prompt_toolkit.document import Document
+
+from gemini_live.output.help import COMMANDS
+from gemini_live.prompt.completer import CommandCompleter
+
+TABLE = {
+    "/image FILE": "show a picture",
+    "/quit": "leave",
+    "/save FILE": "write a file",
+    "/screen on|off": "show the screen",
+    "//": "a slash",
+}
+
+
+def completions(text: str, cursor: int | None = None) -> list[Completion]:
+    """Return what is offered with the cursor at the end, or where it is said to be."""
+    return list(CommandCompleter(TABLE).get_completions(Document(text, cursor), CompleteEvent(text_inserted=True)))
+
+
+def offered(text: str, cursor: int | None = None) -> list[str]:
+    """Return what the text before the cursor may become."""
+    before = text[:cursor]
+    return [before[: len(before) + item.start_position] + item.text for item in completions(text, cursor)]
+
+
+# Commands
+
+
+@pytest.mark.parametrize(
+    ("text", "becomes"),
+    [
+        ("/", ["/image", "/quit", "/save", "/screen"]),
+        ("/s", ["/save", "/screen"]),
+        ("/sa", ["/save"]),
+        ("/save", ["/save"]),
+        ("/saved", []),
+        ("/x", []),
+    ],
+)
+def test_commands_are_offered_that_begin_so(text: str, becomes: list[str]) -> None:
+    assert offered(text) == becomes
+
+
+@pytest.mark.parametrize("text", ["", "hello", "hello /s", " /s", "say /quit ", "/s\nmore", "/screen on\n/s", "\n/s"])
+def test_a_line_that_is_no_command_gets_no_offers(text: str) -> None:
+    assert offered(text) == []
+
+
+def test_several_lines_are_no_command_wherever_the_cursor_is() -> None:
+    assert offered("/s\nmore", 2) == []
+
+
+@pytest.mark.parametrize("text", ["//", "//s", "// on"])
+def test_a_line_that_is_to_begin_with_a_slash_gets_no_offers(text: str) -> None:
+    assert offered(text) == []
+
+
+def test_what_is_after_the_cursor_does_not_matter() -> None:
+    assert offered("/sxyz", 2) == ["/save", "/screen"]
+    assert offered("/screen offside", 9) == ["/screen on", "/screen off"]
+    assert offered("/s on", 2) == ["/save", "/screen"]
+
+
+def test_a_command_is_shown_with_its_usage_and_what_it_does() -> None:
+    shown = [(item.text, item.display_text, item.display_meta_text) for item in completions("/s")]
+    assert shown == [("/save", "/save FILE", "write a file"), ("/screen", "/screen on|off", "show the screen")]
+
+
+def test_all_our_commands_are_offered() -> None:
+    offers = CommandCompleter(COMMANDS).get_completions(Document("/"), CompleteEvent())
+    names = [usage.split(" ")[0] for usage in COMMANDS]
+    assert [item.text for item in offers] == [name for name in names if name != "//"]
+
+
+# What they take
+
+
+@pytest.mark.parametrize(
+    ("text", "becomes"),
+    [
+        ("/screen ", ["/screen on", "/screen off"]),
+        ("/screen o", ["/screen on", "/screen off"]),
+        ("/screen of", ["/screen off"]),
+        ("/screen off", ["/screen off"]),
+        ("/screen offs", []),
+        ("/screen on off", []),
+        ("/scree o", []),
+    ],
+)
+def test_words_are_offered_that_begin_so(text: str, becomes: list[str]) -> None:
+    assert offered(text) == becomes
+
+
+@pytest.mark.parametrize("text", ["/quit ", "/quit now", "/nothing "])
+def test_nothing_is_offered_to_a_command_that_takes_nothing(text: str) -> None:
+    assert offered(text) == []
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with files in it, where the command runs."""
+    for name in ("cat.png", "cat two.png", "dog.png"):
+        (tmp_path / name).touch()
+    (tmp_path / "cats").mkdir()
+    (tmp_path / "cats" / "tom.png").touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", ["/image", "/save"])
+def test_files_are_offered_to_a_command_that_takes_one(folder: Path, command: str) -> None:
+    assert offered(f"{command} cat") == [f"{command} cat two.png", f"{command} cat.png", f"{command} cats"]
+    assert offered(f"{command} cat t") == [f"{command} cat two.png"]
+    assert offered(f"{command} cats/") == [f"{command} cats/tom.png"]
+    assert offered(f"{command} mouse") == []
+
+
+def test_all_files_here_are_offered_before_the_first_letter(folder: Path) -> None:
+    assert offered("/image ") == ["/image cat two.png", "/image cat.png", "/image cats", "/image dog.png"]
+
+
+def test_files_are_offered_by_their_whole_path_and_in_the_home_directory(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("USERPROFILE", str(folder))
+    assert offered(f"/image {folder}/d") == [f"/image {folder}/dog.png"]
+    assert offered("/image ~/d") == ["/image ~/dog.png"]
+
+
+def test_only_what_is_before_the_cursor_names_a_file(folder: Path) -> None:
+    assert offered("/image dxyz", 8) == ["/image dog.png"]

@@ -1,0 +1,299 @@
+"""The open calls of a session: each is shown, run, and answered once or taken back."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from gemini_live.conversation.conversation import Answered, Outcome, Question
+from gemini_live.functions.function_helper import FunctionHelper
+from gemini_live.session.calls import Calls
+from gemini_live.session.dispatch import Output
+from gemini_live.wire.parse import FunctionCall
+from tests.session import test_uplink as uplink_bench
+from tests.session.test_dispatch import Recorder
+from tests.session.test_uplink import Message, kinds, settle
+
+WAIT_S = 10
+
+FUNCTIONS = '''
+import asyncio
+import threading
+
+released = threading.Event()
+go_on = asyncio.Event()
+ended = []
+
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+def fail() -> str:
+    """Fail."""
+    raise ValueError("no luck")
+
+def hang() -> str:
+    """Run until it is released."""
+    released.wait()
+    return "late"
+
+async def wait(word: str) -> str:
+    """Wait to be let go on."""
+    try:
+        await go_on.wait()
+        return word
+    finally:
+        ended.append(word)
+
+def keep_quiet() -> dict[str, str]:
+    """Do something that is not worth a word."""
+    return {"output": "done", "scheduling": "SILENT"}
+'''
+
+
+class Bench:
+    """`Calls` with an uplink whose peer collects what is sent, and an output that notes what is shown."""
+
+    def __init__(self, file: Path, *, blocking: frozenset[str] = frozenset(), timeout_s: float = 60.0) -> None:
+        model = uplink_bench.LIVE_3_8
+        self.functions = FunctionHelper.load([file], capabilities=model, timeout_s=timeout_s)
+        self.uplink = uplink_bench.Bench(model, words_trail=False)
+        self.recorder = Recorder()
+        self.applied: list[Outcome] = []
+        self.calls = Calls(
+            self.functions,
+            self.uplink.conversation,
+            self.uplink.uplink,
+            cast(Output, self.recorder),
+            blocking=blocking,
+            apply=self.applied.extend,
+            clock=lambda: self.uplink.now_s,
+        )
+        self.tasks: asyncio.TaskGroup
+
+    @property
+    def module(self) -> dict[str, Any]:
+        """What the functions' file has come to."""
+        variables: dict[str, Any] = self.functions._functions["wait"].target.__globals__
+        return variables
+
+    @property
+    def shown(self) -> list[tuple[Any, ...]]:
+        return self.recorder.calls
+
+    @property
+    def answers(self) -> list[Message]:
+        """The results that were sent, in order."""
+        return [message["toolResponse"]["functionResponses"][0] for message in self.uplink.peer.sent]
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run what is called, on a connection, and see every call to its end."""
+        async with self.uplink.connected(), asyncio.TaskGroup() as self.tasks:
+            yield
+
+    def call(self, name: str, call_id: str = "c", **args: Any) -> None:
+        self.uplink.conversation.call_opened(call_id, self.uplink.now_s)
+        self.calls.start(FunctionCall(id=call_id, name=name, args=args), self.tasks)
+
+    def ask(self, text: str) -> Question:
+        question = self.uplink.conversation.add_question(text, waits=False)
+        self.uplink.conversation.asked(question, self.uplink.now_s)
+        return question
+
+
+Make = Callable[..., Bench]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """A function that returns a bench, with the arguments of `Bench`."""
+    path = tmp_path / "functions.py"
+    path.write_text(FUNCTIONS)
+    return lambda **options: Bench(path, **options)
+
+
+async def test_a_call_is_shown_run_and_answered_once(make: Make) -> None:
+    bench = make()
+    async with bench.running():
+        bench.call("add", "id-1", a=2, b=3)
+        assert bench.shown == [("tool_call", "id-1", "add", {"a": 2, "b": 3})]
+    assert bench.shown[1:] == [("tool_result", "id-1", "add", {"output": 5}, False)]
+    assert bench.answers == [{"id": "id-1", "name": "add", "response": {"output": 5}}]
+    assert not bench.uplink.conversation.has_open_calls
+
+
+async def test_a_function_that_fails_is_answered_with_why_and_its_traceback_is_a_detail(make: Make) -> None:
+    bench = make()
+    async with bench.running():
+        bench.call("fail")
+    response = {"error": "ValueError: no luck"}
+    assert bench.shown[1] == ("tool_result", "c", "fail", response, True)
+    assert {kind for kind, *_ in bench.shown[2:]} == {"detail"}
+    assert bench.shown[-1] == ("detail", "ValueError: no luck")
+    assert bench.answers == [{"id": "c", "name": "fail", "response": response}]
+
+
+async def test_a_function_that_is_not_there_is_answered_too(make: Make) -> None:
+    bench = make()
+    async with bench.running():
+        bench.call("nothing")
+    (answer,) = bench.answers
+    assert answer["response"]["error"].startswith("there is no function 'nothing'")
+
+
+async def test_a_call_whose_arguments_are_lost_is_answered_and_not_made(make: Make) -> None:
+    bench = make()
+    async with bench.running():
+        bench.calls.start(FunctionCall("c", "add", None), bench.tasks)
+    assert bench.answers[0]["response"] == {"error": "the arguments are not a JSON object that can be read"}
+
+
+async def test_what_there_is_to_know_of_a_call_is_a_warning(make: Make) -> None:
+    bench = make(timeout_s=0.01)
+    async with bench.running():
+        bench.call("hang")
+    bench.module["released"].set()
+    assert [args for kind, *args in bench.shown if kind == "warning"] == [
+        ["hang runs on, for a plain function cannot be stopped; its result will be dropped"]
+    ]
+    (answer,) = bench.answers
+    assert answer["response"] == {"error": "TimeoutError: hang did not finish within 0.01 s"}
+
+
+async def test_calls_run_side_by_side_and_are_answered_as_they_end(make: Make) -> None:
+    bench = make()
+    async with bench.running():
+        bench.call("wait", "1", word="one")
+        bench.call("wait", "2", word="two")
+        bench.call("add", "3", a=1, b=1)
+        await bench.uplink.peer.until(1)
+        assert [answer["id"] for answer in bench.answers] == ["3"]
+        bench.module["go_on"].set()
+    assert [answer["id"] for answer in bench.answers] == ["3", "1", "2"]
+
+
+async def test_a_question_remembers_what_was_called_for_it_once_each(make: Make) -> None:
+    bench = make()
+    async with bench.running():
+        question = bench.ask("do it")
+        bench.uplink.conversation.output_received(bench.uplink.now_s, text="I am on it.")
+        bench.call("fail", "1")
+        bench.call("add", "2", a=1, b=1)
+        bench.call("fail", "3")
+    assert list(question.called) == ["fail", "add"]
+
+
+async def test_what_nobody_typed_a_question_for_is_called_all_the_same(make: Make) -> None:
+    bench = make()
+    async with bench.running():
+        bench.call("add", a=1, b=1)
+    assert len(bench.answers) == 1
+
+
+# Results that the model is to keep to itself
+
+
+@pytest.mark.parametrize(
+    ("blocking", "is_last_word"),
+    [(frozenset(), True), (frozenset({"keep_quiet"}), False), (frozenset({"add"}), True)],
+)
+async def test_a_silent_result_ends_the_answer_unless_the_model_has_waited_for_it(
+    make: Make, blocking: frozenset[str], is_last_word: bool
+) -> None:
+    bench = make(blocking=blocking)
+    conversation = bench.uplink.conversation
+    async with bench.running():
+        bench.ask("do it")
+        bench.call("keep_quiet")
+        conversation.output_received(bench.uplink.now_s, text="I am on it.")
+        conversation.turn_completed(bench.uplink.now_s)
+    assert bench.answers[0]["scheduling"] == "SILENT"
+    outcomes = [outcome for outcomes in bench.uplink.progress for outcome in outcomes]
+    assert [isinstance(outcome, Answered) for outcome in outcomes] == [True] * is_last_word
+
+
+# Calls that are taken back
+
+
+async def test_a_call_that_is_cancelled_is_stopped_told_of_and_not_answered(make: Make) -> None:
+    bench = make()
+    async with bench.running():
+        bench.call("wait", "1", word="one")
+        bench.call("wait", "2", word="two")
+        await settle()
+        bench.calls.cancel(["1"])
+        await settle()
+        assert bench.module["ended"] == ["one"]
+        assert bench.shown[2:] == [("tool_cancelled", "1", "wait")]
+        bench.module["go_on"].set()
+    assert [answer["id"] for answer in bench.answers] == ["2"]
+    assert not bench.uplink.conversation.has_open_calls
+
+
+async def test_all_calls_are_cancelled_unless_told_which(make: Make) -> None:
+    bench = make()
+    async with bench.running():
+        for call_id in "123":
+            bench.call("wait", call_id, word=call_id)
+        await settle()
+        bench.calls.cancel()
+        bench.calls.cancel()
+    assert bench.module["ended"] == ["1", "2", "3"]
+    assert bench.shown[3:] == [("tool_cancelled", call_id, "wait") for call_id in "123"]
+    assert bench.answers == []
+
+
+async def test_a_call_that_has_not_begun_to_run_is_cancelled_too(make: Make) -> None:
+    bench = make()
+    async with bench.running():
+        bench.call("add", a=1, b=1)
+        bench.calls.cancel(["c"])
+    assert bench.shown[1:] == [("tool_cancelled", "c", "add")]
+    assert bench.answers == []
+
+
+async def test_what_was_answered_or_never_called_cannot_be_cancelled(make: Make) -> None:
+    bench = make()
+    async with bench.running():
+        bench.call("add", a=1, b=1)
+        await bench.uplink.peer.until(1)
+        bench.calls.cancel(["c", "unknown"])
+        bench.calls.cancel()
+    assert [kind for kind, *_ in bench.shown] == ["tool_call", "tool_result"]
+    assert bench.applied == []
+
+
+async def test_a_plain_function_that_is_cancelled_runs_on_and_that_is_said(make: Make) -> None:
+    bench = make()
+    released: threading.Event = bench.module["released"]
+    async with bench.running():
+        bench.call("hang")
+        await settle()
+        bench.calls.cancel()
+        released.set()
+        await settle()
+    assert [kind for kind, *_ in bench.shown] == ["tool_call", "tool_cancelled", "warning"]
+    assert "hang runs on" in bench.shown[-1][1]
+    assert bench.answers == []
+
+
+async def test_what_comes_of_a_cancelled_call_is_applied(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, outcome = make(), Answered(question=None, text="", cut_off=True)
+    monkeypatch.setattr(bench.uplink.conversation, "call_cancelled", lambda call_id, now_s: [outcome])
+    async with bench.running():
+        bench.call("wait", word="one")
+        bench.calls.cancel()
+    assert bench.applied == [outcome]
+
+
+async def test_results_go_out_in_messages_of_their_own(make: Make) -> None:
+    bench = make()
+    async with bench.running():
+        for call_id in "123":
+            bench.call("add", call_id, a=1, b=1)
+    assert kinds(bench.uplink.peer) == ["toolResponse"] * 3

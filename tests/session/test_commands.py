@@ -1,0 +1,350 @@
+"""What a line that begins with a slash does, and what is said to the model all the same."""
+
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from gemini_live.config import Config
+from gemini_live.errors import DeviceError
+from gemini_live.output.help import COMMANDS, format_help
+from gemini_live.prompt.status_bar import MicrophoneState
+from gemini_live.session import commands
+from gemini_live.session.commands import Commands
+from gemini_live.session.dispatch import Output
+from gemini_live.session.stats import Stats
+from gemini_live.wire.parse import Usage
+from tests.fakes import FakeGrabber, FakePyAudio
+from tests.session.test_media import Bench, write_chunks
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="paths as a POSIX shell has them")
+
+
+class Typed:
+    """Commands on media that send nowhere, and what they replied."""
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.bench = Bench(config or Config(audio_input=False), plays=False)
+        self.replies: list[str] = []
+        self.conversation = "you: hello\ngemini: Hi.\n"
+        self.stats = Stats(0.0)
+        self.n_quit = 0
+        self._commands = Commands(
+            self.bench.media,
+            cast(Output, self),
+            summary=self._summarise,
+            save=lambda: self.conversation,
+            quit_session=self._quit,
+        )
+
+    async def type(self, line: str) -> str:
+        """Have a line done; return what of it is said to the model."""
+        return await self._commands.run(line)
+
+    async def reply_to(self, line: str) -> str:
+        """Return the one reply to a command, which is not said to the model."""
+        before = len(self.replies)
+        assert await self.type(line) == ""
+        (reply,) = self.replies[before:]
+        return reply
+
+    def reply(self, text: str) -> None:
+        self.replies.append(text)
+
+    @asynccontextmanager
+    async def with_devices(self) -> AsyncIterator[None]:
+        async with self.bench.opened() as media:
+            await media.start()
+            yield
+
+    def _summarise(self) -> Mapping[str, Any]:
+        return self.stats.summary(65.0)
+
+    def _quit(self) -> None:
+        self.n_quit += 1
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the test's own, which is the present one and the user's home."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    return tmp_path
+
+
+# What is a command
+
+
+@pytest.mark.parametrize("line", ["hello", "", "  ", " /help", "1/2", "\\/help", "a\n/quit", "-/help", "\uff0fhelp"])
+async def test_a_line_without_a_slash_at_its_beginning_is_said(line: str) -> None:
+    typed = Typed()
+    assert await typed.type(line) == line
+    assert (typed.replies, typed.n_quit) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [("//", "/"), ("//quit", "/quit"), ("///", "//"), ("// a remark\nand more", "/ a remark\nand more")],
+)
+async def test_two_slashes_say_a_line_that_begins_with_one(line: str, said: str) -> None:
+    typed = Typed()
+    assert await typed.type(line) == said
+    assert (typed.replies, typed.n_quit) == ([], 0)
+
+
+@pytest.mark.parametrize("line", ["/quit", "/QUIT", "/Quit  ", "/quit now"])
+async def test_a_command_is_one_in_any_case_and_with_spaces_after_it(line: str) -> None:
+    typed = Typed()
+    assert await typed.type(line) == ""
+    assert (typed.replies, typed.n_quit) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("/hlep", "/help"),
+        ("/sav x", "/save"),
+        ("/exit", "/quit"),
+        ("/nothing at all", None),
+        ("/xyzzy", None),
+        ("/", None),
+    ],
+)
+async def test_what_is_no_command_is_told_with_one_that_is_like_it(line: str, meant: str | None) -> None:
+    reply = await Typed().reply_to(line)
+    assert reply.startswith(f"there is no command {line.partition(' ')[0]}")
+    assert ("did you mean" in reply) is (meant is not None)
+    assert f"did you mean {meant}?" in reply or meant is None
+    assert "/help" in reply
+
+
+@pytest.mark.parametrize("usage", [usage for usage in COMMANDS if usage != "//"])
+async def test_everything_that_help_tells_of_is_a_command(
+    usage: str, fake_pyaudio: FakePyAudio, fake_screen: type[FakeGrabber]
+) -> None:
+    typed = Typed()
+    assert await typed.type(usage.partition(" ")[0]) == ""
+    assert not any("there is no command" in reply for reply in typed.replies)
+
+
+# What they do
+
+
+async def test_help_shows_the_keys_and_commands() -> None:
+    assert await Typed().reply_to("/help") == format_help()
+
+
+async def test_stats_show_what_the_session_amounts_to_so_far() -> None:
+    typed = Typed()
+    assert await typed.reply_to("/stats") == "session: 1:05; 0 answers; 0 reconnects"
+    typed.stats.tokens.take(Usage(prompt_tokens=3, response_tokens=2))
+    session, tokens = (await typed.reply_to("/stats")).split("\n")
+    assert session.startswith("session: 1:05")
+    assert tokens == "tokens, all turns: prompt 3 (other 3); response 2 (other 2); context now 3"
+
+
+async def test_quitting_ends_the_session_and_says_nothing() -> None:
+    typed = Typed()
+    assert await typed.type("/quit") == ""
+    assert (typed.replies, typed.n_quit) == ([], 1)
+
+
+async def test_devices_are_listed(fake_pyaudio: FakePyAudio) -> None:
+    assert "Fake" in await Typed().reply_to("/devices")
+
+
+async def test_without_sound_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyaudio", None)
+    assert "gemini-live[audio]" in await Typed().reply_to("/devices")
+
+
+async def test_muting_closes_the_microphone_and_opens_it_again(fake_pyaudio: FakePyAudio) -> None:
+    typed = Typed(Config(audio_input=True))
+    async with typed.with_devices():
+        for line, reply, state in (
+            ("/mute", "you are not heard", MicrophoneState.MUTED),
+            ("/MUTE", "you are heard", MicrophoneState.LIVE),
+        ):
+            assert await typed.reply_to(line) == reply
+            assert typed.bench.media.microphone_state is state
+
+
+async def test_with_a_talk_key_muting_is_that_key(fake_pyaudio: FakePyAudio) -> None:
+    typed = Typed(Config(audio_input=True, push_to_talk=True))
+    async with typed.with_devices():
+        assert await typed.reply_to("/mute") == "you are heard"
+        assert await typed.reply_to("/mute") == "you are not heard"
+
+
+async def test_where_there_is_nothing_to_mute_that_is_said(tmp_path: Path) -> None:
+    assert await Typed().reply_to("/mute") == "there is no microphone"
+    typed = Typed(Config(input_file=write_chunks(tmp_path / "words.wav", 1)))
+    async with typed.with_devices():
+        assert await typed.reply_to("/mute") == "a file is played in place of the microphone"
+
+
+# The screen
+
+
+async def test_the_screen_is_shown_and_hidden(fake_screen: type[FakeGrabber]) -> None:
+    typed = Typed(Config(monitor=2))
+    for line, reply, is_running in (
+        ("/screen on", "shown to the model: screen 2 at 1 fps", True),
+        ("/screen   on", "shown to the model: screen 2 at 1 fps", True),
+        ("/SCREEN off", "the screen is not shown", False),
+        ("/screen off ", "the screen is not shown", False),
+    ):
+        assert await typed.reply_to(line) == reply
+        assert [screen.is_running for screen in fake_screen.made] == [is_running]
+
+
+@pytest.mark.parametrize("argument", ["", " ", " of", " on off", " 1"])
+async def test_a_screen_that_is_neither_on_nor_off_is_told_what_it_takes(
+    fake_screen: type[FakeGrabber], argument: str
+) -> None:
+    assert await Typed().reply_to(f"/screen{argument}") == f"/screen on|off: {COMMANDS['/screen on|off']}"
+    assert fake_screen.made == []
+
+
+async def test_a_screen_that_cannot_be_shown_says_why(fake_screen: type[FakeGrabber]) -> None:
+    fake_screen.error = DeviceError("cannot capture the screen")
+    typed = Typed()
+    for _ in range(2):
+        assert await typed.reply_to("/screen on") == "cannot capture the screen"
+    assert await typed.reply_to("/screen off") == "the screen is not shown"
+
+
+# Pictures
+
+
+async def test_a_picture_is_shown_to_the_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = pytest.importorskip("PIL.Image")
+    image.new("RGB", (10, 10)).save(folder / "a picture.png")
+    typed, shown = Typed(), list[bytes]()
+    monkeypatch.setattr(typed.bench.uplink, "offer_picture", shown.append)
+    assert await typed.reply_to("/image a picture.png") == "shown to the model: a picture.png"
+    assert len(shown) == 1
+
+
+@pytest.mark.parametrize("command", ["/image", "/image ", "/save", "/SAVE  "])
+async def test_a_command_that_wants_a_file_says_so(command: str) -> None:
+    name = command.strip().lower()
+    assert await Typed().reply_to(command) == f"{name} FILE: {COMMANDS[f'{name} FILE']}"
+
+
+async def test_what_is_no_picture_is_told_and_ends_nothing(folder: Path) -> None:
+    (folder / "notes.txt").write_text("no picture")
+    assert await Typed().reply_to("/image notes.txt") == "notes.txt is not a picture that can be read"
+    assert (await Typed().reply_to("/image nothing.png")).startswith("nothing.png cannot be read: ")
+
+
+async def test_without_pillow_the_extra_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    assert "gemini-live[screen]" in await Typed().reply_to("/image x.png")
+
+
+# Files
+
+
+async def test_the_conversation_is_saved_as_it_was_seen(folder: Path) -> None:
+    typed = Typed()
+    typed.conversation = "you: Grüße 日本\ngemini: 🎈\n"
+    assert await typed.reply_to("/save talk.txt") == "saved: talk.txt"
+    assert (folder / "talk.txt").read_text(encoding="utf-8").splitlines() == ["you: Grüße 日本", "gemini: 🎈"]
+
+
+async def test_a_file_of_somebody_elses_is_left_alone(folder: Path) -> None:
+    (folder / "mine.txt").write_text("mine")
+    assert await Typed().reply_to("/save mine.txt") == "mine.txt is there already: choose another name"
+    assert (folder / "mine.txt").read_text() == "mine"
+
+
+async def test_a_file_of_its_own_is_written_anew(folder: Path) -> None:
+    typed = Typed()
+    for typed.conversation in ("a longer conversation\n", "short\n"):
+        assert await typed.reply_to("/save talk.txt") == "saved: talk.txt"
+    assert (folder / "talk.txt").read_text() == "short\n"
+    assert await Typed().reply_to("/save talk.txt") == "talk.txt is there already: choose another name"
+    (folder / "talk.txt").unlink()
+    assert await typed.reply_to("/save talk.txt") == "saved: talk.txt"
+    assert (folder / "talk.txt").read_text() == "short\n"
+
+
+@posix
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("plain.txt", "plain.txt"),
+        ("  plain.txt  ", "plain.txt"),
+        ("with spaces in it.txt", "with spaces in it.txt"),
+        ("'quoted name.txt'", "quoted name.txt"),
+        ('"quoted name.txt"', "quoted name.txt"),
+        ("dragged\\ here.txt", "dragged here.txt"),
+        ("it\\'s.txt", "it's.txt"),
+        ("it's.txt", "it's.txt"),
+        ('5" floppy.txt', '5" floppy.txt'),
+        ("#1.txt", "#1.txt"),
+        ("Ümlaut 日本.txt", "Ümlaut 日本.txt"),
+        ("~/home.txt", "home.txt"),
+        ("~/home with spaces.txt", "home with spaces.txt"),
+        ("$HOME.txt", "$HOME.txt"),
+        ("*.txt", "*.txt"),
+        ("./here.txt", "here.txt"),
+        ("Case.TXT", "Case.TXT"),
+    ],
+)
+async def test_a_path_is_taken_as_a_shell_takes_it_but_spaces_need_no_quotes(
+    folder: Path, written: str, name: str
+) -> None:
+    reply = await Typed().reply_to(f"/save {written}")
+    assert reply.startswith("saved: ")
+    assert os.listdir(folder) == [name]
+
+
+@posix
+@pytest.mark.parametrize("written", ["C:\\notes\\a talk.txt", '"C:\\notes\\a talk.txt"'])
+async def test_on_windows_a_backslash_is_part_of_a_path(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    monkeypatch.setattr(commands, "os", SimpleNamespace(name="nt", path=os.path))
+    await Typed().reply_to(f"/save {written}")
+    assert os.listdir(folder) == ["C:\\notes\\a talk.txt"]
+
+
+@posix
+@pytest.mark.parametrize(
+    ("argument", "reply"),
+    [
+        ("no/such/folder.txt", "no/such/folder.txt cannot be written: No such file or directory"),
+        (".", ". is there already: choose another name"),
+        ("~nobody-of-that-name/x", "~nobody-of-that-name/x cannot be written: No such file or directory"),
+        ("x" * 300, f"{'x' * 300} cannot be written: File name too long"),
+    ],
+)
+async def test_what_cannot_be_written_says_why(folder: Path, argument: str, reply: str) -> None:
+    typed = Typed()
+    assert await typed.reply_to(f"/save {argument}") == reply
+    assert os.listdir(folder) == []
+    assert await typed.reply_to("/save other.txt") == "saved: other.txt"
+
+
+async def test_a_name_that_no_file_can_have_is_a_reply(folder: Path) -> None:
+    reply = await Typed().reply_to("/save a\0b")
+    assert reply.startswith("a\0b cannot be written: ")
+
+
+async def test_a_file_that_could_not_be_written_to_its_end_is_its_own(folder: Path) -> None:
+    typed = Typed()
+    typed.conversation = "half a character \ud83d\n"
+    assert await typed.reply_to("/save talk.txt") == "saved: talk.txt"
+    assert (folder / "talk.txt").read_text() == "half a character \\ud83d\n"
+
+
+async def test_a_command_in_capitals_has_a_hint_too() -> None:
+    assert "did you mean /save?" in await Typed().reply_to("/SAV")

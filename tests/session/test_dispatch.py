@@ -1,0 +1,815 @@
+"""What each server event does to the speaker, the output and the conversation, and what it asks of the session."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from gemini_live.conversation.conversation import (
+    Answered,
+    Conversation,
+    LateWords,
+    Notice,
+    Outcome,
+    Question,
+    Restarted,
+    Silence,
+    SpeechLost,
+    Unfinished,
+)
+from gemini_live.session.dispatch import Action, CancelCalls, Dispatcher, Fail, LeaveBefore, Output, StartCall
+from gemini_live.session.stats import Stats
+from gemini_live.wire.messages import FunctionResponse
+from gemini_live.wire.parse import (
+    AudioChunk,
+    CodeResult,
+    ExecutableCode,
+    FunctionCall,
+    GenerationComplete,
+    GoAway,
+    Grounding,
+    InputTranscription,
+    InteractionStatus,
+    InterimInputTranscription,
+    Interrupted,
+    Malformed,
+    ModelText,
+    OutputTranscription,
+    ResumptionUpdate,
+    ServerError,
+    ServerEvent,
+    SetupComplete,
+    Source,
+    Thought,
+    ToolCall,
+    ToolCallCancellation,
+    TurnComplete,
+    Unrecognised,
+    Usage,
+    VoiceActivity,
+    WaitingForInput,
+)
+
+CHUNK = AudioChunk(pcm=bytes(480), rate_hz=24_000)
+
+
+class Recorder:
+    """Stands for the output: notes the name and the arguments of every call."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *args, **named: self.calls.append((name, *args, *named.values()))
+
+
+class FakeSpeaker:
+    """Stands for the speaker: what is queued, until it is cleared."""
+
+    def __init__(self) -> None:
+        self.queued: list[tuple[bytes, int]] = []
+        self.n_cleared = 0
+        self.latency_s = 0.0
+
+    @property
+    def is_dry(self) -> bool:
+        return not self.queued
+
+    def write(self, pcm: bytes, rate_hz: int) -> None:
+        self.queued.append((pcm, rate_hz))
+
+    def clear(self) -> None:
+        self.queued.clear()
+        self.n_cleared += 1
+
+
+class Bench:
+    """A `Dispatcher` with a conversation of its own, a clock that the test moves, and all that it writes to."""
+
+    def __init__(self, *, transcript_is_answer: bool = False, plays: bool = True) -> None:
+        self.now_s = 1_000.0
+        self.conversation = Conversation(plays=plays, words_trail=True)
+        self.recorder, self.speaker = Recorder(), FakeSpeaker()
+        self.stats = Stats(self.now_s)
+        self.recorded: list[tuple[bytes, int]] = []
+        self.dispatcher = Dispatcher(
+            self.conversation,
+            cast(Output, self.recorder),
+            self.stats,
+            transcript_is_answer=transcript_is_answer,
+            clock=lambda: self.now_s,
+        )
+        if plays:
+            self.dispatcher.playout = self.speaker
+
+    @property
+    def written(self) -> list[tuple[Any, ...]]:
+        return self.recorder.calls
+
+    def ask(self, text: str = "question") -> Question:
+        question = self.conversation.add_question(text, waits=False)
+        self.dispatcher.apply(self.conversation.asked(question, self.now_s))
+        return question
+
+    def receive(self, *events: ServerEvent) -> list[Action]:
+        """Dispatch one message."""
+        return self.dispatcher.dispatch(events)
+
+    def settle(self) -> None:
+        """Let the time pass in which last words may come."""
+        self.now_s += self.conversation.timings.trailing_words_s
+        self.dispatcher.apply(self.conversation.tick(self.now_s))
+
+
+def call(call_id: str = "c1", name: str = "f") -> FunctionCall:
+    return FunctionCall(id=call_id, name=name, args={"a": 1})
+
+
+# Speech
+
+
+def test_speech_is_played_with_its_rate() -> None:
+    bench = Bench()
+    bench.receive(CHUNK, AudioChunk(pcm=b"ab", rate_hz=16_000))
+    assert bench.speaker.queued == [(bytes(480), 24_000), (b"ab", 16_000)]
+
+
+def test_without_a_speaker_speech_is_not_played_and_still_counts_as_an_answer() -> None:
+    bench = Bench(plays=False)
+    bench.ask()
+    bench.receive(CHUNK)
+    assert bench.speaker.queued == []
+    assert bench.conversation.is_generating
+
+
+def test_all_speech_is_recorded_played_or_not() -> None:
+    bench = Bench(plays=False)
+    bench.dispatcher.record = lambda pcm, rate_hz: bench.recorded.append((pcm, rate_hz))
+    bench.receive(CHUNK)
+    bench.receive(Interrupted(), CHUNK)
+    assert bench.recorded == [(CHUNK.pcm, 24_000)] * 2
+
+
+def test_the_time_that_speech_takes_is_counted() -> None:
+    bench = Bench()
+    bench.ask()
+    second = AudioChunk(pcm=bytes(48_000), rate_hz=24_000)
+    bench.receive(second, second, GenerationComplete())
+    assert bench.conversation.deadline_s() == bench.now_s + 2 + bench.conversation.timings.missing_turn_complete_s
+
+
+# What clears the speaker
+
+
+def test_an_interruption_clears_what_is_queued() -> None:
+    bench = Bench()
+    bench.receive(CHUNK)
+    bench.receive(Interrupted())
+    assert bench.speaker.queued == []
+    assert bench.speaker.n_cleared == 1
+
+
+def test_audio_in_the_message_of_an_interruption_is_dropped_and_its_words_are_kept() -> None:
+    bench = Bench()
+    bench.ask()
+    bench.receive(CHUNK, OutputTranscription("Once ", finished=False))
+    bench.receive(Interrupted(), CHUNK, OutputTranscription("upon", finished=False), CHUNK)
+    assert bench.speaker.queued == []
+    assert [entry for entry in bench.written if entry[0] == "words"] == [("words", "Once "), ("words", "upon")]
+
+
+def test_what_is_said_after_an_interruption_is_played() -> None:
+    bench = Bench()
+    bench.receive(CHUNK)
+    bench.receive(Interrupted())
+    bench.receive(CHUNK)
+    assert bench.speaker.queued == [(CHUNK.pcm, 24_000)]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        GenerationComplete(),
+        TurnComplete(None, None),
+        TurnComplete("MALFORMED_FUNCTION_CALL", "IDLE"),
+        InteractionStatus("IDLE"),
+        InteractionStatus("IN_PROGRESS"),
+        ToolCall((call(),)),
+        ToolCallCancellation(("c1",)),
+        GoAway(1.0),
+        ServerError(500, "internal"),
+        InputTranscription("I spoke"),
+        VoiceActivity(started=True, offset_s=0.0),
+        WaitingForInput(),
+        SetupComplete(),
+        Usage(),
+    ],
+    ids=repr,
+)
+def test_nothing_else_that_the_server_says_clears_the_speaker(event: ServerEvent) -> None:
+    bench = Bench()
+    bench.ask()
+    bench.receive(CHUNK)
+    bench.receive(event)
+    assert bench.speaker.queued == [(CHUNK.pcm, 24_000)]
+    assert bench.speaker.n_cleared == 0
+
+
+# Clearing at the user's wish
+
+
+def test_stopping_silences_the_speaker_and_the_rest_of_the_answer() -> None:
+    bench = Bench()
+    bench.ask()
+    bench.receive(CHUNK)
+    bench.dispatcher.stop_playing()
+    assert bench.speaker.queued == []
+    bench.receive(CHUNK, OutputTranscription("still said", finished=False))
+    assert bench.speaker.queued == []
+    assert ("words", "still said") in bench.written
+
+
+@pytest.mark.parametrize("by", ["user", "server"])
+@pytest.mark.parametrize("is_playing", [False, True])
+def test_that_an_answer_is_heard_no_further_is_told_where_it_is_being_heard(by: str, is_playing: bool) -> None:
+    bench = Bench()
+    bench.ask()
+    bench.receive(CHUNK, OutputTranscription("said", finished=False))
+    if not is_playing:
+        bench.speaker.queued.clear()  # it has been played
+    if by == "user":
+        bench.dispatcher.stop_playing()
+    bench.receive(Interrupted())
+    assert bench.written.count(("silenced",)) == is_playing
+
+
+@pytest.mark.parametrize(
+    "end", [Interrupted(), GenerationComplete(), TurnComplete(None, None)], ids=lambda event: type(event).__name__
+)
+def test_the_first_end_that_the_server_reports_lets_speech_through_again(end: ServerEvent) -> None:
+    bench = Bench()
+    bench.ask()
+    bench.receive(CHUNK)
+    bench.dispatcher.stop_playing()
+    bench.receive(CHUNK)
+    bench.receive(end)
+    bench.receive(CHUNK)
+    assert bench.speaker.queued == [(CHUNK.pcm, 24_000)]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [InteractionStatus("IN_PROGRESS"), ToolCall((call(),)), GoAway(None), InputTranscription("x"), WaitingForInput()],
+    ids=lambda event: type(event).__name__,
+)
+def test_nothing_else_lets_it_through(event: ServerEvent) -> None:
+    bench = Bench()
+    bench.ask()
+    bench.receive(CHUNK)
+    bench.dispatcher.stop_playing()
+    bench.receive(event)
+    bench.receive(CHUNK)
+    assert bench.speaker.queued == []
+
+
+def test_after_the_end_of_generation_stopping_discards_nothing_that_comes_later() -> None:
+    bench = Bench()
+    bench.ask()
+    bench.receive(CHUNK, GenerationComplete())
+    bench.dispatcher.stop_playing()
+    assert bench.speaker.queued == []
+    bench.receive(TurnComplete(None, None))
+    bench.ask()
+    bench.receive(CHUNK)
+    assert bench.speaker.queued == [(CHUNK.pcm, 24_000)]
+
+
+def test_stopping_while_nothing_is_generated_discards_nothing() -> None:
+    bench = Bench()
+    bench.dispatcher.stop_playing()
+    bench.receive(CHUNK)
+    assert bench.speaker.queued == [(CHUNK.pcm, 24_000)]
+
+
+def test_stopping_without_a_speaker_does_nothing() -> None:
+    bench = Bench(plays=False)
+    bench.receive(CHUNK)
+    bench.dispatcher.stop_playing()
+    bench.dispatcher.playout = bench.speaker
+    bench.receive(CHUNK)
+    assert bench.speaker.queued == [(CHUNK.pcm, 24_000)]
+
+
+def test_a_new_connection_plays_again() -> None:
+    bench = Bench()
+    bench.ask()
+    bench.receive(CHUNK)
+    bench.dispatcher.stop_playing()
+    bench.dispatcher.begin_connection()
+    bench.receive(CHUNK)
+    assert bench.speaker.queued == [(CHUNK.pcm, 24_000)]
+
+
+# Words
+
+
+@pytest.mark.parametrize(
+    ("event", "written"),
+    [
+        (ModelText("text"), ("words", "text")),
+        (OutputTranscription("said", finished=False), ("words", "said")),
+        (InputTranscription("heard"), ("heard", "heard", False)),
+        (Thought("hm"), ("thought", "hm")),
+        (ExecutableCode("PYTHON", "1+1"), ("code", "PYTHON", "1+1")),
+        (CodeResult("OUTCOME_OK", "2"), ("code_result", "OUTCOME_OK", "2")),
+        (
+            Grounding(("query",), (Source("Title", "https://x"), Source("", "https://y"))),
+            ("sources", ("query",), [("Title", "https://x"), ("", "https://y")]),
+        ),
+    ],
+    ids=repr,
+)
+def test_what_there_is_to_read_is_written(event: ServerEvent, written: tuple[Any, ...]) -> None:
+    bench = Bench()
+    bench.ask()
+    assert bench.receive(event) == []
+    assert bench.written == [written]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        ModelText(""),
+        OutputTranscription("", finished=True),
+        InputTranscription(""),
+        Thought(""),
+        InterimInputTranscription("half a word"),
+        SetupComplete(),
+        WaitingForInput(),
+        VoiceActivity(started=False, offset_s=1.0),
+        InteractionStatus("IDLE"),
+        ResumptionUpdate("handle", resumable=True),
+    ],
+    ids=repr,
+)
+def test_what_says_nothing_to_people_is_not_written(event: ServerEvent) -> None:
+    bench = Bench()
+    assert bench.receive(event) == []
+    assert bench.written == []
+
+
+def test_every_part_of_a_message_takes_effect_in_its_order() -> None:
+    bench = Bench()
+    bench.ask()
+    actions = bench.receive(
+        Usage(total_tokens=5),
+        InputTranscription("you said"),
+        CHUNK,
+        ModelText("text"),
+        OutputTranscription("words", finished=False),
+        ExecutableCode("PYTHON", "1"),
+        Grounding((), ()),
+        ToolCall((call(),)),
+        GoAway(5.0),
+    )
+    assert [entry[0] for entry in bench.written] == ["usage", "heard", "words", "words", "code", "sources"]
+    assert bench.speaker.queued == [(CHUNK.pcm, 24_000)]
+    assert actions == [StartCall(call()), LeaveBefore(5.0)]
+
+
+def test_token_counts_are_written_as_fields() -> None:
+    bench = Bench()
+    bench.receive(Usage(prompt_tokens=1, total_tokens=3, response_by_modality={"AUDIO": 2}))
+    ((name, fields),) = bench.written
+    assert name == "usage"
+    assert (fields["prompt_tokens"], fields["total_tokens"], fields["response_by_modality"]) == (1, 3, {"AUDIO": 2})
+
+
+def test_the_words_of_an_answer_are_put_together() -> None:
+    bench = Bench()
+    bench.ask()
+    bench.receive(OutputTranscription("Hello ", finished=False))
+    bench.receive(OutputTranscription("there", finished=False), GenerationComplete(), TurnComplete(None, None))
+    bench.receive(OutputTranscription("!", finished=True))  # words may trail the end
+    bench.settle()
+    assert bench.written[-1] == ("answered", "Hello there!", True, False)
+
+
+def test_words_after_an_answer_was_written_are_late_words_and_nothing_else() -> None:
+    bench = Bench()
+    bench.ask()
+    bench.receive(OutputTranscription("Hello", finished=False), TurnComplete(None, None))
+    bench.settle()
+    before = len(bench.written)
+    bench.receive(OutputTranscription(" again", finished=False))
+    assert bench.written[before:] == [("late_words", " again")]
+
+
+def test_where_the_transcript_is_the_product_heard_words_are_the_answer() -> None:
+    bench = Bench(transcript_is_answer=True)
+    bench.conversation.hears_user = True
+    bench.receive(InputTranscription("what was said"))
+    bench.receive(TurnComplete(None, None))
+    bench.receive(InputTranscription(" last"))  # a server may flush its last words after the end
+    bench.settle()
+    assert bench.written == [
+        ("words", "what was said"),
+        ("words", " last"),
+        ("answered", "what was said last", False, False),
+    ]
+
+
+def test_where_the_transcript_is_the_product_what_is_said_later_is_another_answer() -> None:
+    bench = Bench(transcript_is_answer=True)
+    bench.conversation.hears_user = True
+    for words in ("one", "two"):
+        bench.receive(InputTranscription(words))
+        bench.receive(TurnComplete(None, None))
+        bench.settle()
+        bench.now_s += 0.5
+    assert [call[1] for call in bench.written if call[0] == "answered"] == ["one", "two"]
+
+
+# Turns
+
+
+def test_a_turn_that_ended_badly_says_why() -> None:
+    bench = Bench()
+    bench.ask()
+    bench.receive(TurnComplete("PROHIBITED_INPUT_CONTENT", None))
+    assert bench.written == [("warning", "the turn ended for a reason of the service's: PROHIBITED_INPUT_CONTENT")]
+
+
+def test_a_turn_that_goes_on_is_not_complete_until_it_is_idle() -> None:
+    bench = Bench()
+    bench.ask()
+    bench.receive(OutputTranscription("one moment", finished=False), TurnComplete(None, "IN_PROGRESS"))
+    bench.receive(InteractionStatus("IN_PROGRESS"))
+    assert not bench.conversation.is_quiet
+    bench.receive(OutputTranscription(" done", finished=False), InteractionStatus("IDLE"))
+    bench.settle()
+    assert bench.conversation.is_quiet
+    assert bench.written[-1] == ("answered", "one moment done", True, False)
+
+
+def test_a_resumption_handle_is_kept() -> None:
+    bench = Bench()
+    bench.receive(ResumptionUpdate("old", resumable=True))
+    bench.receive(ResumptionUpdate("new", resumable=True))
+    bench.receive(ResumptionUpdate("", resumable=False))
+    assert bench.conversation.connect().handle == "new"
+
+
+def test_every_message_counts_as_a_sign_of_life() -> None:
+    bench = Bench()
+    bench.ask()
+    deadline_s = bench.conversation.deadline_s()
+    assert deadline_s is not None
+    bench.now_s += 30
+    bench.receive()
+    assert bench.conversation.deadline_s() == deadline_s + 30
+
+
+# Calls
+
+
+def test_calls_are_handed_to_the_session_and_open_in_the_conversation() -> None:
+    bench = Bench()
+    bench.ask()
+    assert bench.receive(ToolCall((call("a"), call("b", "g")))) == [StartCall(call("a")), StartCall(call("b", "g"))]
+    assert bench.conversation.has_open_calls
+
+
+def test_a_call_that_comes_twice_is_made_once() -> None:
+    bench = Bench()
+    assert bench.receive(ToolCall((call("a"), call("a")))) == [StartCall(call("a"))]
+    assert bench.receive(ToolCall((call("a"), call("b")))) == [StartCall(call("b"))]
+    assert [entry[0] for entry in bench.written] == ["detail", "detail"]
+
+
+def test_a_call_that_was_answered_and_comes_again_is_not_made_again() -> None:
+    bench = Bench()
+    bench.receive(ToolCall((call("a"),)))
+    answer = FunctionResponse(id="a", name="f", response={})
+    bench.conversation.call_closed(answer.id, bench.now_s, answered=True)
+    assert bench.receive(ToolCall((call("a"),))) == []
+    assert not bench.conversation.has_open_calls
+
+
+def test_calls_without_an_id_are_all_made() -> None:
+    bench = Bench()
+    assert len(bench.receive(ToolCall((call(""), call(""))))) == 2
+    assert len(bench.receive(ToolCall((call(""),)))) == 1
+
+
+def test_a_cancellation_is_handed_to_the_session() -> None:
+    bench = Bench()
+    bench.receive(ToolCall((call("a"), call("b"))))
+    assert bench.receive(ToolCallCancellation(("a", "unknown"))) == [CancelCalls(("a", "unknown"))]
+
+
+def test_a_call_that_was_cancelled_may_be_made_again() -> None:
+    bench = Bench()
+    bench.receive(ToolCall((call("a"),)))
+    bench.receive(ToolCallCancellation(("a",)))
+    assert bench.receive(ToolCall((call("a"),))) == [StartCall(call("a"))]
+
+
+def test_another_connection_may_use_the_same_ids() -> None:
+    bench = Bench()
+    bench.receive(ToolCall((call("a"),)))
+    bench.dispatcher.begin_connection()
+    assert bench.receive(ToolCall((call("a"),))) == [StartCall(call("a"))]
+
+
+# The connection
+
+
+@pytest.mark.parametrize("time_left_s", [None, 0.0, 9.5])
+def test_a_goaway_is_handed_to_the_session(time_left_s: float | None) -> None:
+    assert Bench().receive(GoAway(time_left_s)) == [LeaveBefore(time_left_s)]
+
+
+@pytest.mark.parametrize("code", [None, 429])
+def test_an_error_message_fails_the_session_after_what_came_with_it(code: int | None) -> None:
+    bench = Bench()
+    assert bench.receive(ModelText("last words"), ServerError(code, "it broke")) == [Fail(code, "it broke")]
+    assert bench.written == [("words", "last words")]
+
+
+# What is not understood
+
+
+def test_unknown_fields_are_noted_once() -> None:
+    bench = Bench()
+    bench.receive(Unrecognised(("serverContent.new", "other")))
+    bench.receive(Unrecognised(("other", "third")))
+    bench.receive(Unrecognised(("other",)))
+    assert [entry[0] for entry in bench.written] == ["detail", "detail"]
+    assert "serverContent.new, other" in bench.written[0][1]
+    assert "third" in bench.written[1][1]
+    assert "other" not in bench.written[1][1].split(":")[1]
+
+
+def test_unknown_fields_stay_noted_across_connections() -> None:
+    bench = Bench()
+    bench.receive(Unrecognised(("new",)))
+    bench.dispatcher.begin_connection()
+    bench.receive(Unrecognised(("new",)))
+    assert len(bench.written) == 1
+
+
+def test_a_part_that_is_malformed_is_warned_about_and_the_rest_takes_effect() -> None:
+    bench = Bench()
+    bench.receive(ModelText("good"), Malformed(("parts[1].text is no string", "x")))
+    assert bench.written[0] == ("words", "good")
+    assert bench.written[1][0] == "warning"
+    assert "parts[1].text is no string; x" in bench.written[1][1]
+
+
+# Outcomes
+
+
+@pytest.mark.parametrize(
+    ("outcome", "written"),
+    [
+        (
+            Answered(question=Question(text="q", waits=True), text="a", cut_off=False),
+            ("answered", "a", True, False),
+        ),
+        (Answered(question=None, text="a", cut_off=True), ("answered", "a", False, True)),
+        (Restarted("lost"), ("restarted", "lost")),
+        (LateWords("late"), ("late_words", "late")),
+        (Unfinished("half"), ("unfinished", "half")),
+        (Notice("careful"), ("warning", "careful")),
+        (SpeechLost("nobody heard it"), ("speech_lost", "nobody heard it")),
+    ],
+    ids=repr,
+)
+def test_what_came_about_is_written(outcome: Outcome, written: tuple[Any, ...]) -> None:
+    bench = Bench()
+    assert bench.dispatcher.apply([outcome]) is None
+    assert bench.written == [written]
+
+
+def test_the_words_of_an_answer_make_up_the_whole_with_what_stands_between_its_turns() -> None:
+    bench = Bench()
+    bench.ask("q")
+    bench.receive(OutputTranscription("One moment.", finished=False), TurnComplete(None, "IN_PROGRESS"))
+    bench.receive(OutputTranscription("It is one.", finished=False))
+    assert bench.written == [("words", "One moment."), ("words", "\n"), ("words", "It is one.")]
+
+
+def test_silence_is_for_the_session() -> None:
+    bench = Bench()
+    assert bench.dispatcher.apply([Silence(60.0), Notice("and this")]) == Silence(60.0)
+    assert bench.written == [("warning", "and this")]
+
+
+def test_nothing_came_about() -> None:
+    bench = Bench()
+    assert bench.dispatcher.apply([]) is None
+    assert bench.receive() == []
+    assert bench.written == []
+
+
+# What is counted
+
+
+def words(text: str = "word ") -> OutputTranscription:
+    return OutputTranscription(text, finished=False)
+
+
+def test_an_answer_has_been_waited_for_until_its_first_sound_is_heard() -> None:
+    bench = Bench()
+    bench.speaker.latency_s = 0.1
+    bench.stats.latency.asked(bench.now_s)
+    bench.ask()
+    bench.now_s += 0.5
+    bench.receive(words())  # nobody hears it yet
+    assert bench.stats.latency.last_s is None
+    bench.now_s += 0.25
+    bench.receive(CHUNK)
+    assert bench.stats.latency.last_s == pytest.approx(0.85)
+    bench.now_s += 1
+    bench.receive(CHUNK)
+    assert bench.stats.latency.last_s == pytest.approx(0.85)
+
+
+@pytest.mark.parametrize("event", [CHUNK, words(), ModelText("word")], ids=lambda event: type(event).__name__)
+def test_where_nothing_is_played_the_first_sound_or_word_counts(event: ServerEvent) -> None:
+    bench = Bench(plays=False)
+    bench.stats.latency.asked(bench.now_s)
+    bench.ask()
+    bench.now_s += 0.5
+    bench.receive(event)
+    assert bench.stats.latency.last_s == pytest.approx(0.5)
+
+
+def test_words_that_a_model_writes_count_beside_a_speaker_too() -> None:
+    bench = Bench()
+    bench.stats.latency.asked(bench.now_s)
+    bench.ask()
+    bench.now_s += 0.5
+    bench.receive(ModelText("word"))
+    assert bench.stats.latency.last_s == pytest.approx(0.5)
+
+
+def test_each_answer_has_a_latency_of_its_own() -> None:
+    bench = Bench()
+    for wait_s in (0.5, 2.0, 1.0):
+        bench.stats.latency.asked(bench.now_s)
+        bench.ask()
+        bench.now_s += wait_s
+        bench.receive(CHUNK)
+        bench.receive(CHUNK, GenerationComplete(), TurnComplete(None, None))
+        bench.settle()
+    assert (bench.stats.latency.median_s, bench.stats.latency.worst_s) == pytest.approx((1.0, 2.0))
+
+
+def test_what_an_answer_says_after_a_call_is_the_same_answer() -> None:
+    bench = Bench()
+    bench.stats.latency.asked(bench.now_s)
+    bench.ask()
+    bench.now_s += 0.5
+    bench.receive(CHUNK, ToolCall((call("a"),)))
+    bench.stats.latency.asked(bench.now_s)
+    bench.now_s += 5
+    bench.dispatcher.apply(bench.conversation.call_closed("a", bench.now_s, answered=True))
+    bench.receive(CHUNK)
+    assert bench.stats.latency.last_s == pytest.approx(0.5)
+
+
+def test_sound_that_is_dropped_is_no_answer_to_what_interrupted_it() -> None:
+    bench = Bench()
+    bench.ask()
+    bench.receive(CHUNK)
+    bench.stats.latency.asked(bench.now_s)
+    bench.ask()
+    bench.now_s += 0.1
+    bench.receive(Interrupted(), CHUNK)
+    bench.receive(TurnComplete(None, None))
+    assert bench.stats.latency.last_s is None
+    bench.now_s += 0.4
+    bench.receive(CHUNK)
+    assert bench.stats.latency.last_s == pytest.approx(0.5)
+
+
+def test_a_speaker_that_runs_dry_in_mid_answer_is_counted() -> None:
+    bench = Bench()
+    for _ in range(2):
+        bench.ask()
+        bench.receive(CHUNK)
+        bench.receive(CHUNK)  # in time
+        bench.speaker.queued.clear()  # all was played
+        bench.receive(CHUNK)
+        bench.receive(GenerationComplete(), TurnComplete(None, None))
+        bench.speaker.queued.clear()
+        bench.settle()
+    assert bench.stats.n_underruns == 2
+
+
+def test_a_speaker_that_plays_its_first_sound_after_words_has_not_run_dry() -> None:
+    bench = Bench()
+    bench.ask()
+    bench.receive(OutputTranscription("said", finished=False))
+    bench.receive(CHUNK)
+    assert bench.stats.n_underruns == 0
+
+
+def test_what_the_user_says_who_is_heard_to_speak_is_new() -> None:
+    bench = Bench()
+    bench.conversation.hears_user = True
+    bench.receive(InputTranscription("one"), CHUNK)
+    bench.receive(InputTranscription(" late"))
+    bench.stats.latency.user_began()
+    bench.receive(InputTranscription("stop"))
+    assert [call for call in bench.written if call[0] == "heard"] == [
+        ("heard", "one", False),
+        ("heard", " late", True),
+        ("heard", "stop", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        (GenerationComplete(),),
+        (TurnComplete(None, None),),
+        (Interrupted(),),
+        (ToolCall((call(),)),),
+        (TurnComplete(None, "IN_PROGRESS"),),
+    ],
+    ids=repr,
+)
+def test_a_speaker_that_has_nothing_to_play_where_nothing_is_said_is_no_underrun(
+    between: tuple[ServerEvent, ...],
+) -> None:
+    bench = Bench()
+    bench.ask()
+    bench.receive(CHUNK)
+    bench.receive(*between)
+    bench.speaker.queued.clear()
+    bench.receive(CHUNK)
+    assert bench.stats.n_underruns == 0
+
+
+def test_an_answer_that_the_user_stopped_does_not_run_dry() -> None:
+    bench = Bench()
+    bench.ask()
+    bench.receive(CHUNK)
+    bench.dispatcher.stop_playing()
+    bench.receive(CHUNK)
+    bench.receive(CHUNK)
+    assert bench.stats.n_underruns == 0
+
+
+def test_without_a_speaker_nothing_runs_dry() -> None:
+    bench = Bench(plays=False)
+    bench.ask()
+    bench.receive(CHUNK)
+    bench.receive(CHUNK)
+    assert bench.stats.n_underruns == 0
+
+
+@pytest.mark.parametrize("plays", [False, True])
+def test_speech_is_counted_played_or_not_but_for_what_an_interruption_drops(plays: bool) -> None:
+    bench = Bench(plays=plays)
+    second = AudioChunk(pcm=bytes(32_000), rate_hz=16_000)
+    bench.receive(second, CHUNK)
+    bench.receive(Interrupted(), second)
+    assert bench.stats.spoken_s == pytest.approx(1.01)
+
+
+def test_interruptions_are_counted_as_the_server_tells_them() -> None:
+    bench = Bench()
+    bench.ask()
+    bench.receive(CHUNK)
+    bench.dispatcher.stop_playing()
+    assert bench.stats.n_interruptions == 0
+    for _ in range(2):
+        bench.receive(Interrupted())
+    assert bench.stats.n_interruptions == 2
+
+
+def test_answers_are_counted_when_they_are_handed_out_cut_off_or_not() -> None:
+    bench = Bench()
+    for n_answers in (1, 2):
+        bench.ask()
+        bench.receive(words(), GenerationComplete(), TurnComplete(None, None))
+        assert bench.stats.n_answers == n_answers - 1
+        bench.settle()
+        assert bench.stats.n_answers == n_answers
+    bench.dispatcher.apply([Answered(question=None, text="", cut_off=True), Restarted("x"), LateWords("y")])
+    assert bench.stats.n_answers == 3
+
+
+def test_tokens_are_counted_turn_by_turn() -> None:
+    bench = Bench()
+    for context in (10, 30):
+        bench.ask()
+        bench.receive(Usage(prompt_tokens=context, response_tokens=1))
+        bench.receive(Usage(prompt_tokens=context, response_tokens=5), TurnComplete(None, None))
+        bench.settle()
+    assert bench.stats.tokens.total == 10 + 5 + 30 + 5
+    assert bench.stats.tokens.context == 30
