@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
 from ..process.streams import BackgroundWriter
-from ..prompt.status_bar import Fragments
 from .plain import NAMES, Terminal, escape, format_call, one_line, show_character
+from .status import Fragments
 from .transcript import Piece, Speaker, Transcript
 
 BLOCK_LINES = 12

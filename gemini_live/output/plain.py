@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 from ..process.streams import BackgroundWriter, is_terminal
-from ..session.stats import format_summary
+from .summary import format_summary
 
 FOLD_CHARS = 400
 """Longer lines of tool calls, results and code are cut, and say so."""

@@ -33,10 +33,10 @@ from prompt_toolkit.search import SearchDirection, start_search, stop_search
 
 from ..output.help import COMMANDS, format_help, is_command
 from ..output.plain import escape
+from ..output.status import Fragments, Status
 from ..process.streams import BackgroundWriter
 from .completer import CommandCompleter
 from .key_watch import KeyWatch
-from .status_bar import Fragments, Status
 from .tty import Paper, TerminalSettings, create_terminal_output, find_keys_encoding
 from .view import STYLE, PromptState, build_layout, wrap_words
 

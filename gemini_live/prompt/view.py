@@ -28,7 +28,8 @@ from prompt_toolkit.utils import get_cwidth
 from prompt_toolkit.widgets import SearchToolbar
 
 from ..output.help import format_help
-from .status_bar import Fragments, MicrophoneState, Status, format_status
+from ..output.status import Fragments, MicrophoneState, Status
+from .status_bar import format_status
 
 MENU_ROWS = 8
 FEWEST_ROWS_WITH_DOTS = 3

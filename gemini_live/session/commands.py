@@ -12,10 +12,10 @@ from typing import Any
 
 from ..errors import GeminiLiveError
 from ..output.help import COMMAND_MARK, COMMANDS, format_help, is_command, name_of
-from ..prompt.status_bar import MicrophoneState
+from ..output.status import MicrophoneState
+from ..output.summary import format_summary
 from .dispatch import Output
 from .media import Media
-from .stats import format_summary
 
 
 class _Misused(Exception):

@@ -16,7 +16,7 @@ from ..audio.buffers import PlayoutBuffer
 from ..audio.voice_detector import FRAME_S, SpeechStarted, VoiceDetector, VoiceSettings
 from ..config import Config
 from ..errors import ConfigError, DeviceError, MissingExtraError
-from ..prompt.status_bar import MicrophoneState, SoundMode
+from ..output.status import MicrophoneState, SoundMode
 from .stats import Latency
 from .uplink import Uplink
 

@@ -16,8 +16,8 @@ from ..errors import ConnectionFailed, GeminiLiveError, ProtocolError, SessionCl
 from ..functions.function_helper import FunctionHelper
 from ..models import History, Modality, capabilities_of
 from ..output.help import is_command
+from ..output.status import ConnectionState, Status, meter_cells
 from ..process.streams import read_lines
-from ..prompt.status_bar import ConnectionState, Status, meter_cells
 from ..wire.connection import (
     ABNORMAL_CLOSURE,
     GOING_AWAY,

@@ -12,9 +12,6 @@ from ..wire.parse import Usage
 
 MAX_LATENCIES = 10_000
 """Of the newest answers, that the median and the worst are taken of."""
-SHORTEST_AUDIO_S = 0.05
-"""Less sound than this is told of as none."""
-_SIDES = ("prompt", "response")
 _OTHER = "OTHER"
 """Tokens that a report counts in its sum and in no modality."""
 
@@ -84,7 +81,7 @@ class Tokens:
         """Take a report."""
         counts = Counter(dict(_read(usage)))
         self.context = usage.prompt_tokens or self.context
-        is_smaller = any(_of_side(counts, side) < _of_side(self._open, side) for side in _SIDES)
+        is_smaller = any(_of_side(counts, side) < _of_side(self._open, side) for side in ("prompt", "response"))
         if self._are_deltas or is_smaller:
             self._are_deltas = True
             self._ended += self._open
@@ -168,42 +165,3 @@ class Stats:
 
 def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 3)
-
-
-def format_duration(seconds: float) -> str:
-    """Return a duration as a clock shows it: `0:07`, `12:03`, `1:02:45`."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def format_summary(summary: Mapping[str, Any]) -> list[str]:
-    """Return a summary as lines for people: what happened, then what it took in tokens, if the service has said."""
-    parts = [format_duration(summary["duration_s"]), _count(summary["answers"], "answer")]
-    if summary["latency_median_s"] is not None:
-        median_s, worst_s = summary["latency_median_s"], summary["latency_worst_s"]
-        parts.append(f"latency median {median_s:.2f} s, worst {worst_s:.2f} s")
-    if summary["interruptions"]:
-        parts.append(_count(summary["interruptions"], "interruption"))
-    if max(summary["audio_in_s"], summary["audio_out_s"]) >= SHORTEST_AUDIO_S:
-        parts.append(f"audio in {summary['audio_in_s']:.1f} s, out {summary['audio_out_s']:.1f} s")
-        parts.append(_count(summary["underruns"], "underrun"))
-    if summary["xruns"]:
-        parts.append(_count(summary["xruns"], "xrun"))
-    if summary["audio_dropped_s"]:
-        parts.append(f"{summary['audio_dropped_s']:.1f} s of your voice dropped")
-    parts.append(_count(summary["reconnects"], "reconnect"))
-    lines = [f"session: {'; '.join(parts)}"]
-    sides = [f"{side} {_format_tokens(summary[f'{side}_tokens'])}" for side in _SIDES if summary[f"{side}_tokens"]]
-    if sides:
-        lines.append(f"tokens, all turns: {'; '.join(sides)}; context now {summary['context_tokens']:,}")
-    return lines
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
-
-
-def _format_tokens(by_modality: Mapping[str, int]) -> str:
-    parts = ", ".join(f"{modality.lower()} {n:,}" for modality, n in by_modality.items())
-    return f"{sum(by_modality.values()):,} ({parts})"

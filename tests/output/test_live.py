@@ -18,9 +18,9 @@ from gemini_live.output.live import (
     LiveTerminal,
 )
 from gemini_live.output.plain import FOLD_CHARS
+from gemini_live.output.status import Fragments
 from gemini_live.output.transcript import LATE_S
 from gemini_live.process.streams import BackgroundWriter
-from gemini_live.prompt.status_bar import Fragments
 from gemini_live.session.stats import Stats
 from tests.output.test_plain import NASTY, STARTED, everything
 

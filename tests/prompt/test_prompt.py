@@ -20,10 +20,10 @@ from typing import Any
 
 from prompt_toolkit.history import InMemoryHistory
 
+from gemini_live.output.status import ConnectionState, Fragments, MicrophoneState, Status
 from gemini_live.process.streams import BackgroundWriter
 from gemini_live.prompt import key_watch
 from gemini_live.prompt.prompt import MOST_AT_ONCE, Prompt
-from gemini_live.prompt.status_bar import ConnectionState, Fragments, MicrophoneState, Status
 from tests.window import WAIT_S, Window, opened
 
 STATUS = Status(

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gemini_live.prompt.status_bar import (
+from gemini_live.output.status import (
     METER_CELLS,
     ConnectionState,
     Fragments,
     MicrophoneState,
     SoundMode,
     Status,
-    format_status,
     meter_cells,
 )
+from gemini_live.prompt.status_bar import format_status
 
 WIDE = 1000
 FULL = Status(

@@ -24,8 +24,8 @@ from prompt_toolkit.search import SearchDirection, start_search
 from prompt_toolkit.utils import get_cwidth
 
 from gemini_live.output.help import COMMANDS, KEYS
+from gemini_live.output.status import ConnectionState, MicrophoneState
 from gemini_live.process.streams import BackgroundWriter
-from gemini_live.prompt.status_bar import ConnectionState, MicrophoneState
 from gemini_live.prompt.tty import Paper, create_terminal_output
 from gemini_live.prompt.view import (
     FEWEST_ROWS_WITH_DOTS,

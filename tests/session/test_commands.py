@@ -13,7 +13,7 @@ import pytest
 from gemini_live.config import Config
 from gemini_live.errors import DeviceError
 from gemini_live.output.help import COMMANDS, format_help
-from gemini_live.prompt.status_bar import MicrophoneState
+from gemini_live.output.status import MicrophoneState
 from gemini_live.session import commands
 from gemini_live.session.commands import Commands
 from gemini_live.session.dispatch import Output

@@ -20,7 +20,7 @@ from gemini_live.config import Config
 from gemini_live.conversation.conversation import Conversation
 from gemini_live.errors import ConfigError, DeviceError
 from gemini_live.models import capabilities_of
-from gemini_live.prompt.status_bar import MicrophoneState
+from gemini_live.output.status import MicrophoneState
 from gemini_live.session import media as media_module
 from gemini_live.session.media import DEFAULT_FPS, ECHO_TAIL_S, LEVEL_S, PAUSE_S, PREROLL_S, Level, Media
 from gemini_live.session.stats import Latency, Stats

@@ -17,8 +17,8 @@ from gemini_live.config import Config, Timings
 from gemini_live.errors import ConfigError, ConnectionFailed, DeviceError, SessionClosed
 from gemini_live.functions.function_helper import FunctionHelper
 from gemini_live.models import capabilities_of
+from gemini_live.output.status import ConnectionState, MicrophoneState
 from gemini_live.process.daemon_executor import DaemonExecutor
-from gemini_live.prompt.status_bar import ConnectionState, MicrophoneState
 from gemini_live.session import inputs as inputs_module
 from gemini_live.session import session as session_module
 from gemini_live.session.dispatch import Output

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gemini_live.session.stats import MAX_LATENCIES, Latency, Stats, Tokens, format_duration, format_summary
+from gemini_live.output.summary import format_duration, format_summary
+from gemini_live.session.stats import MAX_LATENCIES, Latency, Stats, Tokens
 from gemini_live.wire.parse import Usage
 
 counts = st.integers(0, 10_000)
