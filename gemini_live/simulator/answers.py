@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from .memory import Conversation
+from .history import ConversationHistory
 from .settings import Declaration
 
 _MAX_COUNT = 10_000
@@ -54,7 +54,7 @@ def plan_answer(
     *,
     declarations: dict[str, Declaration],
     search: bool,
-    conversation: Conversation,
+    conversation: ConversationHistory,
 ) -> Plan:
     """Return what the model does about `text`."""
     if declarations and _CALL.search(text):

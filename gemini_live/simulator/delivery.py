@@ -11,7 +11,7 @@ from typing import Any
 from gemini_live.models import Modality
 
 from ..audio.pcm import OUTPUT, PcmFormat
-from .cue import Cue
+from .clock import TurnClock
 from .evidence import TurnRecord
 from .settings import Settings
 from .speech import CHUNK_S, Sound
@@ -46,7 +46,7 @@ class Delivery:
         self,
         wire: Wire,
         settings: Settings,
-        cue: Cue,
+        turn_clock: TurnClock,
         *,
         pace: float,
         seed: str,
@@ -54,7 +54,7 @@ class Delivery:
     ) -> None:
         self._wire = wire
         self._settings = settings
-        self._cue = cue
+        self._clock = turn_clock
         self._pace = pace
         self._random = Random(f"delivery {seed}")
         self._trailing = Random(f"trailing {seed}")
@@ -99,10 +99,10 @@ class Delivery:
         await self._speak(words, sound, turn, keeps_last=False)
 
     async def _write(self, words: str, turn: TurnRecord) -> None:
-        started_s = self._cue.clock.time()
+        started_s = self._clock.clock.time()
         pieces = cut_words(words)
         for i, text in enumerate(pieces):
-            await self._cue.pause_until(started_s + (i * _TEXT_PIECE_S / self._pace if self._pace else 0.0))
+            await self._clock.pause_until(started_s + (i * _TEXT_PIECE_S / self._pace if self._pace else 0.0))
             await self.send_parts({"text": text})
             turn.words += text
             if i == (len(pieces) - 1) // 2:
@@ -113,12 +113,12 @@ class Delivery:
         kept_back = pieces.pop()[1] if keeps_last and pieces else ""
         wrong = self._wire.faults.state("wrong-rate")
         output = PcmFormat(int(wrong.number)) if wrong else OUTPUT
-        started_s, position_s, total_s = self._cue.clock.time(), 0.0, max(sound.duration_s, CHUNK_S)
+        started_s, position_s, total_s = self._clock.clock.time(), 0.0, max(sound.duration_s, CHUNK_S)
         n_bytes, burst_bytes = 0, output.n_bytes(_BURST_S)
         met_halfway = False
         for chunks in self._group(self._cut_sound(sound, output.rate_hz)):
             burst_s = n_bytes // burst_bytes * _BURST_S
-            await self._cue.pause_until(started_s + (burst_s / self._pace if self._pace else 0.0))
+            await self._clock.pause_until(started_s + (burst_s / self._pace if self._pace else 0.0))
             text = ""
             while pieces and pieces[0][0] <= position_s / total_s:
                 text += pieces.popleft()[1]

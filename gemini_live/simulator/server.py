@@ -14,12 +14,12 @@ from websockets.http11 import Request, Response
 
 from gemini_live.errors import ConfigError
 
-from .alarm import Clock
+from .clock import Clock
 from .evidence import MessageLog, SessionRecord, format_verdict
 from .faults import Fault, FaultPlan, SessionFaults, parse_fault
+from .history import HandleBook
 from .http import SocketRequest, answer_plainly, build_error, read_socket_request
-from .memory import HandleBook
-from .session import Session, Surroundings
+from .session import ServerContext, Session
 from .speech import Speaker
 from .tls import Certificate
 from .wire import Wire
@@ -123,7 +123,7 @@ class Simulator:
         """
         clock = self._clock_given or asyncio.get_running_loop()
         self._started_s = clock.time()
-        self._around = Surroundings(
+        self._context = ServerContext(
             clock=clock,
             speaker=Speaker(espeak=self._espeak),
             handles=HandleBook(self._seed, clock),
@@ -207,7 +207,7 @@ class Simulator:
 
     async def _serve_session(self, connection: ServerConnection) -> None:
         request = self._requests.pop(connection)
-        clock = self._around.clock
+        clock = self._context.clock
         record = SessionRecord(
             number=len(self.sessions) + 1,
             path=request.path,
@@ -222,7 +222,7 @@ class Simulator:
         wire.log("open", {"path": record.path})
         self._tell_waiters()
         try:
-            await Session(wire, self._around, request.refusal).run()
+            await Session(wire, self._context, request.refusal).run()
         finally:
             self._open_sessions.discard(record.number)
             wire.settle()

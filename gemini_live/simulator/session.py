@@ -6,11 +6,11 @@ from typing import Any
 
 from websockets.exceptions import ConnectionClosed
 
-from .alarm import Alarm, Clock, sleep
-from .director import Director
+from .client_messages import ClientMessages
+from .clock import Alarm, Clock, sleep
 from .faults import FaultPlan
-from .intake import Intake
-from .memory import Conversation, HandleBook
+from .history import ConversationHistory, HandleBook
+from .model_turns import ModelTurns
 from .refusals import (
     ENTITY_NOT_FOUND,
     INTERNAL,
@@ -30,7 +30,7 @@ GO_AWAY_S = 50.0
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class ServerContext:
     """What the sessions of one server share."""
 
     clock: Clock
@@ -46,15 +46,15 @@ class Surroundings:
 class Session:
     """The server's side of one connection."""
 
-    def __init__(self, wire: Wire, surroundings: Surroundings, refusal: Refusal | None) -> None:
+    def __init__(self, wire: Wire, context: ServerContext, refusal: Refusal | None) -> None:
         self._wire = wire
         self._record = wire.record
-        self._around = surroundings
+        self._context = context
         self._refusal = refusal
         """Why the client may not have a session at all: its key is wrong."""
-        self._director: Director
-        self._intake: Intake
-        self._lifetime = Alarm(surroundings.clock)
+        self._turns: ModelTurns
+        self._messages: ClientMessages
+        self._lifetime = Alarm(context.clock)
         self._dies_at_s: float | None = None
 
     async def run(self) -> None:
@@ -62,14 +62,14 @@ class Session:
         try:
             await self._open()
             async with asyncio.TaskGroup() as tasks:
-                director = tasks.create_task(self._director.run(), name="director")
+                turns = tasks.create_task(self._turns.run(), name="model turns")
                 life = tasks.create_task(self._live(), name="lifetime")
                 faults = tasks.create_task(self._watch_time(), name="faults")
                 try:
                     while True:
-                        self._intake.take(await self._wire.receive())
+                        self._messages.take(await self._wire.receive())
                 finally:
-                    for task in (director, life, faults):
+                    for task in (turns, life, faults):
                         task.cancel()
         except* ConnectionClosed:
             pass  # how it ended is in the record
@@ -89,24 +89,24 @@ class Session:
         self._record.changed()
         await self._break_setup(setup)
         settings = read_settings(setup, self._record.api_version)
-        around = self._around
-        self._director = Director(
+        context = self._context
+        self._turns = ModelTurns(
             self._wire,
             settings,
             self._remember(settings.handle),
-            handles=around.handles,
-            speaker=around.speaker,
-            clock=around.clock,
-            pace=around.pace,
-            seed=around.seed,
+            handles=context.handles,
+            speaker=context.speaker,
+            clock=context.clock,
+            pace=context.pace,
+            seed=context.seed,
         )
-        self._intake = Intake(self._director, self._record, around.clock)
+        self._messages = ClientMessages(self._turns, self._record, context.clock)
         self._wire.on_go_away = self._go_away
         await self._wire.send({"setupComplete": {}})
-        await self._director.send_handle()
+        await self._turns.send_handle()
 
     async def _break_setup(self, setup: dict[str, Any]) -> None:
-        plan = self._around.plan
+        plan = self._context.plan
         if plan.take("no-setup-complete"):
             await self._wire.sleep(None)
         if slow := plan.take("slow-setup"):
@@ -120,29 +120,29 @@ class Session:
         if setup.get("sessionResumption", {}).get("handle") and plan.take("stale-handle"):
             raise Refusal(POLICY_VIOLATION, ENTITY_NOT_FOUND, "the handle is stale (a fault)")
 
-    def _remember(self, handle: str | None) -> Conversation:
+    def _remember(self, handle: str | None) -> ConversationHistory:
         if handle is None:
-            return Conversation()
-        found = self._around.handles.find(handle)
+            return ConversationHistory()
+        found = self._context.handles.find(handle)
         if found is None:
             raise Refusal(POLICY_VIOLATION, ENTITY_NOT_FOUND, "the session resumption handle is not known")
         conversation, session = found
-        if session in self._around.open_sessions:
+        if session in self._context.open_sessions:
             raise Refusal(INTERNAL_ERROR, INTERNAL, "the session to resume is still connected: close it first")
         self._record.resumed_from = session
         return conversation
 
     def _go_away(self, time_left_s: float) -> None:
-        self._dies_at_s = self._around.clock.time() + time_left_s
+        self._dies_at_s = self._context.clock.time() + time_left_s
         self._lifetime.wake()
 
     async def _live(self) -> None:
         """Say goAway before the end of the connection's life, and end it."""
-        lifetime_s = self._around.lifetime_s
+        lifetime_s = self._context.lifetime_s
         warn_at_s = None
         if lifetime_s is not None:
             warn_at_s = self._record.opened_s + lifetime_s - min(GO_AWAY_S, lifetime_s / 2)
-        clock = self._around.clock
+        clock = self._context.clock
         while self._dies_at_s is None and (warn_at_s is None or clock.time() < warn_at_s):
             await self._lifetime.wait(warn_at_s)
         if self._dies_at_s is None:
@@ -156,7 +156,7 @@ class Session:
 
     async def _watch_time(self) -> None:
         """Let the faults happen that are due at a time."""
-        clock, faults = self._around.clock, self._wire.faults
+        clock, faults = self._context.clock, self._wire.faults
         for elapsed_s in sorted(faults.timed):
             await sleep(clock, self._record.opened_s + elapsed_s - clock.time())
             faults.elapsed_s = max(faults.elapsed_s, elapsed_s)

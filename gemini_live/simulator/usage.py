@@ -3,13 +3,13 @@
 from typing import Any
 
 from .evidence import TurnRecord
-from .memory import TOKENS_A_FRAME, TOKENS_A_SECOND, Conversation
+from .history import TOKENS_A_FRAME, TOKENS_A_SECOND, ConversationHistory
 
 _SYSTEM_TOKENS = 100
 """What a session costs before a word is said."""
 
 
-def build_usage(conversation: Conversation, turn: TurnRecord) -> dict[str, Any]:
+def build_usage(conversation: ConversationHistory, turn: TurnRecord) -> dict[str, Any]:
     """Return the usageMetadata of a turn: the prompt is the whole context again, each time."""
     prompt = {"TEXT": _SYSTEM_TOKENS, "AUDIO": 0, "VIDEO": TOKENS_A_FRAME * conversation.n_frames}
     for said in conversation.said:

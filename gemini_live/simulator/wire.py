@@ -16,7 +16,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
-from .alarm import Alarm, Clock, sleep
+from .clock import Alarm, Clock, sleep
 from .evidence import MessageLog, SessionRecord
 from .faults import Fault, SessionFaults
 from .refusals import (

@@ -1,4 +1,4 @@
-"""answers.py, memory.py, speech.py, usage.py: what the model says, remembers and sounds like, without a socket."""
+"""answers.py, history.py, speech.py, usage.py: what the model says, remembers and sounds like, without a socket."""
 
 import asyncio
 import itertools
@@ -10,7 +10,7 @@ import pytest
 from gemini_live.audio import pcm
 from gemini_live.models import Behavior
 from gemini_live.simulator.answers import Call, Plan, describe_response, make_up, plan_answer
-from gemini_live.simulator.memory import Conversation, HandleBook, Said, jpeg_size
+from gemini_live.simulator.history import ConversationHistory, HandleBook, Said, jpeg_size
 from gemini_live.simulator.settings import Declaration
 from gemini_live.simulator.speech import CHUNK_S, Sound, Speaker, tones
 
@@ -25,7 +25,7 @@ def plan(text: str, *, declared: bool = True, search: bool = True, said: list[Sa
         text,
         declarations=DECLARED if declared else {},
         search=search,
-        conversation=Conversation(said or []),
+        conversation=ConversationHistory(said or []),
     )
 
 
@@ -145,7 +145,7 @@ def test_results_are_spoken_of(response: dict[str, Any], words: str) -> None:
 def test_handle_stands_for_the_conversation_as_it_was() -> None:
     clock = FakeClock()
     book = HandleBook(0, clock)
-    conversation = Conversation([Said("user", "A")])
+    conversation = ConversationHistory([Said("user", "A")])
     handle = book.save(conversation, 1)
     conversation.said.append(Said("model", "B"))
     later = book.save(conversation, 1)
@@ -153,7 +153,7 @@ def test_handle_stands_for_the_conversation_as_it_was() -> None:
     assert found is not None and session == 1
     assert [said.text for said in found.said] == ["A"]
     found.said.append(Said("user", "C"))
-    assert [said.text for said in (book.find(later) or (Conversation(), 0))[0].said] == ["A", "B"]
+    assert [said.text for said in (book.find(later) or (ConversationHistory(), 0))[0].said] == ["A", "B"]
     clock.advance(2 * 3600 + 1)
     assert book.find(handle) is None
     book.save(conversation, 2)

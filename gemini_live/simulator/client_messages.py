@@ -1,4 +1,4 @@
-"""What the client says, shows and answers: hands each message to hearing, director, calls or memory."""
+"""Reads the client's messages after its setup and passes each one to the part of the simulator that it concerns."""
 
 import dataclasses
 import functools
@@ -7,15 +7,15 @@ from typing import Any
 
 from ..audio.pcm import INPUT, SAMPLE_BYTES, PcmFormat, parse_rate_hz
 from ..audio.voice_detector import SpeechStarted, Utterance
-from .alarm import Clock
 from .calls import Result, Scheduling
-from .director import Ask, Director, Origin
+from .clock import Clock
 from .evidence import SessionRecord
-from .hearing import Hearing
-from .memory import Said, jpeg_size
+from .history import Said, jpeg_size
+from .model_turns import Ask, ModelTurns, Origin
 from .refusals import INVALID_PAYLOAD, Refusal, invalid_argument
 from .settings import Settings, has_search, read_declarations
 from .speech import Sound
+from .speech_segments import SpeechSegments
 
 _LONG_CHUNK_S = 1.0
 _FRAME_INTERVAL_S = 0.7
@@ -29,16 +29,16 @@ def _rate_of(mime_type: str) -> int:
     return parse_rate_hz(mime_type, INPUT)
 
 
-class Intake:
+class ClientMessages:
     """The messages of one client, after its setup."""
 
-    def __init__(self, director: Director, record: SessionRecord, clock: Clock) -> None:
-        self._director = director
+    def __init__(self, turns: ModelTurns, record: SessionRecord, clock: Clock) -> None:
+        self._turns = turns
         self._record = record
         self._clock = clock
-        self._conversation = director.conversation
-        self._hearing = Hearing(director.settings.activity)
-        self._seeding = director.settings.seeds_history
+        self._conversation = turns.conversation
+        self._segments = SpeechSegments(turns.settings.activity)
+        self._seeding = turns.settings.seeds_history
         """Whether what comes by clientContent is history, up to its turnComplete."""
         self._written: list[str] = []
         """What the user said by clientContent since the model last spoke: not answered yet."""
@@ -48,7 +48,7 @@ class Intake:
 
     @property
     def _settings(self) -> Settings:
-        return self._director.settings
+        return self._turns.settings
 
     def take(self, message: dict[str, Any]) -> None:
         """Do what one message of the client asks for.
@@ -79,10 +79,10 @@ class Intake:
             self._seeding = not content.get("turnComplete", False)
             return
         # What the client says this way always cuts the model off.
-        self._director.interrupt()
+        self._turns.interrupt()
         if not content.get("turnComplete", False):
             return
-        self._director.ask(Ask(Origin.CONTENT, self._take_written()))
+        self._turns.ask(Ask(Origin.CONTENT, self._take_written()))
 
     def _take_turn(self, turn: dict[str, Any]) -> None:
         role = turn.get("role", "" if self._settings.requires_roles else "user")
@@ -131,27 +131,27 @@ class Intake:
                 self._take_text(text)
             case {"audioStreamEnd": True}:
                 self._record.microphone_closed()
-                self._hear(self._hearing.end_stream())
+                self._hear(self._segments.end_stream())
                 if self._settings.interprets:
-                    self._director.ask(Ask(Origin.END))
+                    self._turns.ask(Ask(Origin.END))
             case {"activityStart": _}:
-                self._hear(self._hearing.start_activity())
+                self._hear(self._segments.start_activity())
             case {"activityEnd": _}:
                 self._record.microphone_closed()
-                if not self._hearing.speaking and not self._settings.activity.automatic:
+                if not self._segments.speaking and not self._settings.activity.automatic:
                     self._record.mistake("activityEnd without an activityStart")
-                self._hear(self._hearing.end_activity())
+                self._hear(self._segments.end_activity())
 
     def _take_text(self, text: str) -> None:
         if self._settings.interprets:
             raise invalid_argument(f"{self._settings.model} takes audio only")
-        if self._director.waits_for_calls and self._settings.third_generation:
-            self._director.interrupt()
+        if self._turns.waits_for_calls and self._settings.third_generation:
+            self._turns.interrupt()
         if text.strip():
             self._remember_written()
         else:
             text = self._take_written() or text
-        self._director.ask(Ask(Origin.TYPED, text))
+        self._turns.ask(Ask(Origin.TYPED, text))
 
     def _take_audio(self, blob: dict[str, Any]) -> None:
         mime_type = blob.get("mimeType", INPUT.mime_type)
@@ -163,7 +163,7 @@ class Intake:
         if len(pcm) % SAMPLE_BYTES:
             self._record.mistake("audio that ends in the middle of a sample")
         self._record.heard(pcm, duration_s, self._clock.time())
-        self._hear(self._hearing.feed(pcm, rate_hz))
+        self._hear(self._segments.feed(pcm, rate_hz))
 
     def _take_frame(self, blob: dict[str, Any]) -> None:
         image = blob.get("data", b"")
@@ -187,20 +187,20 @@ class Intake:
             match event:
                 case SpeechStarted():
                     if self._settings.activity.interrupts and not self._settings.interprets:
-                        self._director.interrupt()
+                        self._turns.interrupt()
                 case Utterance():
                     self._record.n_utterances += 1
                     self._remember_written()
                     text = f"(speech, {event.duration_s:.1f} s)"
-                    self._director.ask(Ask(Origin.VOICE, text, Sound(event.pcm, event.rate_hz)))
+                    self._turns.ask(Ask(Origin.VOICE, text, Sound(event.pcm, event.rate_hz)))
                     self._release_results()
 
     def _take_responses(self, answer: dict[str, Any]) -> None:
         for response in answer.get("functionResponses", []):
-            result = self._director.calls.answer(response)
+            result = self._turns.calls.answer(response)
             if result is not None:
                 self._schedule(result)
-        self._director.wake()
+        self._turns.wake()
 
     def _schedule(self, result: Result) -> None:
         """Have the model speak about a result that it did not wait for, when and if the client wants it to."""
@@ -208,21 +208,21 @@ class Intake:
             return
         ask = Ask(Origin.RESULT, results=(result,))
         if result.scheduling is Scheduling.WHEN_IDLE:
-            self._director.ask(ask)
-        elif self._hearing.speaking:
+            self._turns.ask(ask)
+        elif self._segments.speaking:
             self._held_results.append(ask)
         else:
-            self._director.interrupt()
-            self._director.ask(ask, first=True)
+            self._turns.interrupt()
+            self._turns.ask(ask, first=True)
 
     def _release_results(self) -> None:
         """The user stopped speaking: say what had to wait for it."""
         for ask in self._held_results:
-            self._director.ask(ask)
+            self._turns.ask(ask)
         self._held_results.clear()
 
     def _update_context(self, update: dict[str, Any]) -> None:
         if "tools" in update:
             settings, tools = self._settings, update["tools"].get("tools", [])
             declarations = read_declarations(tools, settings.model, settings.capabilities)
-            self._director.settings = dataclasses.replace(settings, declarations=declarations, search=has_search(tools))
+            self._turns.settings = dataclasses.replace(settings, declarations=declarations, search=has_search(tools))

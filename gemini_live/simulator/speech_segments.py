@@ -6,7 +6,7 @@ from .refusals import INVALID_PAYLOAD, Refusal
 from .settings import ActivitySettings
 
 
-class Hearing:
+class SpeechSegments:
     """Turns audio and the marks in it into utterances."""
 
     def __init__(self, settings: ActivitySettings) -> None:

@@ -1,19 +1,18 @@
-"""cue.py, alarm.py: pauses on a clock that a test moves, cut off and woken."""
+"""clock.py: pauses on a clock that a test moves, cut off and woken."""
 
 import asyncio
 
 import pytest
 
-from gemini_live.simulator.alarm import Alarm, sleep
-from gemini_live.simulator.cue import Cue, CutOff
+from gemini_live.simulator.clock import Alarm, CutOff, TurnClock, sleep
 
 from .fake_clock import FakeClock
 
 
 async def test_pause_ends_at_its_time_and_not_before() -> None:
     clock = FakeClock()
-    cue = Cue(clock)
-    pause = asyncio.create_task(cue.pause_until(clock.now + 2))
+    turn_clock = TurnClock(clock)
+    pause = asyncio.create_task(turn_clock.pause_until(clock.now + 2))
     await clock.waited_on()
     clock.advance(1.9)
     await asyncio.sleep(0)
@@ -26,40 +25,40 @@ async def test_pause_that_is_over_lets_others_run() -> None:
     clock = FakeClock()
     ran: list[int] = []
     other = asyncio.create_task(asyncio.to_thread(ran.append, 1))
-    cue = Cue(clock)
+    turn_clock = TurnClock(clock)
     while not ran:
-        await cue.pause_until(clock.now - 1)
+        await turn_clock.pause_until(clock.now - 1)
     await other
     assert ran == [1]
 
 
 async def test_cut_ends_a_pause_at_once_and_every_later_one() -> None:
     clock = FakeClock()
-    cue = Cue(clock)
-    pause = asyncio.create_task(cue.pause_until(clock.now + 2))
+    turn_clock = TurnClock(clock)
+    pause = asyncio.create_task(turn_clock.pause_until(clock.now + 2))
     await clock.waited_on()
-    cue.cut_off()
+    turn_clock.cut_off()
     with pytest.raises(CutOff):
         await pause
     with pytest.raises(CutOff):
-        await cue.pause_until(0)
+        await turn_clock.pause_until(0)
     with pytest.raises(CutOff):
-        await cue.wait_for(lambda: True)
-    cue.begin()
-    await cue.wait_for(lambda: True)
+        await turn_clock.wait_for(lambda: True)
+    turn_clock.begin()
+    await turn_clock.wait_for(lambda: True)
 
 
 async def test_condition_is_looked_at_when_woken() -> None:
     clock = FakeClock()
-    cue = Cue(clock)
+    turn_clock = TurnClock(clock)
     found: list[int] = []
-    waiting = asyncio.create_task(cue.wait_for(lambda: bool(found), clock.now + 60))
+    waiting = asyncio.create_task(turn_clock.wait_for(lambda: bool(found), clock.now + 60))
     await clock.waited_on()
-    cue.wake()
+    turn_clock.wake()
     await asyncio.sleep(0)
     assert not waiting.done()
     found.append(1)
-    cue.wake()
+    turn_clock.wake()
     await waiting
     assert clock.now == 1000
 

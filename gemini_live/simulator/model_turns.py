@@ -1,6 +1,6 @@
 """Performs the turns of the simulated model, one after the other, in the order of the service.
 
-One task a session runs `Director.run`; everybody else asks (`ask`), cuts off (`interrupt`) or reports function results.
+One task a session runs `ModelTurns.run`; other code asks for an answer (`ask`) or cuts one off (`interrupt`).
 Only this task sends what belongs to a turn, so that turns never mix.
 """
 
@@ -12,13 +12,12 @@ from typing import Any
 
 from gemini_live.models import Modality
 
-from .alarm import Clock
 from .answers import Plan, build_grounding, build_search_parts, describe_response, plan_answer
 from .calls import CallBook, Result
-from .cue import Cue, CutOff
+from .clock import Clock, CutOff, TurnClock
 from .delivery import Delivery
 from .evidence import TurnRecord
-from .memory import Conversation, HandleBook, Said
+from .history import ConversationHistory, HandleBook, Said
 from .settings import Settings
 from .speech import Sound, Speaker
 from .usage import build_usage
@@ -51,14 +50,14 @@ class Ask:
     results: tuple[Result, ...] = ()
 
 
-class Director:
+class ModelTurns:
     """The model's side of the conversation."""
 
     def __init__(
         self,
         wire: Wire,
         settings: Settings,
-        conversation: Conversation,
+        conversation: ConversationHistory,
         *,
         handles: HandleBook,
         speaker: Speaker,
@@ -75,9 +74,9 @@ class Director:
         self._handles = handles
         self._speaker = speaker
         self._pace = pace
-        self._cue = Cue(clock)
+        self._clock = TurnClock(clock)
         own_seed = f"{seed} {wire.record.number}"
-        self._delivery = Delivery(wire, settings, self._cue, pace=pace, seed=own_seed, halfway=self._meet_halfway)
+        self._delivery = Delivery(wire, settings, self._clock, pace=pace, seed=own_seed, halfway=self._meet_halfway)
         self._random = Random(f"director {own_seed}")
         self._agenda: deque[Ask] = deque()
         self._turn: TurnRecord | None = None
@@ -95,22 +94,22 @@ class Director:
             self._agenda.appendleft(ask)
         else:
             self._agenda.append(ask)
-        self._cue.wake()
+        self._clock.wake()
 
     def interrupt(self) -> None:
         """Cut the turn off that is going on, if one is."""
         if self._turn is not None:
-            self._cue.cut_off()
+            self._clock.cut_off()
 
     def wake(self) -> None:
         """A call was answered: a turn may be waiting for it."""
-        self._cue.wake()
+        self._clock.wake()
 
     async def run(self) -> None:
         """Perform turns until cancelled."""
         while True:
-            self._cue.begin()
-            await self._cue.wait_for(lambda: bool(self._agenda))
+            self._clock.begin()
+            await self._clock.wait_for(lambda: bool(self._agenda))
             await self._perform(self._agenda.popleft())
 
     async def send_handle(self) -> None:
@@ -139,13 +138,13 @@ class Director:
 
     async def _send_trailing(self, words: str) -> None:
         if self._pace:
-            await self._cue.wait_for(lambda: bool(self._agenda), self._cue.clock.time() + _TRAILING_S)
+            await self._clock.wait_for(lambda: bool(self._agenda), self._clock.clock.time() + _TRAILING_S)
         await self._delivery.send_content(outputTranscription={"text": words})
 
     async def _answer(self, ask: Ask, turn: TurnRecord) -> str:
         """Perform one turn; return the words that come after its end."""
         if self._faults.at_turn("no-answer"):
-            await self._cue.wait_for(lambda: False)
+            await self._clock.wait_for(lambda: False)
         if self.settings.interprets:
             await self._interpret(ask, turn)
             return ""
@@ -208,11 +207,11 @@ class Director:
         if self._faults.at_turn("duplicate-call"):
             await self._wire.send(message)
         if cancel := self._faults.at_turn("cancel-call"):
-            await self._cue.wait_for(lambda: False, self._cue.clock.time() + cancel.number)
+            await self._clock.wait_for(lambda: False, self._clock.clock.time() + cancel.number)
             await self._cancel_calls([call["id"] for call in message["toolCall"]["functionCalls"]])
         if not awaited:
             return f"I have called {', '.join(call.name for call in plan.calls)}."
-        await self._cue.wait_for(lambda: self.calls.settled(awaited))
+        await self._clock.wait_for(lambda: self.calls.settled(awaited))
         return ". ".join(describe_response(result.name, result.response) for result in self.calls.take(awaited))
 
     async def _cancel_calls(self, ids: list[str]) -> None:
@@ -229,7 +228,7 @@ class Director:
                 await self._delivery.send_parts(part)
         if sound is None and words and self.settings.modality is Modality.AUDIO:
             sound = await self._speaker.say(words, self.settings.voice)
-        started_s = self._cue.clock.time()
+        started_s = self._clock.clock.time()
         late = self._faults.at_turn("late-words") is not None
         trailing = await self._delivery.deliver(words, sound, turn, trails=late) if words else ""
         extra: dict[str, Any] = {"waitingForInput": True} if plan.waits_for_input else {}
@@ -250,9 +249,9 @@ class Director:
         turn.generation_complete = True
         await self._delivery.send_content(generationComplete=True)
         if self._pace:
-            await self._cue.pause_until(heard_until_s)
+            await self._clock.pause_until(heard_until_s)
         if late := self._faults.at_turn("late-turn-complete"):
-            await self._cue.pause_until(self._cue.clock.time() + late.number)
+            await self._clock.pause_until(self._clock.clock.time() + late.number)
         turn.words += trailing
         self.conversation.said.append(Said("model", turn.words, turn.audio_s))
         if not self._faults.at_turn("no-turn-complete"):

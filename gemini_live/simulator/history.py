@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from random import Random
 
-from .alarm import Clock
+from .clock import Clock
 
 HANDLE_LIFETIME_S = 2 * 3600.0
 
@@ -28,7 +28,7 @@ class Said:
 
 
 @dataclass
-class Conversation:
+class ConversationHistory:
     """Everything said so far, and the pictures shown."""
 
     said: list[Said] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Conversation:
 
 @dataclass(frozen=True)
 class _Saved:
-    conversation: Conversation
+    conversation: ConversationHistory
     n_said: int
     """How much of it had been said: it only ever grows, so that a handle need not hold a copy."""
     session: int
@@ -66,7 +66,7 @@ class HandleBook:
         self._clock = clock
         self._saved: dict[str, _Saved] = {}
 
-    def save(self, conversation: Conversation, session: int) -> str:
+    def save(self, conversation: ConversationHistory, session: int) -> str:
         """Return a new handle for the conversation as it is now."""
         now = self._clock.time()
         while self._saved and next(iter(self._saved.values())).saved_s < now - HANDLE_LIFETIME_S:
@@ -75,13 +75,13 @@ class HandleBook:
         self._saved[handle] = _Saved(conversation, len(conversation.said), session, now)
         return handle
 
-    def find(self, handle: str) -> tuple[Conversation, int] | None:
+    def find(self, handle: str) -> tuple[ConversationHistory, int] | None:
         """Return the conversation that a handle stands for and the session that it was given to, if it is known."""
         saved = self._saved.get(handle)
         if saved is None or saved.saved_s < self._clock.time() - HANDLE_LIFETIME_S:
             return None
         old = saved.conversation
-        return Conversation(old.said[: saved.n_said], old.n_frames, old.frame_size), saved.session
+        return ConversationHistory(old.said[: saved.n_said], old.n_frames, old.frame_size), saved.session
 
 
 def jpeg_size(image: bytes) -> tuple[int, int] | None:
