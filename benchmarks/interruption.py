@@ -26,7 +26,7 @@ from unittest import mock
 import numpy as np
 
 from gemini_live.simulator import Simulator, speech
-from gemini_live.simulator.evidence import SessionRecord
+from gemini_live.simulator.records import SessionRecord
 from gemini_live.simulator.speech import Sound
 from tests.rig.analysis import make_tone, speak, write_wav
 from tests.rig.virtual_audio import SpeakerTap, VirtualAudio

@@ -6,8 +6,8 @@ async with Simulator(pace=0) as server:
     ...  # a client at server.url; what it did is in server.sessions
 """
 
-from .evidence import CallRecord, SessionRecord, TurnRecord
 from .faults import FAULT_KINDS, Fault, parse_fault
+from .records import CallRecord, SessionRecord, TurnRecord
 from .server import Simulator
 
 __all__ = ["FAULT_KINDS", "CallRecord", "Fault", "SessionRecord", "Simulator", "TurnRecord", "parse_fault"]

@@ -8,8 +8,8 @@ from typing import Any
 from gemini_live.models import Behavior
 
 from .answers import Call
-from .evidence import CallRecord, SessionRecord
-from .refusals import invalid_argument
+from .close_reasons import invalid_argument
+from .records import CallRecord, SessionRecord
 from .settings import Settings
 
 

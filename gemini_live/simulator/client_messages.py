@@ -9,10 +9,10 @@ from ..audio.pcm import INPUT, SAMPLE_BYTES, PcmFormat, parse_rate_hz
 from ..audio.voice_detector import SpeechStarted, Utterance
 from .calls import Result, Scheduling
 from .clock import Clock
-from .evidence import SessionRecord
+from .close_reasons import INVALID_PAYLOAD, Refusal, invalid_argument
 from .history import Said, jpeg_size
 from .model_turns import Ask, ModelTurns, Origin
-from .refusals import INVALID_PAYLOAD, Refusal, invalid_argument
+from .records import SessionRecord
 from .settings import Settings, has_search, read_declarations
 from .speech import Sound
 from .speech_segments import SpeechSegments

@@ -12,7 +12,7 @@ from gemini_live.models import Modality
 
 from ..audio.pcm import OUTPUT, PcmFormat
 from .clock import TurnClock
-from .evidence import TurnRecord
+from .records import TurnRecord
 from .settings import Settings
 from .speech import CHUNK_S, Sound
 from .wire import Wire

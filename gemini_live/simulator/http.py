@@ -12,7 +12,7 @@ from websockets.http11 import Request, Response
 
 from gemini_live.models import MODELS, ModelCapabilities
 
-from .refusals import INVALID_PAYLOAD, KEY_MISSING, KEY_NOT_VALID, POLICY_VIOLATION, Refusal
+from .close_reasons import INVALID_PAYLOAD, KEY_MISSING, KEY_NOT_VALID, POLICY_VIOLATION, Refusal
 
 TOKEN_PREFIX = "auth_tokens/"
 

@@ -16,8 +16,8 @@ from .answers import Plan, build_grounding, build_search_parts, describe_respons
 from .calls import CallBook, Result
 from .clock import Clock, CutOff, TurnClock
 from .delivery import Delivery
-from .evidence import TurnRecord
 from .history import ConversationHistory, HandleBook, Said
+from .records import TurnRecord
 from .settings import Settings
 from .speech import Sound, Speaker
 from .usage import build_usage

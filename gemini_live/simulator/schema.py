@@ -11,7 +11,7 @@ from collections.abc import Callable
 from importlib import resources
 from typing import Any
 
-from .refusals import INVALID_PAYLOAD, Refusal, invalid_argument, invalid_value, unknown_name
+from .close_reasons import INVALID_PAYLOAD, Refusal, invalid_argument, invalid_value, unknown_name
 
 _SCHEMA = json.loads(resources.files(__package__).joinpath("schema.json").read_text(encoding="utf-8"))
 _ROOT: str = _SCHEMA["root"]

@@ -15,10 +15,10 @@ from websockets.http11 import Request, Response
 from gemini_live.errors import ConfigError
 
 from .clock import Clock
-from .evidence import MessageLog, SessionRecord, format_verdict
 from .faults import Fault, FaultPlan, SessionFaults, parse_fault
 from .history import HandleBook
 from .http import SocketRequest, answer_plainly, build_error, read_socket_request
+from .records import MessageLog, SessionRecord, format_verdict
 from .session import ServerContext, Session
 from .speech import Speaker
 from .tls import Certificate

@@ -8,10 +8,7 @@ from websockets.exceptions import ConnectionClosed
 
 from .client_messages import ClientMessages
 from .clock import Alarm, Clock, sleep
-from .faults import FaultPlan
-from .history import ConversationHistory, HandleBook
-from .model_turns import ModelTurns
-from .refusals import (
+from .close_reasons import (
     ENTITY_NOT_FOUND,
     INTERNAL,
     INTERNAL_ERROR,
@@ -20,6 +17,9 @@ from .refusals import (
     invalid_argument,
     unknown_name,
 )
+from .faults import FaultPlan
+from .history import ConversationHistory, HandleBook
+from .model_turns import ModelTurns
 from .schema import snake_case
 from .settings import read_settings
 from .speech import Speaker

@@ -6,7 +6,7 @@ from typing import Any
 from gemini_live.models import MODELS, Behavior, Modality, ModelCapabilities, Thinking, capabilities_of
 
 from ..audio.voice_detector import DEFAULT_PREFIX_S, DEFAULT_SILENCE_S, VoiceSettings
-from .refusals import INVALID_PAYLOAD, POLICY_VIOLATION, Refusal, invalid_argument, not_supported, unknown_name
+from .close_reasons import INVALID_PAYLOAD, POLICY_VIOLATION, Refusal, invalid_argument, not_supported, unknown_name
 
 _NOT_IN_LIVE = (
     "responseLogprobs",

@@ -2,7 +2,7 @@
 
 from ..audio.pcm import INPUT, SAMPLE_BYTES, PcmFormat
 from ..audio.voice_detector import MAX_UTTERANCE_S, SpeechStarted, Utterance, VoiceDetector
-from .refusals import INVALID_PAYLOAD, Refusal
+from .close_reasons import INVALID_PAYLOAD, Refusal
 from .settings import ActivitySettings
 
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from .evidence import TurnRecord
 from .history import TOKENS_A_FRAME, TOKENS_A_SECOND, ConversationHistory
+from .records import TurnRecord
 
 _SYSTEM_TOKENS = 100
 """What a session costs before a word is said."""

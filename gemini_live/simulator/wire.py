@@ -17,9 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
 from .clock import Alarm, Clock, sleep
-from .evidence import MessageLog, SessionRecord
-from .faults import Fault, SessionFaults
-from .refusals import (
+from .close_reasons import (
     ABORTED,
     DEADLINE,
     INTERNAL,
@@ -29,6 +27,8 @@ from .refusals import (
     POLICY_VIOLATION,
     cut_reason,
 )
+from .faults import Fault, SessionFaults
+from .records import MessageLog, SessionRecord
 from .schema import parse_client_message
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode

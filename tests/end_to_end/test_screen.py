@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from gemini_live.simulator import Simulator
-from gemini_live.simulator.evidence import SessionRecord
+from gemini_live.simulator.records import SessionRecord
 from tests.command import Command, Result, run
 from tests.rig.virtual_screen import VirtualScreen
 

@@ -20,7 +20,7 @@ import soundfile
 
 from benchmarks.interruption import format_figures, measure
 from gemini_live.simulator import Simulator, speech
-from gemini_live.simulator.evidence import SessionRecord
+from gemini_live.simulator.records import SessionRecord
 from gemini_live.simulator.speech import Sound
 from tests.command import Command, Result, Timed, run
 from tests.rig.analysis import (

@@ -3,7 +3,7 @@
 from typing import Any
 
 from gemini_live.simulator import Simulator
-from gemini_live.simulator.evidence import SessionRecord
+from gemini_live.simulator.records import SessionRecord
 
 from .fake_clock import FakeClock
 from .peer import ON_TIME, Peer, session

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gemini_live.simulator.refusals import Refusal
+from gemini_live.simulator.close_reasons import Refusal
 from gemini_live.simulator.schema import parse_client_message, snake_case
 
 from . import generate_schema

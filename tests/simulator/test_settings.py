@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gemini_live.models import MODELS, Behavior, Modality
-from gemini_live.simulator.refusals import INVALID_ARGUMENT, NOT_SUPPORTED, Refusal
+from gemini_live.simulator.close_reasons import INVALID_ARGUMENT, NOT_SUPPORTED, Refusal
 from gemini_live.simulator.settings import Settings, read_settings
 
 DEFAULT = "gemini-3.8-live"

@@ -1,4 +1,4 @@
-"""evidence.py: the log, the record's arithmetic, and the verdict."""
+"""records.py: the log, the record's arithmetic, and the verdict."""
 
 import base64
 import json
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gemini_live.simulator import CallRecord, SessionRecord, Simulator, TurnRecord
-from gemini_live.simulator.evidence import elide, format_verdict
+from gemini_live.simulator.records import elide, format_verdict
 
 from .fake_clock import FakeClock
 from .peer import dial, session, setup
