@@ -28,11 +28,17 @@ def _refuse(error: RigError) -> NoReturn:
     pytest.skip(f"the rig does not start (GEMINI_LIVE_RIG=1 makes this a failure): {error}")
 
 
+_SLOW_MARKERS = {"rig", "long", "service"}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Try a test on the rig up to three times: real time is not to be had on a busy machine, a fault of ours stays."""
+    """Mark the fast tests, and try a test on the rig up to three times: real time is scarce on a busy machine."""
     for item in items:
-        if item.get_closest_marker("rig") is not None:
+        markers = {marker.name for marker in item.iter_markers()}
+        if "rig" in markers:
             item.add_marker(pytest.mark.flaky(reruns=2))
+        if not (markers & _SLOW_MARKERS or "tests/end_to_end" in item.path.as_posix()):
+            item.add_marker("fast")
 
 
 KEYS = ("AIza-not-a-real-key", "not-a-real-token", "a-key-of-no-one-at-all")

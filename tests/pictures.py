@@ -1,4 +1,4 @@
-"""The pictures of the README, taken of the real command in a pseudo-terminal: `python -m tests.pictures`.
+"""The pictures of the docs, taken of the real command in a pseudo-terminal: `python -m tests.pictures`.
 
 Each is what a terminal emulator shows at one moment of a session with the simulator, written as SVG.
 """
@@ -21,7 +21,7 @@ from .rig.analysis import speak, write_wav
 from .rig.virtual_audio import VirtualAudio
 from .scripted_server import Peer, scripted
 
-FOLDER = ROOT / "tests" / "pictures"
+FOLDER = ROOT / "docs" / "pictures"
 COLUMNS, ROWS = 100, 16
 CELL_WIDTH, ROW_HEIGHT, MARGIN = 8.4, 18, 12
 BACKGROUND, FOREGROUND = "#1e1e2e", "#d9dce8"

@@ -1,4 +1,4 @@
-"""The README tells what the code does: tables are generated, commands are run. As a script, this updates it."""
+"""The docs tell what the code does: tables are generated, commands are run. As a script, this updates the tables."""
 
 import os
 import re
@@ -17,6 +17,8 @@ from gemini_live.simulator import FAULT_KINDS
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXT = {page: page.read_text(encoding="utf-8") for page in PAGES}
 
 
 def _options() -> str:
@@ -56,7 +58,7 @@ def code(words: str) -> str:
     return f"`{words}`".replace("|", "\\|")
 
 
-SECTIONS = {
+TABLES = {
     "faults": _faults,
     "options": _options,
     "jsonl": _jsonl,
@@ -64,49 +66,63 @@ SECTIONS = {
     "keys": lambda: _table("key", KEYS),
     "commands": lambda: _table("command", COMMANDS),
 }
+"""What the docs hold between `<!-- NAME: begin -->` and `<!-- NAME: end -->`, in whichever page that is."""
 
 
-def _with_sections(text: str) -> str:
-    for name, make in SECTIONS.items():
+def _with_tables(text: str) -> str:
+    for name, make in TABLES.items():
         pattern = rf"(<!-- {name}: begin -->\n).*?(<!-- {name}: end -->)"
-        text, n_found = re.subn(pattern, lambda match, make=make: f"{match[1]}{make()}\n{match[2]}", text, flags=re.S)  # type: ignore[misc]
-        assert n_found == 1, name
+        text = re.sub(pattern, lambda match, make=make: f"{match[1]}{make()}\n{match[2]}", text, flags=re.S)  # type: ignore[misc]
     return text
 
 
-def test_generated_sections_are_what_the_code_says() -> None:
-    text = README.read_text(encoding="utf-8")
-    assert text == _with_sections(text), "run `python -m tests.test_readme`"
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_is_in_one_page(name: str) -> None:
+    assert sum(text.count(f"<!-- {name}: begin -->") for text in TEXT.values()) == 1
 
 
-def test_every_picture_is_there_and_says_what_it_shows() -> None:
-    pictures = re.findall(r"!\[([^]]*)\]\(([^)]*)\)", README.read_text(encoding="utf-8"))
-    assert len(pictures) >= 4
-    for words, path in pictures:
-        assert f"<title>{words}</title>" in (ROOT / path).read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_tables_are_what_the_code_says(page: Path) -> None:
+    assert TEXT[page] == _with_tables(TEXT[page]), "run `python -m tests.test_docs`"
 
 
-def test_the_example_of_a_test_is_one_of_ours() -> None:
-    example = re.search(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), flags=re.M | re.S)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_picture_says_what_it_shows(page: Path) -> None:
+    for words, path in re.findall(r"!\[([^]]*)\]\(([^)]*)\)", TEXT[page]):
+        assert f"<title>{words}</title>" in (page.parent / path).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"(?<!!)\[[^]]*\]\((?!https?:)([^)#]+)", TEXT[page]):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_readme_is_short() -> None:
+    assert len(TEXT[README].encode()) < 9_000
+
+
+@pytest.mark.parametrize("page", [README, ROOT / "docs" / "simulator.md"], ids=lambda page: page.name)
+def test_the_example_of_a_test_is_one_of_ours(page: Path) -> None:
+    example = re.search(r"^```python\n(from websockets.*?)^```", TEXT[page], flags=re.M | re.S)
     assert example is not None
     ours = (ROOT / "tests" / "simulator" / "test_example.py").read_text(encoding="utf-8")
     assert ours.endswith(example[1])
 
 
 def test_every_exit_code_is_told() -> None:
-    text = README.read_text(encoding="utf-8")
-    for code, meaning in EXIT_CODE_MEANINGS.items():
-        assert re.search(rf"^  {code.value} +{re.escape(meaning[:40])}", text, flags=re.M)
+    text = TEXT[ROOT / "docs" / "scripting.md"]
+    for number, meaning in EXIT_CODE_MEANINGS.items():
+        assert re.search(rf"^  {number.value} +{re.escape(meaning[:40])}", text, flags=re.M)
 
 
 def _commands() -> list[str]:
-    text = README.read_text(encoding="utf-8")
-    blocks = re.findall(r"^```sh\n(.*?)^```", text, flags=re.M | re.S)
+    blocks = re.findall(r"^```sh\n(.*?)^```", "\n".join(TEXT.values()), flags=re.M | re.S)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    return [line for line in lines if "gemini-live" in line and "apt-get" not in line and "pip install" not in line]
+    return [line for line in lines if line.startswith(("gemini-live ", "printf "))]
 
 
-@pytest.mark.parametrize("command", _commands())
+@pytest.mark.parametrize("command", dict.fromkeys(_commands()))
 def test_every_command_has_options_that_exist(command: str) -> None:
     known = {option for action in build_parser()._actions for option in action.option_strings}
     used = set(re.findall(r"(?<=\s)--[a-z][a-z-]*", command.split("| jq", maxsplit=1)[0]))
@@ -114,12 +130,12 @@ def test_every_command_has_options_that_exist(command: str) -> None:
 
 
 def _needs_nothing(command: str) -> bool:
-    """Whether a command can be run as it stands: it asks by itself, and neither hears nor sees."""
+    """True if a command can be run as it stands: it asks by itself, and needs no sound and no screen."""
     return "--text-output" in command and ("--initial-message" in command or "printf" in command)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the commands are for a POSIX shell")
-@pytest.mark.parametrize("command", [command for command in _commands() if _needs_nothing(command)])
+@pytest.mark.parametrize("command", dict.fromkeys(command for command in _commands() if _needs_nothing(command)))
 def test_command_runs_against_the_simulator(command: str, tmp_path: Path) -> None:
     program = tmp_path / "gemini-live"
     program.write_text(f"#!/bin/sh\nexec '{sys.executable}' -m gemini_live --simulate='--pace 0' \"$@\"\n")
@@ -142,4 +158,5 @@ def test_command_runs_against_the_simulator(command: str, tmp_path: Path) -> Non
 
 
 if __name__ == "__main__":
-    README.write_text(_with_sections(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for path in PAGES:
+        path.write_text(_with_tables(TEXT[path]), encoding="utf-8")
