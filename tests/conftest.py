@@ -1,6 +1,7 @@
 """Fixtures that many tests share. A rig that does not start fails the test in CI, and skips it elsewhere."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -29,6 +30,17 @@ def _refuse(error: RigError) -> NoReturn:
 
 
 _SLOW_MARKERS = {"rig", "long", "service"}
+
+
+def pytest_configure() -> None:
+    """Handle the signals that the tests send, even if the parent ignores them, as `nohup` and `&` in a script do.
+
+    Children inherit an ignored signal, but not a handler.
+    """
+    for name in ("SIGHUP", "SIGINT", "SIGTERM"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -183,6 +183,7 @@ class Session:
         for warning in missing_capabilities(self._config):
             self._output.warning(warning)
         is_whole = False
+        failure: Exception | None = None
         try:
             await self._media.open()
             self._dispatcher.playout = self._media.speaker
@@ -199,12 +200,14 @@ class Session:
                     raise self._inputs.failure
             is_whole = True
         except* GeminiLiveError as failures:
-            raise _first(failures) from None
+            failure = _first(failures)
         finally:
             self._set_state(ConnectionState.ENDED)
             await self._close(is_whole=is_whole)
             if self._stats.n_connections:
                 self._output.summary(self._summarise())
+        if failure is not None:
+            raise failure
 
     async def _close(self, *, is_whole: bool) -> None:
         """Write the answer that is complete, and what there is of others; end the streams, then the connection."""
@@ -253,8 +256,8 @@ class Session:
                 self._calls.cancel()
                 self._set_state(ConnectionState.RESUMING)
                 await self._recover(failure, left_by_us=isinstance(end, _Leaves))
-        except* _Over:  # while there was no connection
-            await self._disconnect()
+        except* _Over:
+            pass  # while there was no connection
         self._calls.cancel()
         await self._play_out()
 

@@ -59,6 +59,7 @@ class Session:
 
     async def run(self) -> None:
         """Serve the client until one side closes."""
+        refusal: Refusal | None = None
         try:
             await self._open()
             async with asyncio.TaskGroup() as tasks:
@@ -75,6 +76,7 @@ class Session:
             pass  # how it ended is in the record
         except* Refusal as group:
             refusal = next(iter(_leaves(group)))
+        if refusal is not None:
             self._record.mistake(f"{refusal.explanation} (closed with {refusal.code})")
             await self._wire.close(refusal.code, refusal.reason)
 
