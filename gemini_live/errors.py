@@ -1,14 +1,14 @@
-"""What can go wrong, as exceptions that carry facts, and the exit code that each stands for.
+"""What can go wrong: exceptions that carry facts, the exit code of each, and the table that explains a failure.
 
     GeminiLiveError
     +-- ConfigError (2)              a wrong option, key, file, or a missing extra
     |   +-- FunctionDeclarationError a functions file that cannot be offered to the model
-    +-- DeviceError (3)              sound or screen that was demanded and is not there
-    +-- ConnectionFailed (4)         no session came about
-    +-- SessionClosed (4)            the service ended the session
-    +-- ProtocolError                a message from the server that cannot be understood; never ends a session
+    +-- DeviceError (3)              sound or screen that was asked for and is missing
+    +-- ConnectionFailed (4)         no session could be opened
+    +-- SessionClosed (4)            the service closed the session
+    +-- ProtocolError                a message from the server that cannot be parsed; never ends a session
 
-Each `str()` is one line for the user: what happened, the likely cause, what to do. Anything else that escapes is a bug.
+Each `str()` is one line for the user: what happened, the likely cause, what to do. Any other exception is a bug.
 """
 
 from dataclasses import dataclass
@@ -31,33 +31,33 @@ class ExitCode(IntEnum):
 
 
 EXIT_CODE_MEANINGS: dict[ExitCode, str] = {
-    ExitCode.DONE: "done: all that was asked is answered and played (or --turns reached)",
-    ExitCode.BUG: "a bug in gemini-live; its traceback is printed",
-    ExitCode.USAGE: "usage or configuration: an option, the key, a file, a missing extra",
-    ExitCode.DEVICE: "an audio device or the screen was asked for and is not there",
-    ExitCode.SESSION: "the connection or the session failed; the server's words are printed",
-    ExitCode.TIMEOUT: "--timeout ran out",
-    ExitCode.HANGUP: "SIGHUP: the terminal was closed",
-    ExitCode.INTERRUPTED: "Ctrl-C",
-    ExitCode.CLOSED_STDOUT: "whoever read stdout closed it",
-    ExitCode.TERMINATED: "SIGTERM",
+    ExitCode.DONE: "done: everything asked was answered and played (or --turns was reached)",
+    ExitCode.BUG: "a bug in gemini-live; the traceback is printed",
+    ExitCode.USAGE: "wrong usage or configuration: an option, the key, a file, a missing extra",
+    ExitCode.DEVICE: "an audio device or the screen was asked for and is missing",
+    ExitCode.SESSION: "the connection or session failed, or a question was not answered",
+    ExitCode.TIMEOUT: "timed out (--timeout)",
+    ExitCode.HANGUP: "the terminal was closed (SIGHUP)",
+    ExitCode.INTERRUPTED: "interrupted (Ctrl-C)",
+    ExitCode.CLOSED_STDOUT: "the reader of stdout closed it (SIGPIPE)",
+    ExitCode.TERMINATED: "terminated (SIGTERM)",
 }
 
 
 class GeminiLiveError(Exception):
-    """Root of every error that a user can cause or meet."""
+    """Base class of every error that a user can cause or meet."""
 
     exit_code = ExitCode.BUG
 
 
 class ConfigError(GeminiLiveError):
-    """What the user asked for cannot be done as it was asked."""
+    """The options, the environment or a file are wrong."""
 
     exit_code = ExitCode.USAGE
 
 
 class MissingExtraError(ConfigError):
-    """An option needs a part of gemini-live that is not installed."""
+    """An option needs an extra that is not installed."""
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(what, extra)
@@ -68,7 +68,7 @@ class MissingExtraError(ConfigError):
 
 
 class FunctionDeclarationError(ConfigError):
-    """A functions file, or a function in it, cannot be offered to the model."""
+    """A functions file, or a function in it, cannot be declared to the model."""
 
     def __init__(self, file: str, line: int | None, reason: str) -> None:
         super().__init__(file, line, reason)
@@ -80,122 +80,252 @@ class FunctionDeclarationError(ConfigError):
 
 
 class DeviceError(GeminiLiveError):
-    """A sound device or the screen that the user demanded is missing or refuses."""
+    """A sound device or the screen that the user asked for is missing or fails."""
 
     exit_code = ExitCode.DEVICE
 
 
 class ProtocolError(GeminiLiveError):
-    """A message from the server that is not what the protocol says; it is skipped, and the session goes on."""
+    """A message from the server breaks the protocol. It is skipped, and the session continues."""
 
 
 @dataclass(frozen=True)
 class Cause:
-    """Why the service refuses or ends a session, and what to do about it."""
+    """Why the service refuses or closes a session, and what the user can do about it."""
 
-    code: int
-    """WebSocket close code, or HTTP status of a refused handshake."""
+    code: int | None
+    """WebSocket close code, or HTTP status of a refused handshake; `None` matches any."""
     words: str
     """Part of the server's reason, in lower case; empty matches any."""
+    is_final: bool
+    """True if another connection cannot help, whenever the failure comes. `session.recovery` decides about the rest."""
     cause: str
     advice: str
 
 
+_NEW_KEY = "make a new key at https://aistudio.google.com/apikey"
+_RATE_LIMITS = "wait, or see https://ai.google.dev/gemini-api/docs/rate-limits"
+_OTHER_MODEL = "choose another --model"
+
+# Sources of the words: PYD = pydantic-ai's probes and recordings, Sep and Oct 2026; U = public reports; REST = the
+# texts of Google's REST API, which share their wording with the Live API.
 CAUSES: tuple[Cause, ...] = (
-    Cause(1000, "", "the server ended the session politely", "start it again"),
-    Cause(1001, "", "the server is going away", "try again"),
-    Cause(1002, "", "one side broke the protocol, or something between them broke its bytes", "try again"),
-    Cause(1003, "", "the server does not take this kind of data", "check --base-url and --model"),
-    Cause(1005, "", "the server ended the session without a reason", "start it again"),
-    Cause(1006, "", "the connection was lost without a close", "check the network and try again"),
-    Cause(1007, "api key not valid", "the API key is wrong", "check GOOGLE_API_KEY or GEMINI_API_KEY"),
-    Cause(1007, "precondition check failed", "the model does not take the setup as it is", "check --setup and --model"),
-    Cause(1007, "api key expired", "the API key has expired", "make a new one at https://aistudio.google.com/apikey"),
+    # Whatever the code: the same words come with different codes.
+    Cause(None, "api key expired", True, "the API key has expired", _NEW_KEY),  # 1007, U Apr 2026
+    Cause(None, "reported as leaked", True, "Google blocked the API key because it became public", _NEW_KEY),  # 1008, U
+    Cause(None, "api key not", True, "the API key is wrong", "check GOOGLE_API_KEY or GEMINI_API_KEY"),  # REST
     Cause(
-        1007,
+        None,
+        "unregistered callers",  # U Jun 2025: also a token at the address that is for keys
+        True,
+        "no API key reached the service",
+        "check GOOGLE_API_KEY or GEMINI_API_KEY, and any proxy or gateway before --base-url",
+    ),
+    Cause(
+        None,
+        "token has been used",  # 1011, U Sep 2026
+        True,
+        "the ephemeral token is used up: each use starts one session",
+        "make a new token, with more uses",
+    ),
+    Cause(None, "token has expired", True, "the ephemeral token has expired", "make a new token"),  # 1011, U Sep 2026
+    Cause(
+        None,
+        "permission",  # REST
+        True,
+        "the key may not use this API or this model",
+        "enable the Gemini API for the key's project, or use another key",
+    ),
+    Cause(
+        None,
+        "depleted",  # REST, U 2026
+        True,
+        "the prepaid credits of the key's project are used up",
+        "add credits at https://ai.studio/projects, or use another key",
+    ),
+    Cause(None, "exceeded your current quota", True, "the quota of this key is used up", _RATE_LIMITS),
+    Cause(
+        None,
+        "user location",
+        True,
+        "the Gemini API is not available where you are",
+        "see https://ai.google.dev/gemini-api/docs/available-regions",
+    ),
+    Cause(
+        None,
+        "is not found",
+        True,
+        "the model is unknown, retired, or not available on the Live API",
+        "choose another --model or --api-version",
+    ),
+    Cause(None, "publisher model", True, "the model is not available at this address", f"{_OTHER_MODEL} or --base-url"),
+    Cause(None, "requested voice", True, "the model does not have this voice", "choose another --voice"),  # 1007, PYD
+    Cause(
+        None,
         'unknown name "outputaudiotranscription"',
-        "the service does not write down what the model says",
+        True,
+        "the service cannot transcribe what the model says",
         "leave out --text-output and listen, or choose a --model that answers in text",
     ),
     Cause(
-        1007,
+        None,
+        'unknown name "proactivity"',  # 1007 on v1beta, four models, PYD 22 Oct 2026
+        True,
+        "this version of the API has no proactivity",
+        "add --api-version v1alpha, or leave proactivity out of --setup",
+    ),
+    Cause(
+        None,
         "unknown name",
+        True,
         "the service does not know a field of the setup",
         "check --setup, or try another --api-version",
     ),
     Cause(
-        1007,
+        None,
         "response modalities",
-        "the model does not answer in that modality",
-        "leave responseModalities out of --setup, or choose another --model",
+        True,
+        "the model does not answer in this modality",
+        f"leave responseModalities out of --setup, or {_OTHER_MODEL}",
+    ),
+    Cause(
+        None,
+        "thinking level must be specified",  # 1007 on extended thinking, which takes no budget; PYD
+        True,
+        "the model needs a thinking level, and accepts no thinking budget",
+        'set {"generationConfig": {"thinkingConfig": {"thinkingLevel": "LOW"}}} in --setup',
+    ),
+    Cause(
+        None,
+        "thinking level is not supported",  # 1007 on 3.8; PYD
+        True,
+        "the model accepts no thinking level",
+        f"leave thinkingConfig out of --setup, or {_OTHER_MODEL}",
+    ),
+    Cause(
+        None,
+        "thinking level",  # 1007 `Thinking level MINIMAL is not ...` on extended thinking; PYD
+        True,
+        "the model does not have this thinking level",
+        "choose another thinkingLevel in --setup",
+    ),
+    Cause(
+        None,
+        "blocking function calls",  # 1007 on extended thinking; PYD
+        True,
+        "the model does not wait for the results of functions",
+        f"declare the functions as NON_BLOCKING, or {_OTHER_MODEL}",
+    ),
+    Cause(
+        None,
+        "response scheduling",  # 1007 on extended thinking; PYD
+        True,
+        "the model accepts no scheduling in the result of a function",
+        f"leave scheduling out of the functions, or {_OTHER_MODEL}",
+    ),
+    Cause(
+        None,
+        "code execution tool",  # 1007 on 2.5; PYD
+        True,
+        "the model does not execute code",
+        f"leave out --code-execution, or {_OTHER_MODEL}",
+    ),
+    Cause(
+        None,
+        "function calling",  # two texts of REST; 2.5 cannot combine them, PYD
+        True,
+        "the model cannot combine search or code execution with functions",
+        f"leave out --search and --code-execution, or --import-functions; or {_OTHER_MODEL}",
     ),
     Cause(
         1007,
-        "user location",
-        "the Gemini API is not offered where you are",
-        "see https://ai.google.dev/gemini-api/docs/available-regions",
+        "precondition check failed",  # 2.5 with audio in the history, PYD; older form of a wrong modality
+        True,
+        "the model does not accept the setup or the history as it is",
+        "check --setup and --model",
     ),
+    Cause(1007, "invalid session handle", False, "the session to resume has expired", "start again"),  # U Sep 2026
     Cause(
         1007,
         "",
-        "the service found a field or a value that it does not take, or the context is full",
+        False,
+        "the service does not accept a field or a value, or the context is full",
         "check the options and --setup; leave context compression on",
     ),
-    Cause(
-        1008,
-        "not found for api version",
-        "the model is unknown, retired, or not offered on the Live API",
-        "choose another --model, or another --api-version",
-    ),
+    # Also the answer of 2.5 to audio that is sent while a function call is open: a new session works then.
     Cause(
         1008,
         "not implemented",
-        "the model lacks something that was asked of it",
-        "leave the option out, or choose another --model",
+        False,
+        "the model cannot do something that was asked of it",
+        f"leave the option out, or {_OTHER_MODEL}",
     ),
-    Cause(1008, "requested entity was not found", "the session to resume is gone", "start a new one"),
-    Cause(1008, "not found", "the model is not offered at this address", "choose another --model, or check --base-url"),
-    Cause(1008, "deadline", "the connection reached the end of its life", "start it again"),
-    Cause(1008, "aborted", "the service broke off, and does not say why", "try again"),
-    Cause(1008, "", "the service refused to go on", "start it again"),
-    Cause(1009, "", "a message was too large", "use a smaller --screen-size or a shorter line"),
+    # After about two hours of a session in which nobody spoke, or with an old handle; U Sep 2026.
+    Cause(1008, "session not found", False, "the service has dropped the session", "start again"),
+    Cause(1008, "requested entity was not found", False, "the service has dropped the session", "start again"),
+    Cause(1008, "deadline", False, "the connection reached its maximum duration", "start again"),
+    # On 3.1, measured on 31 Aug 2026 and reported by several clients: after 150 s without any input.
     Cause(
-        1011,
-        "quota",
-        "the quota of this key is used up",
-        "wait, or see https://ai.google.dev/gemini-api/docs/rate-limits",
+        1008,
+        "aborted",
+        False,
+        "the service stopped the session, perhaps because it received nothing for minutes",
+        "start again",
     ),
-    Cause(1011, "overloaded", "the service is overloaded", "try again in a while"),
-    Cause(1011, "deadline", "the connection reached the end of its life", "start it again"),
-    Cause(1011, "unavailable", "the service is not available", "try again in a while"),
-    Cause(1011, "keepalive", "the network or the server did not answer in time", "check the network and try again"),
-    Cause(1011, "", "the service failed", "try again"),
-    Cause(1012, "", "the server restarts", "try again"),
-    Cause(1013, "", "the service is overloaded", "try again in a while"),
-    Cause(400, "", "the service did not take the request", "check --base-url, --api-version and the key"),
-    Cause(401, "", "the API key or token is not accepted", "check GOOGLE_API_KEY or GEMINI_API_KEY"),
-    Cause(403, "", "the key may not use this API", "enable the Gemini API for its project, or use another key"),
-    Cause(404, "", "there is no Live API at that address", "check --base-url and --api-version"),
-    Cause(407, "", "the proxy wants a user name and a password", "put them into HTTPS_PROXY"),
-    Cause(408, "", "the server took too long", "try again"),
+    Cause(1008, "", False, "the service stopped the session for a reason that is not known here", "start again"),
+    Cause(1000, "", False, "the server ended the session normally", "start again"),
+    Cause(1001, "", False, "the server is shutting down", "try again"),
+    Cause(1002, "", False, "one side broke the WebSocket protocol, or something between them did", "try again"),
+    Cause(1003, "", False, "the server does not accept this kind of data", "check --base-url and --model"),
+    Cause(1005, "", False, "the server closed the connection without a reason", "start again"),
+    Cause(1006, "", False, "the connection was lost", "check the network and try again"),
+    Cause(1009, "", False, "a message was too large", "use a smaller --screen-size or a shorter line"),
+    Cause(1011, "overloaded", False, "the service is overloaded", "try again in a while"),
+    Cause(1011, "deadline", False, "the connection reached its maximum duration", "start again"),
+    Cause(1011, "unavailable", False, "the service is not available", "try again in a while"),
     Cause(
-        429,
-        "",
-        "too many requests, or the quota is used up",
-        "wait, or see https://ai.google.dev/gemini-api/docs/rate-limits",
+        1011, "keepalive", False, "the network or the server did not answer in time", "check the network and try again"
     ),
-    Cause(500, "", "the service failed", "try again"),
-    Cause(502, "", "a gateway before the service failed", "try again"),
-    Cause(503, "", "the service is not available", "try again"),
-    Cause(504, "", "a gateway before the service timed out", "try again"),
+    Cause(1011, "", False, "the service failed", "try again"),
+    Cause(1012, "", False, "the server is restarting", "try again"),
+    Cause(1013, "", False, "the service is overloaded", "try again in a while"),
+    Cause(400, "", True, "the service did not accept the request", "check --base-url, --api-version and the key"),
+    Cause(401, "", True, "the API key or token is not accepted", "check GOOGLE_API_KEY or GEMINI_API_KEY"),
+    Cause(403, "", True, "the key may not use this API", "enable the Gemini API for its project, or use another key"),
+    Cause(404, "", True, "there is no Live API at this address", "check --base-url and --api-version"),
+    Cause(407, "", True, "the proxy wants a user name and a password", "put them into HTTPS_PROXY"),
+    Cause(408, "", False, "the server took too long", "try again"),
+    Cause(429, "", False, "too many requests, or the quota is used up", _RATE_LIMITS),
+    Cause(500, "", False, "the service failed", "try again"),
+    Cause(502, "", False, "a gateway in front of the service failed", "try again"),
+    Cause(503, "", False, "the service is not available", "try again"),
+    Cause(504, "", False, "a gateway in front of the service timed out", "try again"),
 )
-"""The first row that fits explains a failure. The README's table is made of it."""
+"""The first row that matches explains a failure. The docs' table is generated from it."""
 
 
 def explain(code: int, reason: str) -> Cause | None:
-    """Return the row that fits a close code or an HTTP status and the server's words, if any does."""
+    """Return the row that matches a close code or an HTTP status and the server's words, or `None`."""
     words = reason.lower()
-    return next((cause for cause in CAUSES if cause.code == code and cause.words in words), None)
+    return next((cause for cause in CAUSES if cause.code in (code, None) and cause.words in words), None)
+
+
+def is_final(code: int, reason: str) -> bool:
+    """Return True if another connection cannot help, whenever this failure comes."""
+    cause = explain(code, reason)
+    return cause is not None and cause.is_final
+
+
+def format_causes() -> str:
+    """Return the table of causes as Markdown, for the docs."""
+    rows = [
+        f"| {cause.code or 'any'} | {cause.words or 'anything else'} | {'yes' if cause.is_final else ''} "
+        f"| {cause.cause} | {cause.advice} |"
+        for cause in CAUSES
+    ]
+    return "\n".join(
+        ["| code | the server's words | final | likely cause | what to do |", "|---|---|---|---|---|", *rows]
+    )
 
 
 def _sentence(what: str, code: int, reason: str) -> str:
@@ -207,7 +337,7 @@ def _sentence(what: str, code: int, reason: str) -> str:
 
 
 class ConnectionFailed(GeminiLiveError):
-    """No session came about: the network, the handshake, or an answer that is none."""
+    """No session could be opened: the network failed, or the server refused or did not speak WebSocket."""
 
     exit_code = ExitCode.SESSION
 
@@ -224,15 +354,15 @@ class ConnectionFailed(GeminiLiveError):
         self.reason = reason
         self.http_status = http_status
         self.retry_after_s = retry_after_s
-        """What the server's Retry-After header asked for, in seconds."""
+        """The server's Retry-After header, in seconds."""
         self.opened = opened
-        """Whether there was a WebSocket, but no session."""
+        """True if a WebSocket was open, but no session."""
         self.transient = transient
-        """Whether another try may succeed."""
+        """True if another try may succeed."""
 
     @property
     def summary(self) -> str:
-        """What happened, without its cause and what to do."""
+        """What happened, without the cause and the advice."""
         said = f"HTTP {self.http_status} {self.reason}".strip() if self.http_status else self.reason
         return f"no connection ({said})"
 
@@ -253,14 +383,19 @@ class SessionClosed(GeminiLiveError):
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(code, reason)
         self.code = code
-        """WebSocket close code; 1006 where there was no close frame."""
+        """WebSocket close code; 1006 if there was no close frame."""
         self.reason = reason
         """The server's own words."""
 
     @property
+    def is_final(self) -> bool:
+        """True if another connection cannot help, whenever this happens."""
+        return is_final(self.code, self.reason)
+
+    @property
     def summary(self) -> str:
-        """What happened, without its cause and what to do."""
-        # 1006 stands for no code at all.
+        """What happened, without the cause and the advice."""
+        # 1006 means that there was no close code.
         said = f"{self.code if self.code != 1006 else ''} {self.reason}".strip()
         return f"connection lost ({said})" if said else "connection lost"
 

@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 
-from gemini_live.errors import CAUSES, EXIT_CODE_MEANINGS
+from gemini_live.errors import EXIT_CODE_MEANINGS, format_causes
 from gemini_live.options import build_parser
 from gemini_live.output.help import COMMANDS, KEYS
 from gemini_live.output.jsonl import EVENT_TYPES
@@ -29,13 +29,6 @@ def _options() -> str:
 def _jsonl() -> str:
     rows = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in EVENT_TYPES.items())
     return f"| type | fields and meaning |\n|---|---|\n{rows}"
-
-
-def _causes() -> str:
-    rows = "\n".join(
-        f"| {cause.code} | {cause.words or 'anything else'} | {cause.cause} | {cause.advice} |" for cause in CAUSES
-    )
-    return f"| code | the server's words | likely cause | what to do |\n|---|---|---|---|\n{rows}"
 
 
 def _faults() -> str:
@@ -62,7 +55,7 @@ TABLES = {
     "faults": _faults,
     "options": _options,
     "jsonl": _jsonl,
-    "causes": _causes,
+    "causes": format_causes,
     "keys": lambda: _table("key", KEYS),
     "commands": lambda: _table("command", COMMANDS),
 }
