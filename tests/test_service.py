@@ -24,6 +24,7 @@ import pytest
 from PIL import Image
 
 from gemini_live.audio import pcm
+from gemini_live.audio.resampling import LinearResampler
 from gemini_live.config import DEFAULT_BASE_URL, DEFAULT_MODEL
 from gemini_live.errors import ConnectionFailed, SessionClosed
 from gemini_live.models import MODELS
@@ -180,7 +181,7 @@ async def say(service: Service, words: str) -> bytes:
     async with service.talk() as talk:
         await talk.ask(words)
         spoken = (await talk.answer()).audio
-    resampler = pcm.LinearResampler(pcm.OUTPUT.rate_hz, pcm.INPUT.rate_hz)
+    resampler = LinearResampler(pcm.OUTPUT.rate_hz, pcm.INPUT.rate_hz)
     return resampler.feed(spoken) + resampler.flush()
 
 

@@ -3,6 +3,7 @@
 from array import array
 
 from . import pcm as formats
+from .resampling import build_resampler
 
 CHUNK_S = 0.02
 """One microphone chunk, and one buffer of a device. A multiple of 10 ms: at other sizes PulseAudio's pace is uneven."""
@@ -18,7 +19,7 @@ class MicrophoneConverter:
 
     def __init__(self, rate_hz: int, channels: int) -> None:
         self._channels = channels
-        self._resampler = formats.build_resampler(rate_hz, formats.INPUT.rate_hz)
+        self._resampler = build_resampler(rate_hz, formats.INPUT.rate_hz)
         self._pending = bytearray()
 
     def feed(self, pcm: bytes) -> list[bytes]:
@@ -50,7 +51,7 @@ class SpeakerConverter:
         self._half_sample = b""
         self._last_sample = b""
         self._from_hz = formats.OUTPUT.rate_hz
-        self._resampler = formats.build_resampler(self._from_hz, rate_hz)
+        self._resampler = build_resampler(self._from_hz, rate_hz)
         self.withholds = False
         """Whether something may be kept back until it is known what follows."""
 
@@ -76,7 +77,7 @@ class SpeakerConverter:
             rest = self.flush()
             self._from_hz = from_hz
             self._half_sample = b""
-            self._resampler = formats.build_resampler(from_hz, self._rate_hz)
+            self._resampler = build_resampler(from_hz, self._rate_hz)
         pcm = self._half_sample + pcm
         n_whole = len(pcm) // formats.SAMPLE_BYTES * formats.SAMPLE_BYTES
         pcm, self._half_sample = pcm[:n_whole], pcm[n_whole:]

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..audio import pcm
+from ..audio.resampling import LinearResampler
 
 CHUNK_S = 0.04
 """Audio in one part of a message."""
@@ -45,7 +46,7 @@ class Sound:
 
     def chunks(self, rate_hz: int = pcm.OUTPUT.rate_hz) -> Iterator[bytes]:
         """Yield it at `rate_hz`, 40 ms at a time; the last chunk is what is left."""
-        resampler = pcm.LinearResampler(self.rate_hz, rate_hz)
+        resampler = LinearResampler(self.rate_hz, rate_hz)
         n_in = pcm.PcmFormat(self.rate_hz).n_bytes(_RESAMPLED_AT_ONCE_S)
         n_out = pcm.PcmFormat(rate_hz).n_bytes(CHUNK_S)
         ready = b""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from gemini_live.audio import pcm
+from gemini_live.audio.resampling import LinearResampler
 
 SILENCE = bytes(pcm.INPUT.n_bytes(1.2))
 SENTENCE = "The quick brown fox jumps over the lazy dog."
@@ -26,7 +27,7 @@ def spoken(text: str = SENTENCE, voice: str = "en", rate_hz: int = 16_000) -> by
     samples = pcm.to_samples(made[44 : len(made) - len(made) % 2])
     loud = [i for i, sample in enumerate(samples) if abs(sample) > 100]
     trimmed = pcm.from_samples(samples[loud[0] : loud[-1] + 1])
-    resampler = pcm.LinearResampler(from_hz, rate_hz)
+    resampler = LinearResampler(from_hz, rate_hz)
     return resampler.feed(trimmed) + resampler.flush()
 
 
