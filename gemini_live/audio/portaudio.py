@@ -116,22 +116,20 @@ class AudioSystem:
         await speaker._open(self._portaudio)
         return speaker
 
-    async def close(self) -> bool:
-        """End every stream and PortAudio, in about a second at most; may be called in any state.
+    async def close(self) -> None:
+        """Close every stream and PortAudio, in about a second at most; may be called in any state.
 
-        Returns:
-            Whether all has ended. If not, a thread is stuck inside PortAudio for good: leave the process by `os._exit`,
-            for a callback that comes while the interpreter is being taken down may crash it.
+        A thread that hangs inside PortAudio is left behind. The process then has to leave by `os._exit`: a callback
+        during the interpreter's shutdown may crash it.
         """
         portaudio, self._portaudio = self._portaudio, None
         if portaudio is None:
-            return True
+            return
         with self._resources.pop_all():
             for stream in self._streams:
                 await stream.stop()
             with contextlib.suppress(TimeoutError):
                 await self._thread.call(portaudio.terminate, self._stop_timeout_s)
-            return not self._thread.is_stuck
 
 
 class _Stream(ABC):

@@ -177,16 +177,16 @@ class Uplink:
         """
         while True:
             self._wake.clear()
-            while (message := await self._next_message()) is not None:
+            while (message := self._next_message()) is not None:
                 await connection.send(message)
             await self._wake.wait()
 
-    async def _next_message(self) -> Message | None:
+    def _next_message(self) -> Message | None:
         return (
             self._next_response()
             or self._next_picture()
             or self._next_turn()
-            or await self._next_audio()
+            or self._next_audio()
             or self._next_frame()
         )
 
@@ -224,11 +224,11 @@ class Uplink:
         self._on_asked(question)
         return client_messages.build_typed_turn(question.text, self._capabilities.typed_turn)
 
-    async def _next_audio(self) -> Message | None:
+    def _next_audio(self) -> Message | None:
         if self._conversation.has_open_calls and not self._capabilities.hears_during_calls:
             return None
         while self._in_hand or len(self.microphone):
-            chunk, self._in_hand = self._in_hand or await self.microphone.get(), _PAUSE
+            chunk, self._in_hand = self._in_hand or self.microphone.take(), _PAUSE
             if chunk:
                 return self._send_speech(chunk)
             if (pause := self._end_stretch()) is not None:

