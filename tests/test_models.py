@@ -9,7 +9,10 @@ from gemini_live.models import (
     MODELS,
     VOICES,
     Behavior,
+    EmptyMessages,
+    Handles,
     History,
+    MidAnswer,
     Modality,
     ModelCapabilities,
     Thinking,
@@ -134,3 +137,33 @@ def test_there_are_thirty_voices() -> None:
     assert len(VOICES) == len(set(VOICES)) == 30
     assert list(VOICES) == sorted(VOICES)
     assert "Charon" in VOICES
+
+
+@pytest.mark.parametrize(
+    ("model", "facts"),
+    [
+        ("3.8-live", ("ends nothing", True, EmptyMessages.BARE, Handles.AT_SETUP, MidAnswer.CUT, "NON_BLOCKING")),
+        (
+            "3.8-live-extended-thinking",
+            ("ends nothing", True, EmptyMessages.BARE, Handles.AT_SETUP, MidAnswer.CUT, "NON_BLOCKING"),
+        ),
+        (
+            "3.1-flash-live-preview",
+            ("ends the turn", True, EmptyMessages.CONTENT, Handles.WHILE_RUNNING, MidAnswer.CUT_AND_CANCEL, "BLOCKING"),
+        ),
+        (
+            "2.5-flash-native-audio-latest",
+            ("ends the turn", False, EmptyMessages.NONE, Handles.IF_ASKED, MidAnswer.WAIT, "BLOCKING"),
+        ),
+    ],
+)
+def test_what_the_service_was_seen_to_do(model: str, facts: tuple[object, ...]) -> None:
+    seen = MODELS[f"gemini-{model}"].observed
+    assert facts == (
+        *(seen.stream_end, seen.transcribes_unasked, seen.empty_messages),
+        *(seen.handles, seen.mid_answer, seen.unset_behavior),
+    )
+
+
+def test_unknown_model_is_taken_to_behave_as_the_default_model() -> None:
+    assert capabilities_of("gemini-9-live").observed == MODELS[DEFAULT_MODEL].observed
