@@ -5,21 +5,23 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from .example_values import make_up_value
 from .history import ConversationHistory
 from .settings import Declaration
 
 _MAX_COUNT = 10_000
+_decoder = json.JSONDecoder()
 
 _CALL = re.compile(r"\bcall\s+([A-Za-z_][\w.:-]*)", re.IGNORECASE)
-_COUNT = re.compile(r"^\s*count to (\d{1,9})\s*[.!]?\s*$", re.IGNORECASE)
+_COUNT = re.compile(r"\bcount to (\d{1,9})\b", re.IGNORECASE)
 _SEARCH = re.compile(r"^\s*search\s+(?:for\s+)?(.+?)\s*[.?!]?\s*$", re.IGNORECASE | re.DOTALL)
 _BEFORE = re.compile(r"^\s*what did i (?:just )?say(?: before)?\s*[?.!]*\s*$", re.IGNORECASE)
 _SEE = re.compile(r"^\s*what (?:do|can) you see\s*[?.!]*\s*$", re.IGNORECASE)
 
 REQUESTS: tuple[tuple[str, str], ...] = (
-    ("count to N", "counts, which takes a while: something to interrupt"),
-    ("call NAME(JSON)", "calls the function; several in one line are one message with several calls"),
-    ("call NAME", "calls it with arguments made up from its declaration"),
+    ("... count to N ...", "counts, which takes a while: something to interrupt"),
+    ("... call NAME(JSON) ...", "calls the function; several in one line are one message with several calls"),
+    ("... call NAME ...", "calls a declared function with arguments made up from its declaration"),
     ("search for X", "answers with sources, where the session has Google Search"),
     ("what did I say before?", "answers from the conversation, which a resumed session still has"),
     ("what do you see?", "says how many frames came, and how large the last one is"),
@@ -57,9 +59,12 @@ def plan_answer(
     conversation: ConversationHistory,
 ) -> Plan:
     """Return what the model does about `text`."""
-    if declarations and _CALL.search(text):
-        return _plan_calls(text, declarations)
-    if match := _COUNT.match(text):
+    calls = _plan_calls(text, declarations)
+    if calls.malformed_call:  # the client may have put the line into JSON of its own, with a backslash at each quote
+        calls = _plan_calls(text.replace('\\"', '"'), declarations)
+    if calls.calls or calls.malformed_call:
+        return calls
+    if match := _COUNT.search(text):
         return Plan(words=", ".join(str(n) for n in range(1, min(int(match[1]), _MAX_COUNT) + 1)) + ".")
     if search and (match := _SEARCH.match(text)):
         return Plan(words=f"I searched for {match[1]} and found two pages.", query=match[1])
@@ -72,51 +77,42 @@ def plan_answer(
 
 
 def _plan_calls(text: str, declarations: dict[str, Declaration]) -> Plan:
-    calls = []
-    decoder = json.JSONDecoder()
+    """Return the plan to make the calls that the text asks for; an empty plan if it asks for none."""
+    calls: list[Call] = []
+    if not declarations:
+        return Plan()
     position = 0
     while match := _CALL.search(text, position):
-        name, position = match[1].rstrip(".:"), match.end()
-        if text[position : position + 1] != "(":
-            declaration = declarations.get(name)
-            calls.append(Call(name, make_up(declaration.parameters) if declaration else {}))
-            continue
-        inside = text[position + 1 :].lstrip()
-        if inside.startswith(")"):
-            args: Any = {}
-            after = inside
-        else:
-            try:
-                args, end = decoder.raw_decode(inside)
-            except (ValueError, RecursionError):
+        name, position = match[1].rstrip(".:-"), match.end()
+        declaration = declarations.get(name)
+        if text[position : position + 1] == "(":
+            args, end = _read_arguments(text, position + 1)
+            if args is None and declaration is None:
+                continue  # "call me (maybe)" asks for nothing
+            if args is None:
                 return Plan(malformed_call=True)
-            after = inside[end:].lstrip()
-        if not isinstance(args, dict) or not after.startswith(")"):
-            return Plan(malformed_call=True)
-        calls.append(Call(name, args))
-        position = len(text) - len(after) + 1
+            calls.append(Call(name, args))
+            position = end
+        elif declaration is not None:
+            args = make_up_value(declaration.parameters)
+            calls.append(Call(name, args if isinstance(args, dict) else {}))
     return Plan(calls=tuple(calls))
 
 
-def make_up(schema: dict[str, Any], depth: int = 0) -> Any:
-    """Return a value that fits a JSON schema or the API's own subset of it, required properties only."""
-    if schema.get("enum"):
-        return schema["enum"][0]
-    if "default" in schema:
-        return schema["default"]
-    for choice in ("anyOf", "oneOf"):
-        if schema.get(choice):
-            return make_up(schema[choice][0], depth)
-    kind = schema.get("type", "object" if depth == 0 else "string")
-    kind = str(kind[0] if isinstance(kind, list) else kind).lower()
-    if kind == "object":
-        properties = schema.get("properties", {})
-        return {name: make_up(properties.get(name, {}), depth + 1) for name in schema.get("required", ())}
-    if kind == "array":
-        items = schema.get("items", {})
-        return [make_up(items, depth + 1) for _ in range(int(schema.get("minItems", 1)))]
-    made_up: dict[str, Any] = {"integer": 1, "number": 1.5, "boolean": True, "null": None}
-    return made_up.get(kind, "example")
+def _read_arguments(text: str, start: int) -> tuple[dict[str, Any] | None, int]:
+    """Return the JSON object between parentheses, None if there is none, and where the text goes on behind them."""
+    inside = text[start:].lstrip()
+    if inside.startswith(")"):
+        return {}, len(text) - len(inside) + 1
+    try:
+        args, end = _decoder.raw_decode(inside)
+        json.dumps(args, allow_nan=False)  # 1e999 is infinite, which JSON cannot say
+    except (ValueError, RecursionError):
+        return None, start
+    after = inside[end:].lstrip()
+    if not isinstance(args, dict) or not after.startswith(")"):
+        return None, start
+    return args, len(text) - len(after) + 1
 
 
 def describe_response(name: str, response: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from gemini_live.audio import pcm
 from gemini_live.models import Behavior
-from gemini_live.simulator.answers import Call, Plan, describe_response, make_up, plan_answer
+from gemini_live.simulator.answers import Call, Plan, describe_response, plan_answer
 from gemini_live.simulator.history import ConversationHistory, HandleBook, Said, jpeg_size
 from gemini_live.simulator.settings import Declaration
 from gemini_live.simulator.speech import CHUNK_S, Sound, Speaker, tones
@@ -37,7 +37,9 @@ def plan(text: str, *, declared: bool = True, search: bool = True, said: list[Sa
         ("count to 3", "1, 2, 3."),
         ("Count to 2.", "1, 2."),
         ("count to zero", "count to zero"),
-        ("I said: count to 3", "I said: count to 3"),
+        ('<user>{"text": "Please count to 3!"}</user>', "1, 2, 3."),
+        ("account to 3, count to 3rd", "account to 3, count to 3rd"),
+        ("call me later, or call me (maybe)", "call me later, or call me (maybe)"),
         ("what did I say before?", "You have not said anything before."),
         ("What do you see", "I have received no frames."),
         ("recall(f)", "recall(f)"),
@@ -62,6 +64,8 @@ def test_counting_is_bounded() -> None:
         ),
         ("call f.", [Call("f", {})]),
         ("call unknown.name()", [Call("unknown.name", {})]),
+        ('<m>{"user": "call f({\\"a\\": \\"b\\"}) now"}</m>', [Call("f", {"a": "b"})]),
+        ('Be brief. "call f" and call me back', [Call("f", {})]),
     ],
 )
 def test_calls(text: str, calls: list[Call]) -> None:
@@ -71,7 +75,17 @@ def test_calls(text: str, calls: list[Call]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["call f(", "call f({)", "call f([1])", 'call f({"a": 1}', "call f(5)", "call f({}" + "[" * 9999]
+    "text",
+    [
+        "call f(",
+        "call f({)",
+        "call f([1])",
+        'call f({"a": 1}',
+        "call f(5)",
+        "call f({}" + "[" * 9999,
+        'call f({"a": 1e999})',
+        "call f({NaN})",
+    ],
 )
 def test_malformed_calls(text: str) -> None:
     assert plan(text) == Plan(malformed_call=True)
@@ -85,48 +99,6 @@ def test_nothing_declared_nothing_called_and_no_search_without_the_tool() -> Non
 
 def test_what_was_said_before_is_the_users() -> None:
     assert plan("what did I say before?", said=[Said("user", "A"), Said("model", "B")]).words == "You said: A"
-
-
-@pytest.mark.parametrize(
-    ("schema", "value"),
-    [
-        ({}, {}),
-        ({"type": "OBJECT", "required": ["a"]}, {"a": "example"}),
-        ({"type": "object", "properties": {"a": {"type": "integer"}}}, {}),
-        (
-            {
-                "type": "object",
-                "required": ["i", "n", "b", "s", "e", "d", "l", "o", "u", "t"],
-                "properties": {
-                    "i": {"type": "INTEGER"},
-                    "n": {"type": "number"},
-                    "b": {"type": "boolean"},
-                    "s": {"type": "string"},
-                    "e": {"type": "string", "enum": ["red", "blue"]},
-                    "d": {"type": "string", "default": "x"},
-                    "l": {"type": "array", "items": {"type": "integer"}, "minItems": "2"},
-                    "o": {"type": "object", "required": ["p"], "properties": {"p": {"type": "null"}}},
-                    "u": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
-                    "t": {"type": ["string", "null"]},
-                },
-            },
-            {
-                "i": 1,
-                "n": 1.5,
-                "b": True,
-                "s": "example",
-                "e": "red",
-                "d": "x",
-                "l": [1, 1],
-                "o": {"p": None},
-                "u": 1,
-                "t": "example",
-            },
-        ),
-    ],
-)
-def test_arguments_are_made_up_from_the_declaration(schema: dict[str, Any], value: object) -> None:
-    assert make_up(schema) == value
 
 
 @pytest.mark.parametrize(
