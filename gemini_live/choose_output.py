@@ -115,7 +115,7 @@ class Outputs:
             verbose=config.verbose,
             has_words=config.transcription,
         )
-        prompt.grows, prompt.advance = terminal.pending, terminal.advance
+        prompt.in_progress, prompt.advance = terminal.pending, terminal.advance
         return terminal, prompt
 
     def _is_interactive(self, config: Config) -> bool:

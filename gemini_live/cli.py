@@ -8,7 +8,6 @@ import contextlib
 import dataclasses
 import os
 import shlex
-import signal
 import sys
 import threading
 import time
@@ -124,7 +123,7 @@ class _Command:
             return self._refuse(error, arguments)
         self.writer.keep_secret(config.api_key)
         try:
-            self._output, self._prompt = self._outputs.build(config, lambda: signal.raise_signal(signal.SIGINT))
+            self._output, self._prompt = self._outputs.build(config, self.signals.interrupt)
         except ConfigError as error:
             return self._refuse(error, arguments)
         if config.timeout_s is not None:
@@ -331,10 +330,25 @@ class _Command:
         if self._prompt is None:
             yield
             return
-        self._prompt.controls = session
-        self.signals.restore = self._prompt.restore
-        async with self._prompt.running(self.signals.relay):
-            yield
+        loop, prompt = asyncio.get_running_loop(), self._prompt
+
+        def press_ctrl_c() -> None:
+            self.signals.spare()
+            prompt.press_ctrl_c()
+
+        def post_ctrl_c() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(press_ctrl_c)
+
+        prompt.controls = session
+        self.signals.restore = prompt.restore
+        async with prompt.running(self.signals.relay):
+            if sys.platform != "win32":  # whose console makes Ctrl-C a key at the prompt
+                self.signals.on_ctrl_c = post_ctrl_c
+            try:
+                yield
+            finally:
+                self.signals.on_ctrl_c = None
 
 
 def _report_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 DEFAULT_MODEL = "gemini-3.8-live"
 DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
+GOOGLE_DOMAIN = "googleapis.com"
 
 
 class OutputFormat(StrEnum):
@@ -48,8 +50,6 @@ class Config:
     base_url: str = DEFAULT_BASE_URL
     api_version: str | None = None
     """`None`: v1beta with a key, v1alpha with an ephemeral token."""
-    insecure: bool = False
-    """True to allow a plain-http `base_url` beyond this machine."""
     api_key: str = field(default="", repr=False)
     simulate: str | None = None
     """The simulator's own arguments; `None`: the real service."""
@@ -86,6 +86,14 @@ class Config:
     def plays_audio(self) -> bool:
         """Whether the model's speech is to be played: by default unless text was asked for."""
         return self.audio_output if self.audio_output is not None else not self.text_output
+
+    @property
+    def server_name(self) -> str | None:
+        """The name of a server that is not Google's: `simulator`, or the host of the base URL; `None` for Google's."""
+        if self.simulate is not None:
+            return "simulator"
+        host = urlsplit(self.base_url).hostname or ""
+        return None if host == GOOGLE_DOMAIN or host.endswith(f".{GOOGLE_DOMAIN}") else host
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -83,6 +83,11 @@ class PseudoTerminal:
         while data:
             data = data[os.write(self._master, data) :]
 
+    def clear_line(self) -> None:
+        """Press Ctrl-C on a line with text, and wait until it is empty: the terminal sends a signal, not a key."""
+        self.type("\x03")
+        self.wait_until(lambda: self.input_line.startswith(("type a line", "type, or", "no more input")))
+
     def paste(self, text: str) -> None:
         """Paste, as a terminal does that knows of brackets."""
         self.type(f"\x1b[200~{text}\x1b[201~")

@@ -244,11 +244,11 @@ def test_a_prompt_shows_what_grows_and_prints_what_time_has_made_whole(start: St
     output, prompt = process.build()
     assert prompt is not None
     output.words("half a sentence")
-    assert "".join(text for _, text in prompt.grows()) == "gemini: half a sentence\n"
+    assert "".join(text for _, text in prompt.in_progress()) == "gemini: half a sentence\n"
     assert b"half" not in process.out
     output.answered("half a sentence", asked=False, cut_off=False)
     prompt.advance()
-    assert prompt.grows() == []
+    assert prompt.in_progress() == []
     assert b"half a sentence" in process.out
 
 

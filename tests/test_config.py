@@ -100,3 +100,18 @@ def test_the_waits_are_those_that_are_documented() -> None:
     assert timings.after_call_s == 15
     assert timings.silence_s == 60
     assert timings.after_audio_end_s == 10
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({}, None),
+        ({"base_url": "wss://us-central1-aiplatform.googleapis.com/"}, None),
+        ({"base_url": "https://notgoogleapis.com"}, "notgoogleapis.com"),
+        ({"base_url": "http://user:secret@Proxy.Example.com:8080/path?key=secret"}, "proxy.example.com"),
+        ({"base_url": "http://[::1]:8080"}, "::1"),
+        ({"base_url": "http://127.0.0.1:1", "simulate": ""}, "simulator"),
+    ],
+)
+def test_a_server_that_is_not_googles_has_a_name(changes: dict[str, str], name: str | None) -> None:
+    assert Config(**changes).server_name == name  # type: ignore[arg-type]

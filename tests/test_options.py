@@ -51,7 +51,6 @@ FLAGS = {
     "--quiet": ("quiet", True),
     "-q": ("quiet", True),
     "--push-to-talk": ("push_to_talk", True),
-    "--insecure": ("insecure", True),
     "--no-history": ("history", False),
 }
 

@@ -16,7 +16,7 @@ WAIT_S = 20.0
 
 
 class Window:
-    """A window: `keys` and `paper` are the program's side of it, the rest is the person's."""
+    """A window: `keys` and `screen` are the program's side of it, the rest is the person's."""
 
     def __init__(self, columns: int = 60, rows: int = 16) -> None:
         self._emulator = pyte.HistoryScreen(columns, rows, history=100_000)
@@ -25,7 +25,7 @@ class Window:
         os.set_blocking(self._person, False)
         self._set_size(columns, rows)
         self.keys: TextIO = os.fdopen(os.dup(self._program), encoding="utf-8")
-        self.paper: TextIO = os.fdopen(os.dup(self._program), "w", encoding="utf-8")
+        self.screen: TextIO = os.fdopen(os.dup(self._program), "w", encoding="utf-8")
         self.written = b""
         """Everything that was drawn."""
 
@@ -52,7 +52,7 @@ class Window:
     def close(self) -> None:
         """Close all that is open still."""
         self.hang_up()
-        for stream in (self.keys, self.paper):
+        for stream in (self.keys, self.screen):
             with contextlib.suppress(OSError):
                 stream.close()
 

@@ -1,75 +1,84 @@
-"""How a session stands, as facts: what the status bar draws, and the styled text that it is drawn with. Pure."""
+"""The state of a session as facts for the status bar, and the type of styled text. Pure."""
 
 import math
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
 Fragments = list[tuple[str, str]]
-"""Styled text, as prompt_toolkit has it: pairs of a style and a text."""
+"""Styled text as prompt_toolkit has it: pairs of a style and a text."""
 
 METER_CELLS = 6
-_QUIETEST_DBFS = -60.0
+_MIN_DBFS = -60.0
 
 
 class MicrophoneState(StrEnum):
-    """What becomes of the user's voice."""
+    """What happens to the user's voice."""
 
     OFF = "off"
     FILE = "file"
-    """A sound file takes its place."""
+    """A sound file replaces the microphone."""
     LIVE = "live"
     MUTED = "muted"
     WAITING = "waits"
-    """Half duplex, while the model is heard."""
+    """Half duplex: the microphone is muted while the model speaks."""
     TALK_KEY_UP = "talk key up"
     TALKING = "talking"
 
 
 class SoundMode(StrEnum):
-    """What keeps the model from hearing itself."""
+    """How the client keeps the model from hearing its own voice."""
 
-    HEADPHONES = "headphones"
-    """The user's own, who was told."""
+    NO_ECHO_CANCELLATION = "no echo cancellation"
+    """The client does nothing: the user needs headphones."""
     HALF_DUPLEX = "half duplex"
     PUSH_TO_TALK = "push to talk"
 
 
 class ConnectionState(Enum):
-    """Where the connection stands."""
+    """The state of the connection."""
 
     CONNECTING = "connecting"
     LIVE = "live"
     RESUMING = "resuming"
-    """It was live before."""
+    """Connecting again after a connection was lost."""
     ENDED = "ended"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """What the bar shows; two that are equal look the same."""
+    """What the bar shows. The bar is redrawn if one status differs from the last."""
 
     connection: ConnectionState
     since_s: int
-    """For how long, in whole seconds."""
+    """Whole seconds since the connection changed to this state."""
+    server: str | None
+    """`simulator`, or the host of the server; `None` if it is Google's."""
+    waiting_s: int | None
+    """Whole seconds since the user pressed Enter, until the answer begins; `None` if no answer is due."""
+    calls: tuple[str, ...]
+    """The names of the running functions, the oldest first."""
+    calling_s: int
+    """Whole seconds since the oldest running function was called."""
     microphone: MicrophoneState
     microphone_cells: int
-    """How much of the meter is filled, up to `METER_CELLS`."""
+    """How many cells of the microphone's level meter are filled, at most `METER_CELLS`."""
     plays: bool
-    """Whether there is a speaker."""
+    """True if there is a speaker."""
     speaker_cells: int
+    """How many cells of the speaker's level meter are filled, at most `METER_CELLS`."""
     queued_s: float
-    """Speech that is still to be heard, to a tenth of a second."""
+    """Seconds of speech that were received and not played yet, rounded to 0.1 s."""
     model: str
     voice: str | None
     latency_s: float | None
-    """Of the last answer, to a hundredth of a second."""
+    """Seconds from the end of the last question to the begin of its answer, rounded to 0.01 s."""
     tokens: int
     sound_mode: SoundMode | None
     unsent: tuple[str, ...]
-    """Lines that were typed and not sent yet; they are shown above the input line."""
+    """Typed lines that were not sent yet, which are shown above the input line."""
 
 
 def meter_cells(level_dbfs: float) -> int:
-    """Return how many cells of a meter a level fills; anything that can be heard fills one."""
-    share = 1 - max(level_dbfs, _QUIETEST_DBFS) / _QUIETEST_DBFS
+    """Return how many cells of a meter a level fills; every audible level fills at least one."""
+    share = 1 - max(level_dbfs, _MIN_DBFS) / _MIN_DBFS
     return min(METER_CELLS, math.ceil(share * METER_CELLS))

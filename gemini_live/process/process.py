@@ -115,6 +115,9 @@ class Signals:
         """Of the signal that came."""
         self.stop: Callable[[], None] | None = None
         """Stops the session; while there is none, a signal is raised as `KeyboardInterrupt` where it comes."""
+        self.on_ctrl_c: Callable[[], None] | None = None
+        """Set while there is a prompt: called in a thread for SIGINT, which may only clear a half-typed line. It has to
+        call `spare` or `interrupt` within `LEAVE_WITHIN_S`, else the process ends: a function blocks the event loop."""
         self.wake: Callable[[], None] | None = None
         """Called in a thread; wakes the main one."""
         self.restore: Callable[[], None] = lambda: None
@@ -158,7 +161,23 @@ class Signals:
         if other != own:
             self._relayed_to = other if other != -1 else None
 
+    def spare(self) -> None:
+        """Let the process continue after a SIGINT that was passed to `on_ctrl_c`."""
+        if self.exit_code is None:
+            self._deadline.lift()
+
+    def interrupt(self) -> None:
+        """Stop the session as SIGINT does."""
+        self._stop_by(signal.SIGINT)
+
     def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if not self._is_for_prompt(number):
+            self._stop_by(number)
+
+    def _is_for_prompt(self, number: int) -> bool:
+        return number == signal.SIGINT and self.on_ctrl_c is not None and self.exit_code is None
+
+    def _stop_by(self, number: int) -> None:
         code = _EXIT_CODES[number]
         if self.exit_code is not None:
             self.restore()
@@ -180,7 +199,9 @@ class Signals:
                         os.write(self._relayed_to, number)
                 if number[0] in _EXIT_CODES:
                     self._deadline.set(LEAVE_WITHIN_S, _EXIT_CODES[number[0]])
-                    if self.wake is not None:
+                    if self.on_ctrl_c is not None and self._is_for_prompt(number[0]):
+                        self.on_ctrl_c()
+                    elif self.wake is not None:
                         self.wake()
 
 

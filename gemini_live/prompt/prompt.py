@@ -1,11 +1,11 @@
-"""The prompt: the input line, what grows above it and the status bar below, inline, the conversation in the scrollback.
+"""The prompt: the input line, the text in progress above it and the status bar below; the conversation scrolls above.
 
-Runs on the event loop, and owns the terminal while it does. Nothing asks the terminal where its cursor is: the answer
-may get in between the keys, or not come at all.
+Runs on the event loop and owns the terminal while it is shown. It never asks the terminal for its cursor position: the
+reply could get between the keys, or never come. This file is long because everything in it changes or draws the same
+prompt_toolkit application; `keys.py`, `view.py`, `status_bar.py` and `tty.py` have what can stand alone.
 """
 
 import asyncio
-import codecs
 import contextlib
 import functools
 import io
@@ -20,44 +20,44 @@ from prompt_toolkit.application import Application
 from prompt_toolkit.application.current import set_app
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import ThreadedCompleter
-from prompt_toolkit.filters import Condition, has_completions, is_searching
+from prompt_toolkit.filters import Condition
 from prompt_toolkit.history import History, InMemoryHistory
-from prompt_toolkit.input import create_input
-from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
-from prompt_toolkit.key_binding import KeyBindings
-from prompt_toolkit.key_binding.key_processor import KeyPressEvent
+from prompt_toolkit.key_binding.key_processor import KeyPress
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.renderer import print_formatted_text
-from prompt_toolkit.search import SearchDirection, start_search, stop_search
 
 from ..output.help import COMMANDS, format_help, is_command
 from ..output.plain import escape
 from ..output.status import Fragments, Status
 from ..process.streams import BackgroundWriter
 from .completer import CommandCompleter
-from .key_watch import KeyWatch
-from .tty import Paper, TerminalSettings, create_terminal_output, find_keys_encoding
-from .view import STYLE, PromptState, build_layout, wrap_words
+from .keys import build_keys
+from .tty import (
+    TerminalSettings,
+    TerminalStream,
+    create_terminal_input,
+    create_terminal_output,
+    find_keys_encoding,
+)
+from .view import REPLY_STYLE, STYLE, PromptState, build_layout, wrap_words
 
 REFRESH_S = 0.1
-"""How often it is looked whether the bar or what grows has changed, and is drawn anew."""
-PRINT_EVERY_S, MOST_AT_ONCE = 0.03, 20
-"""Lines that come closer together, and more of them in a row, are printed together."""
+"""How often the bar and the text in progress are checked for changes and redrawn."""
+PRINT_EVERY_S, MAX_BURST = 0.03, 20
+"""A burst of at most `MAX_BURST` lines is printed line by line; then lines are collected and printed this often."""
 ESCAPE_S = 0.05
-"""How long a lone Esc waits for what would make it part of another key."""
+"""How long a lone Esc waits for bytes that would make it part of another key."""
 META_S = 0.5
-"""How long Esc makes of the key that follows it what Alt does."""
+"""How long a key may follow Esc to mean the same as with Alt."""
 SETTLE_S = 0.05
-"""For the signals that wait for a process that was suspended."""
-ANOTHER_LINE = ("\x1b[13;2u", "\x1b[27;2;13~", "\x1b[13;3u", "\x1b[27;3;13~")
-"""Shift-Enter and Alt-Enter as terminals spell them that tell more keys apart: CSI u, and xterm's modifyOtherKeys."""
-FEWEST_ROWS = 2
+"""How long a process that was resumed waits for signals that were sent to it while it was suspended."""
+MIN_ROWS = 2
 """The input line and the bar."""
 
 
 class Controls(Protocol):
-    """What the keys act on, and the bar shows: a session."""
+    """What the keys act on and the bar shows: a session."""
 
     def status(self) -> Status: ...
     def toggle_microphone(self) -> None: ...
@@ -83,62 +83,62 @@ class Prompt:
         push_to_talk: bool,
         interrupt: Callable[[], None],
     ) -> None:
-        """Prepare; nothing is shown until `running`.
+        """Build the prompt without showing it.
 
         Args:
             stdin: The terminal's keys.
-            stdout: Its screen.
-            writer: Writes to it.
-            term: Which kind of terminal it is, as TERM says.
-            color: Whether colours are used.
-            history: The lines of earlier sessions, and where to keep new ones; `None`: neither.
+            stdout: The terminal's screen.
+            writer: Writes to the screen.
+            term: The type of the terminal (TERM).
+            color: Whether to use colours.
+            history: Earlier lines, and the place for new ones; `None` keeps lines for this session only.
             push_to_talk: Whether the space bar is a talk key.
             interrupt: Called for Ctrl-C on an empty line.
         """
         self.controls: Controls | None = None
-        self.grows: Callable[[], Fragments] = list
-        """What is not whole yet, and stands above the input line."""
+        self.in_progress: Callable[[], Fragments] = list
+        """Returns the text that is not complete yet, to be shown above the input line."""
         self.advance: Callable[[], None] = lambda: None
-        """Called often, to print what time has made whole."""
-        self._descriptor = stdin.fileno()
-        encoding = find_keys_encoding()
+        """Called every `REFRESH_S`, to print text that became complete."""
+        self._interrupt = interrupt
         if isinstance(stdin, io.TextIOWrapper):
-            stdin.reconfigure(encoding=encoding)
+            stdin.reconfigure(encoding=find_keys_encoding())
         self._settings = TerminalSettings(stdin, stdout)
-        self._paper = Paper(stdout, writer)
-        self._output = create_terminal_output(self._paper, stdout, term)
+        self._stream = TerminalStream(stdout, writer)
+        self._output = create_terminal_output(self._stream, stdout, term)
         self._color_depth = None if color else ColorDepth.DEPTH_1_BIT
-        self._push_to_talk, self._interrupt = push_to_talk, interrupt
         self._lines: asyncio.Queue[str | None] = asyncio.Queue()
-        self._decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
-        self._is_given_back = False
-        """Whether the terminal was given back in haste."""
+        self._is_restored = False
+        """True once the terminal was given back because the process ends."""
         self._failure: BaseException | None = None
-        """Of the prompt itself."""
+        """A bug that ended one of the prompt's own tasks."""
         self._state = PromptState()
         self._to_print: Fragments = []
+        self._is_help_last = False
+        """True if the help is the last text that was printed: F1 does not print it twice in a row."""
         self._print_timer: asyncio.TimerHandle | None = None
-        self._counted_s = 0.0
-        self._n_at_once = float(MOST_AT_ONCE)
-        """How many times it may print just now without making others wait."""
+        self._burst_left, self._burst_since_s = float(MAX_BURST), 0.0
+        """How many lines may be printed one by one at the moment, as counted at a time of the loop's clock."""
         self._buffer = Buffer(
             name="line",
             accept_handler=self._accept,
             history=history or InMemoryHistory(),
-            completer=ThreadedCompleter(CommandCompleter(COMMANDS)),  # a folder may be large, or far away
+            completer=ThreadedCompleter(CommandCompleter(COMMANDS)),  # listing a folder may be slow
             complete_while_typing=True,
             read_only=Condition(lambda: self._state.has_ended),
         )
-        self._draft = (0, 0)
-        """Which line stood here before earlier ones were searched, and where its cursor was."""
-        ANSI_SEQUENCES.update(dict.fromkeys(ANOTHER_LINE, (Keys.Escape, Keys.ControlM)))
         self._app: Application[None] = Application(
             build_layout(self._buffer, self._state, self._output, push_to_talk=push_to_talk),
             style=STYLE,
-            key_bindings=self._build_keys(),
+            key_bindings=build_keys(
+                self._buffer,
+                self,
+                push_to_talk=push_to_talk,
+                has_more_keys=lambda: bool(self._app.key_processor.input_queue),
+            ),
             color_depth=self._color_depth,
             erase_when_done=True,
-            input=create_input(stdin),
+            input=create_terminal_input(stdin),
             output=self._output,
         )
         self._app.ttimeoutlen, self._app.timeoutlen = ESCAPE_S, META_S
@@ -149,46 +149,30 @@ class Prompt:
         return self._output.get_size().columns
 
     async def lines(self) -> AsyncIterator[str]:
-        """Yield each line, or lines, that the user sends, until there are no more."""
+        """Yield what the user sends, which may have several lines, until the input ends."""
         while (line := await self._lines.get()) is not None:
             yield line
-
-    def print_above(self, fragments: Fragments) -> None:
-        """Print whole lines above the input line: at once, or soon, together, where very many come."""
-        self._to_print += fragments
-        if not self._is_shown:
-            self._print()
-        elif self._print_timer is None:
-            loop = asyncio.get_running_loop()
-            waited_s, self._counted_s = loop.time() - self._counted_s, loop.time()
-            self._n_at_once = min(MOST_AT_ONCE, self._n_at_once + waited_s / PRINT_EVERY_S)
-            if self._n_at_once >= 1:
-                self._n_at_once -= 1
-                self._print()
-            else:
-                self._print_timer = loop.call_later(PRINT_EVERY_S, self._print)
 
     @contextlib.asynccontextmanager
     async def running(self, claim_signals: Callable[[], None]) -> AsyncIterator[None]:
         """Show the prompt while the body runs.
 
         Args:
-            claim_signals: Called once it is shown, and again when it is gone, for it has taken to handling signals.
+            claim_signals: Called when the prompt is shown and when it is closed, because prompt_toolkit changes how
+                the event loop handles signals.
         """
         is_shown = asyncio.Event()
         self._app.after_render += lambda _: is_shown.set()
         app = asyncio.create_task(self._app.run_async(handle_sigint=False, set_exception_handler=False), name="prompt")
         refresher = asyncio.create_task(self._refresh(), name="status bar")
         app.add_done_callback(lambda _: is_shown.set())
-        app.add_done_callback(lambda _: self._end_input())
+        app.add_done_callback(lambda _: self.end_input())
         for task in (app, refresher):
             task.add_done_callback(functools.partial(self._note_failure, asyncio.current_task()))
-        watch = KeyWatch(self._descriptor, self._feed)
         try:
             await is_shown.wait()
             claim_signals()
-            with watch.watching():
-                yield
+            yield
         finally:
             refresher.cancel()
             if self._app.is_running:
@@ -202,47 +186,43 @@ class Prompt:
                 raise self._failure
 
     def _note_failure(self, body: "asyncio.Task[object] | None", task: "asyncio.Task[None]") -> None:
-        """End the body where a task of the prompt's own fails: a bug."""
+        """Cancel the body if one of the prompt's own tasks failed, which is a bug."""
         failure = None if task.cancelled() else task.exception()
-        if failure is not None and not isinstance(failure, EOFError):  # which says that the terminal is gone
+        if failure is not None and not isinstance(failure, EOFError):  # EOFError: the terminal is gone
             self._failure = failure
             if body is not None:
                 body.cancel()
 
     def restore(self) -> None:
-        """Give the terminal back as it was, from any thread, because the process ends at once."""
+        """Restore the terminal because the process is about to end; callable from any thread."""
         if self._is_shown:
-            self._is_given_back = True
+            self._is_restored = True
             self._settings.restore()
 
-    # What is seen
+    # The screen
 
     @property
     def _is_shown(self) -> bool:
-        return self._app.is_running and not self._is_given_back
+        return self._app.is_running and not self._is_restored
 
-    async def _refresh(self) -> None:
-        while True:
-            self.advance()
-            status, growing = self.controls.status() if self.controls else None, self.grows()
-            if (status, growing) != (self._state.status, self._state.growing):
-                self._state.status, self._state.growing = status, growing
-                self._app.invalidate()
-            self._shrink()
-            await asyncio.sleep(REFRESH_S)
-
-    def _shrink(self) -> None:
-        """Take no more rows than are needed: prompt_toolkit keeps those that it once had."""
-        screen, size = self._app.renderer.last_rendered_screen, self._output.get_size()
-        if screen is None or screen.height <= FEWEST_ROWS or not self._app.is_running:
-            return
-        with set_app(self._app):
-            needed = self._app.layout.container.preferred_height(size.columns, size.rows).preferred
-        if needed < screen.height:
-            self._draw_anew([])
+    def print_above(self, fragments: Fragments) -> None:
+        """Print complete lines above the input line, collecting them for a moment if very many come."""
+        self._to_print += fragments
+        self._is_help_last = False
+        if not self._is_shown:
+            self._print()
+        elif self._print_timer is None:
+            loop = asyncio.get_running_loop()
+            elapsed_s, self._burst_since_s = loop.time() - self._burst_since_s, loop.time()
+            self._burst_left = min(MAX_BURST, self._burst_left + elapsed_s / PRINT_EVERY_S)
+            if self._burst_left >= 1:
+                self._burst_left -= 1
+                self._print()
+            else:
+                self._print_timer = loop.call_later(PRINT_EVERY_S, self._print)
 
     def _print(self) -> None:
-        """Print what is to be printed, and the prompt again below it."""
+        """Print the collected lines, and redraw the prompt below them."""
         if self._print_timer is not None:
             self._print_timer.cancel()
             self._print_timer = None
@@ -250,36 +230,51 @@ class Prompt:
         if not fragments:
             return
         fragments = wrap_words(fragments, self.columns)
-        if not self._is_shown:
+        if self._is_shown:
+            self._state.in_progress = self.in_progress()
+            self._redraw(fragments)
+        else:
             print_formatted_text(self._output, [*fragments], STYLE, color_depth=self._color_depth)
-            return
-        self._state.growing = self.grows()
-        self._draw_anew(fragments)
 
-    def _draw_anew(self, above: Fragments) -> None:
-        """Print what comes above the prompt, and the prompt again, as small as it can be, in one piece: no flicker."""
-        with self._paper.holding(), set_app(self._app):
+    async def _refresh(self) -> None:
+        """Keep the bar and the text in progress up to date."""
+        while True:
+            self.advance()
+            status, in_progress = self.controls.status() if self.controls else None, self.in_progress()
+            if (status, in_progress) != (self._state.status, self._state.in_progress):
+                self._state.status, self._state.in_progress = status, in_progress
+                self._app.invalidate()
+            self._shrink()
+            await asyncio.sleep(REFRESH_S)
+
+    def _shrink(self) -> None:
+        """Give back rows that are no longer needed; prompt_toolkit alone never does."""
+        screen, size = self._app.renderer.last_rendered_screen, self._output.get_size()
+        if screen is None or screen.height <= MIN_ROWS or not self._app.is_running:
+            return
+        with set_app(self._app):
+            needed = self._app.layout.container.preferred_height(size.columns, size.rows).preferred
+        if needed < screen.height:
+            self._redraw([])
+
+    def _redraw(self, above: Fragments) -> None:
+        """Print text above the prompt and draw the prompt again, in one write so that nothing flickers."""
+        with self._stream.holding(), set_app(self._app):
             self._app.renderer.erase()
             print_formatted_text(self._output, [*above], STYLE, color_depth=self._color_depth)
-            self._app.render_counter += 1  # or it would draw what it has drawn
+            self._app.render_counter += 1  # else prompt_toolkit would reuse the layout of its last drawing
             self._app.renderer.render(self._app, self._app.layout)
 
-    # What is typed
+    # The input line
 
     def _accept(self, buffer: Buffer) -> bool:
-        line = buffer.text
-        if self._state.has_ended:
-            return True  # it stays where it is
-        self._lines.put_nowait(line)
-        return False
-
-    def _end_input(self) -> None:
+        """Send the line; return whether it stays in the buffer, which it does once the input has ended."""
         if not self._state.has_ended:
-            self._state.has_ended = True
-            self._lines.put_nowait(None)
+            self._lines.put_nowait(buffer.text)
+        return self._state.has_ended
 
     def _show_unsent(self) -> None:
-        """Show what the user has typed and was not sent, down to a line that was not finished, which history keeps."""
+        """Print the lines that were typed and not sent, and add a half-typed one to the history."""
         unsent = list(self.controls.status().unsent) if self.controls is not None else []
         while not self._lines.empty():
             if (line := self._lines.get_nowait()) is not None and not is_command(line):
@@ -290,114 +285,73 @@ class Prompt:
         for line in unsent:
             self.print_above([("class:waiting", "[not sent]"), ("", f" {escape(line)}\n")])
 
-    def _feed(self, data: bytes) -> None:
-        """Take keys that were read in another way; on POSIX, as whoever does that."""
-        # By the application's own parser: a paste may have come in several reads, some of them its own.
-        keys = self._app.input
-        keys.vt100_parser.feed(self._decoder.decode(data))  # type: ignore[attr-defined]
+    def press_ctrl_c(self) -> None:
+        """Process the Ctrl-C that the terminal sent as a signal, after the keys that were typed before it."""
+        if not self._app.is_running:
+            self._interrupt()
+            return
         with set_app(self._app):
-            self._app.key_processor.feed_multiple(keys.flush_keys())
+            keys = self._app.input.read_keys()
+            self._app.key_processor.feed_multiple([*keys, KeyPress(Keys.ControlC)])
             self._app.key_processor.process_keys()
 
-    def _build_keys(self) -> KeyBindings:
-        keys = KeyBindings()
-        is_empty = Condition(lambda: not self._buffer.text) & ~is_searching
-        is_line = ~is_searching  # else the keys are those of the search
-        has_more_keys = Condition(lambda: bool(self._app.key_processor.input_queue))
-        is_answering = Condition(lambda: self.controls is not None and self.controls.is_answering)
-        shows_help = Condition(lambda: self._state.shows_help)
+    # What keys do (`keys.Actions`)
 
-        @keys.add("enter", filter=is_line)
-        def _(event: KeyPressEvent) -> None:
-            if self._buffer.text.strip():
-                self._buffer.validate_and_handle()
-            else:
-                self._buffer.reset()
+    def interrupt(self) -> None:
+        """End the session as Ctrl-C does."""
+        self._interrupt()
 
-        @keys.add("escape", "enter")
-        @keys.add("escape", "c-j")
-        def _(event: KeyPressEvent) -> None:
-            self._buffer.insert_text("\n")
+    def end_input(self) -> None:
+        """Accept no more lines."""
+        if not self._state.has_ended:
+            self._state.has_ended = True
+            self._lines.put_nowait(None)
 
-        @keys.add("c-c", filter=is_line)
-        def _(event: KeyPressEvent) -> None:
-            if self._buffer.text:
-                self._buffer.reset()
-            else:
-                self._interrupt()
+    def toggle_microphone(self) -> None:
+        """Mute or unmute the microphone."""
+        if self.controls is not None:
+            self.controls.toggle_microphone()
 
-        # The library leaves the line that was found before the last where a search is given up.
-        @keys.add("c-r", filter=is_line)
-        def _(event: KeyPressEvent) -> None:
-            self._begin_search(SearchDirection.BACKWARD)
+    @property
+    def _shows_completions(self) -> bool:
+        return self._buffer.complete_state is not None and bool(self._buffer.complete_state.completions)
 
-        @keys.add("c-s", filter=is_line)
-        def _(event: KeyPressEvent) -> None:
-            self._begin_search(SearchDirection.FORWARD)
+    @property
+    def closes_something(self) -> bool:
+        """True if Esc has something to close, to cancel or to stop."""
+        is_open = self._state.shows_help or self._shows_completions
+        return is_open or (self.controls is not None and self.controls.is_answering)
 
-        @keys.add("c-c", filter=is_searching)
-        @keys.add("c-g", filter=is_searching)
-        def _(event: KeyPressEvent) -> None:
-            stop_search()
-            self._buffer.working_index, self._buffer.cursor_position = self._draft
-
-        @keys.add("c-d", filter=is_empty)
-        def _(event: KeyPressEvent) -> None:
-            self._end_input()
-
-        @keys.add("c-z")
-        def _(event: KeyPressEvent) -> None:
-            self._suspend()
-
-        @keys.add("c-t")
-        @keys.add(" ", filter=is_empty & Condition(lambda: self._push_to_talk))
-        def _(event: KeyPressEvent) -> None:
-            if self.controls is not None:
-                self.controls.toggle_microphone()
-
-        # Esc begins other keys, too, which come in one piece with it: alone, it need not wait for them.
-        @keys.add("escape", filter=is_answering & ~has_more_keys, eager=True)
-        def _(event: KeyPressEvent) -> None:
-            if self.controls is not None:
-                self.controls.stop_answer()
-
-        @keys.add("escape", filter=has_completions & ~has_more_keys, eager=True)
-        def _(event: KeyPressEvent) -> None:
+    def close_topmost(self) -> None:
+        """Close the help or the completions, else stop the answer."""
+        if self._state.shows_help:
+            self.toggle_help()
+        elif self._shows_completions:
             self._buffer.cancel_completion()
+        elif self.controls is not None:
+            self.controls.stop_answer()
 
-        @keys.add("f1")
-        @keys.add("escape", filter=shows_help & ~has_more_keys, eager=True)
-        def _(event: KeyPressEvent) -> None:
-            self._toggle_help()
-
-        @keys.add(Keys.Vt100MouseEvent)
-        def _(event: KeyPressEvent) -> None:
-            """Take what a paste may look like: no mouse is asked for, and the library expects well-formed ones."""
-
-        return keys
-
-    def _begin_search(self, direction: SearchDirection) -> None:
-        self._draft = self._buffer.working_index, self._buffer.cursor_position
-        start_search(direction=direction)
-
-    def _toggle_help(self) -> None:
-        """Show the help above the line, or hide it; print it where the window is too small."""
-        help_text = format_help()
-        n_rows = 1 + sum(text.count("\n") for _, text in wrap_words([("", help_text)], self.columns))
-        if self._state.shows_help or n_rows + FEWEST_ROWS + 1 < self._output.get_size().rows:
+    def toggle_help(self) -> None:
+        """Show or hide the help above the line, or print it if the window is too small to show it."""
+        size = self._output.get_size()
+        text = wrap_words([(REPLY_STYLE, f"{format_help()}\n")], size.columns)
+        n_rows = sum(part.count("\n") for _, part in text)
+        if self._state.shows_help or n_rows + MIN_ROWS + 1 < size.rows:
             self._state.shows_help = not self._state.shows_help
-        else:
-            self.print_above([("", f"{help_text}\n")])
+        elif not self._is_help_last:
+            self.print_above(text)
+            self._is_help_last = True
 
-    def _suspend(self) -> None:
-        """Stop the process, as the shell's job control does, and go on where the user brings it back."""
+    def suspend(self) -> None:
+        """Suspend the process and its children as a shell's Ctrl-Z does, and redraw the prompt afterwards."""
         if sys.platform == "win32":
             return
         self._app.renderer.erase()
-        self._paper.drain()
-        with self._settings.lent():
+        self._stream.drain()
+        with self._settings.original():
             os.kill(0, signal.SIGTSTP)
-            # What it was sent while it stood still is handled first: told to end, it must not ask for the terminal.
+            # Signals that arrived while the process was suspended come first: a process that was told to end must
+            # not change the terminal's settings again.
             time.sleep(SETTLE_S)
         self._app.renderer.reset()
         self._app.invalidate()

@@ -1,7 +1,7 @@
-"""The terminal itself: what is written to it, its size, and its settings before and after us.
+"""The terminal itself: its keys, its screen, its size, and its settings before and during the prompt.
 
-On POSIX text goes out in the background writer's thread, for a terminal may stop taking it. On Windows prompt_toolkit
-writes to the console itself, which stands still while the user selects text there.
+On POSIX a background thread writes to the terminal, because a terminal may stop accepting text. On Windows
+prompt_toolkit writes to the console itself, which blocks while the user selects text there.
 """
 
 import codecs
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 from prompt_toolkit.data_structures import Size
+from prompt_toolkit.input import Input, create_input
 from prompt_toolkit.output import Output, create_output
 from prompt_toolkit.output.vt100 import Vt100_Output
 
@@ -23,14 +24,37 @@ from ..process.streams import BackgroundWriter
 if sys.platform != "win32":
     import termios
 
+    from prompt_toolkit.input.vt100 import Vt100Input
+
+    class SignallingInput(Vt100Input):
+        """Reads keys in raw mode, in which the terminal still turns Ctrl-C into SIGINT.
+
+        A signal reaches the process even while a user's function blocks the event loop, which then reads no keys.
+        """
+
+        @contextlib.contextmanager
+        def raw_mode(self) -> Iterator[None]:
+            """Set raw mode with signals while the body runs."""
+            with super().raw_mode():
+                with contextlib.suppress(termios.error):  # the terminal is gone
+                    settings = termios.tcgetattr(self.fileno())
+                    # NOFLSH: without it Ctrl-C would discard what is being written to the screen.
+                    settings[3] |= termios.ISIG | termios.NOFLSH
+                    settings[6][termios.VINTR] = b"\x03"
+                    disabled = bytes([os.fpathconf(self.fileno(), "PC_VDISABLE")])
+                    settings[6][termios.VSUSP] = settings[6][termios.VQUIT] = disabled
+                    termios.tcsetattr(self.fileno(), termios.TCSANOW, settings)
+                yield
+
+
 DRAIN_S = 1.0
-"""How long is waited for a terminal to take what was written, before the process stops."""
+"""How long to wait for the terminal to accept pending text before the process is suspended."""
 _RESET = b"\x1b[?2004l\x1b[?25h\x1b[0m\r\x1b[J"
-"""No bracketed paste, the cursor shown, no colours, and what is below the conversation gone."""
+"""Ends bracketed paste, shows the cursor, ends colours and erases what is below the conversation."""
 
 
-class Paper:
-    """Stands in for the terminal's stream: what is written goes out in the writer's thread."""
+class TerminalStream:
+    """A stream for prompt_toolkit that passes text to the background writer instead of blocking."""
 
     def __init__(self, stdout: TextIO, writer: BackgroundWriter) -> None:
         self._stdout, self._writer = stdout, writer
@@ -39,7 +63,7 @@ class Paper:
 
     @contextlib.contextmanager
     def holding(self) -> Iterator[None]:
-        """Write what the body writes in one piece."""
+        """Collect what the body writes and write it in one piece."""
         held: list[str] = []
         self._held = held
         try:
@@ -49,7 +73,7 @@ class Paper:
             self.write("".join(held))
 
     def write(self, text: str) -> int:
-        """Take text."""
+        """Queue text for the writer's thread, or hold it; return its length."""
         if self._held is not None:
             self._held.append(text)
         else:
@@ -57,10 +81,10 @@ class Paper:
         return len(text)
 
     def flush(self) -> None:
-        """Do nothing: the writer does not wait."""
+        """Do nothing: the writer's thread flushes after each write."""
 
     def drain(self) -> None:
-        """Wait until the terminal has taken everything, a second at most."""
+        """Wait until the terminal has accepted everything, but at most `DRAIN_S`."""
         self._writer.flush(DRAIN_S)
 
     def fileno(self) -> int:
@@ -68,8 +92,13 @@ class Paper:
         return self._stdout.fileno()
 
 
-def create_terminal_output(paper: Paper, stdout: TextIO, term: str | None) -> Output:
-    """Return what draws on the terminal; it asks the terminal nothing, but the system for its size."""
+def create_terminal_input(stdin: TextIO) -> Input:
+    """Return prompt_toolkit's reader of keys. Ctrl-C is a signal on POSIX and a key on Windows."""
+    return create_input(stdin) if sys.platform == "win32" else SignallingInput(stdin)
+
+
+def create_terminal_output(stream: TerminalStream, stdout: TextIO, term: str | None) -> Output:
+    """Return prompt_toolkit's writer to the screen, which never asks the terminal for its cursor position."""
     if sys.platform == "win32":
         return create_output(stdout)
 
@@ -78,24 +107,24 @@ def create_terminal_output(paper: Paper, stdout: TextIO, term: str | None) -> Ou
             columns, rows = os.get_terminal_size(stdout.fileno())
         except (OSError, ValueError):
             columns, rows = 0, 0
-        if not (columns and rows):  # a terminal that was never told
+        if not (columns and rows):  # a terminal whose size was never set
             columns, rows = shutil.get_terminal_size()
         return Size(rows=rows, columns=columns)
 
-    return Vt100_Output(paper, get_size, term=term, enable_bell=False, enable_cpr=False)  # type: ignore[arg-type]
+    return Vt100_Output(stream, get_size, term=term, enable_bell=False, enable_cpr=False)  # type: ignore[arg-type]
 
 
 def find_keys_encoding() -> str:
-    """Return the encoding of what is typed: the locale's, whatever Python was told of its streams, but never ASCII."""
+    """Return the encoding of typed text: the locale's, or UTF-8 where that is ASCII."""
     encoding = codecs.lookup(locale.getencoding()).name
     return "utf-8" if encoding == "ascii" else encoding
 
 
 class TerminalSettings:
-    """The settings of a terminal as they were before us."""
+    """The terminal's settings as they were before the prompt started."""
 
     def __init__(self, stdin: TextIO, stdout: TextIO) -> None:
-        """Read them."""
+        """Read the settings."""
         self._stdin, self._stdout = stdin.fileno(), stdout.fileno()
         self._settings: list[Any] | None = None
         if sys.platform != "win32":
@@ -103,8 +132,8 @@ class TerminalSettings:
                 self._settings = termios.tcgetattr(self._stdin)
 
     @contextlib.contextmanager
-    def lent(self) -> Iterator[None]:
-        """Have them set while the body runs, for whoever takes the terminal meanwhile."""
+    def original(self) -> Iterator[None]:
+        """Restore the original settings while the body runs, for another program that uses the terminal."""
         if sys.platform == "win32" or self._settings is None:
             yield
             return
@@ -116,11 +145,11 @@ class TerminalSettings:
             termios.tcsetattr(self._stdin, termios.TCSANOW, ours)
 
     def restore(self) -> None:
-        """Set them again, at once; from any thread."""
+        """Restore the original settings for good and erase the prompt, from any thread, without waiting."""
         if sys.platform == "win32" or self._settings is None:
             return
         with contextlib.suppress(termios.error, OSError):  # the terminal is gone
             termios.tcsetattr(self._stdin, termios.TCSANOW, self._settings)
             _, writable, _ = select.select([], [self._stdout], [], 0)
-            if writable:  # a terminal that takes nothing must not keep the process from ending
+            if writable:  # a terminal that accepts no text must not keep the process from ending
                 os.write(self._stdout, _RESET)

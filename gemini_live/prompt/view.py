@@ -4,6 +4,7 @@ Runs on the event loop, whenever prompt_toolkit draws; it only reads.
 """
 
 import re
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -34,6 +35,11 @@ from .status_bar import format_status
 MENU_ROWS = 8
 FEWEST_ROWS_WITH_DOTS = 3
 """In fewer, the newest words are worth more than to know that there are others above."""
+REPLY_STYLE = "class:reply"
+"""The style of replies to commands."""
+NARROW_INDENT = 4
+_FIRST_COLUMN = re.compile(r"\S.*?\S {2,}(?=\S)|\S {2,}(?=\S)")
+"""The first column of a line that has two: text that is followed by several spaces."""
 _PARTS = re.compile(r"\n|[ \t]+|[^ \t\n]+")
 
 # The sixteen colours are the terminal's own, so that they suit its background, be it dark or light.
@@ -73,7 +79,7 @@ class PromptState:
     """Whether the user has ended the input."""
     shows_help: bool = False
     status: Status | None = None
-    growing: Fragments = field(default_factory=list)
+    in_progress: Fragments = field(default_factory=list)
     """What is not whole yet of the conversation."""
 
 
@@ -97,7 +103,7 @@ def build_layout(buffer: Buffer, state: PromptState, output: Output, *, push_to_
     return Layout(
         HSplit(
             [
-                _shown_if(lambda: bool(state.growing or _unsent(state)), lambda: _format_growing(state, output)),
+                _shown_if(lambda: bool(state.in_progress or _unsent(state)), lambda: _format_above(state, output)),
                 _shown_if(lambda: state.shows_help, lambda: _format_help(output)),
                 Window(
                     line,
@@ -138,9 +144,9 @@ def _format_placeholder(state: PromptState, output: Output, *, push_to_talk: boo
     return [("class:placeholder", next(fitting, ""))]
 
 
-def _format_growing(state: PromptState, output: Output) -> StyleAndTextTuples:
+def _format_above(state: PromptState, output: Output) -> StyleAndTextTuples:
     size = output.get_size()
-    fragments = _newest(state.growing, size.columns * size.rows)
+    fragments = _newest(state.in_progress, size.columns * size.rows)
     for text in _unsent(state):
         fragments += [("class:you", "you:"), ("", f" {text} "), ("class:waiting", "[not sent yet]"), ("", "\n")]
     wrapped, rows = wrap_words(fragments, size.columns), max(1, size.rows // 2 - 2)
@@ -156,7 +162,7 @@ def _newest(fragments: Fragments, n_characters: int) -> Fragments:
 
 
 def _format_help(output: Output) -> StyleAndTextTuples:
-    return [*wrap_words([("", format_help())], output.get_size().columns)]
+    return [*wrap_words([(REPLY_STYLE, format_help())], output.get_size().columns)]
 
 
 def _format_bar(state: PromptState, output: Output) -> StyleAndTextTuples:
@@ -167,13 +173,16 @@ def _format_bar(state: PromptState, output: Output) -> StyleAndTextTuples:
 
 
 def wrap_words(fragments: Fragments, columns: int) -> Fragments:
-    """Return a text with a line break in place of the spaces at the end of each row, so that no word is broken.
+    """Return a text with line breaks between words so that each row fits, without spaces at the ends of rows.
 
-    A word that is longer than a row, such as text of a script without spaces, is left to the terminal to break.
+    A word that is longer than a row, such as text of a script without spaces, is left to the terminal to break. Rows of
+    a reply to a command that has two columns, such as the help, are indented to the second column.
     """
     wrapped: Fragments = []
     column, spaces = 0, ""
     for style, text in fragments:
+        if style == REPLY_STYLE:
+            text = "\n".join(_indent_rows(line, columns) for line in text.split("\n"))  # noqa: PLW2901
         for part in _PARTS.findall(text):
             if part == "\n":
                 column, spaces = 0, ""
@@ -190,6 +199,21 @@ def wrap_words(fragments: Fragments, columns: int) -> Fragments:
                 wrapped += [("", spaces), (style, part)] if spaces else [(style, part)]
                 spaces = ""
     return wrapped
+
+
+def _indent_rows(line: str, columns: int) -> str:
+    """Return a line wrapped to rows; if it has two columns, all rows but the first are indented to the second one."""
+    first_column = _FIRST_COLUMN.match(line)
+    if first_column is None:
+        return line
+    indent = first_column.end()
+    if indent > columns // 2:  # too narrow for two columns
+        indent = min(NARROW_INDENT, columns // 4)
+    return "\n".join(
+        textwrap.wrap(
+            line, columns, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False, tabsize=4
+        )
+    )
 
 
 def last_rows(fragments: Fragments, columns: int, rows: int) -> StyleAndTextTuples:

@@ -195,7 +195,7 @@ class Media:
             return None
         if self._config.push_to_talk:
             return SoundMode.PUSH_TO_TALK
-        return SoundMode.HALF_DUPLEX if self._half_duplex else SoundMode.HEADPHONES
+        return SoundMode.HALF_DUPLEX if self._half_duplex else SoundMode.NO_ECHO_CANCELLATION
 
     async def set_screen(self, *, on: bool) -> None:
         """Begin to show the screen, or end it; what is so already stays so.
@@ -272,7 +272,7 @@ class Media:
         if self.speaker is not None:
             parts.append(f"speaker {self.speaker.device.name}")
         if self.sound_mode is not None:
-            parts.append("use headphones" if self.sound_mode is SoundMode.HEADPHONES else self.sound_mode)
+            parts.append("use headphones" if self.sound_mode is SoundMode.NO_ECHO_CANCELLATION else self.sound_mode)
         return parts
 
     # Inside

@@ -18,8 +18,16 @@ from ..models import History, Modality, capabilities_of
 from ..output.help import is_command
 from ..output.status import ConnectionState, Status, meter_cells
 from ..process.streams import read_lines
-from ..wire.address import build_headers, build_url, check_certificates
-from ..wire.connection import ABNORMAL_CLOSURE, GOING_AWAY, NO_STATUS, NORMAL_CLOSURE, Connection
+from ..wire.connection import (
+    ABNORMAL_CLOSURE,
+    GOING_AWAY,
+    NO_STATUS,
+    NORMAL_CLOSURE,
+    Connection,
+    build_headers,
+    build_url,
+    check_certificates,
+)
 from ..wire.messages import format_message
 from ..wire.parse import ServerError, ServerEvent, SetupComplete, parse_server_message
 from ..wire.setup import build_setup, lacks_words, missing_capabilities, read_setup, unknown_field
@@ -81,7 +89,7 @@ class Session:
             ConfigError: The address cannot be used, or the certificates that are to be trusted cannot be read.
         """
         self._config, self._output, self._functions = config, output, functions
-        self._url = build_url(config.base_url, config.api_version, config.api_key, insecure=config.insecure)
+        self._url = build_url(config.base_url, config.api_version, config.api_key)
         check_certificates(self._url)
         self._declarations = functions.declarations if functions else []
         self._omitted: frozenset[str] = frozenset()
@@ -547,10 +555,15 @@ class Session:
 
     def status(self) -> Status:
         """Return what the status bar shows."""
-        media, latency_s = self._media, self._stats.latency.last_s
+        media, latency_s, asked_s = self._media, self._stats.latency.last_s, self._stats.latency.asked_s
+        waits = asked_s is not None and self._conversation.has_unanswered
         return Status(
             connection=self._state,
             since_s=int(self._clock() - self._state_since_s),
+            server=self._config.server_name,
+            waiting_s=int(self._clock() - asked_s) if waits and asked_s is not None else None,
+            calls=(),
+            calling_s=0,
             microphone=media.microphone_state,
             microphone_cells=meter_cells(media.user_level.read_dbfs()),
             plays=media.speaker is not None,

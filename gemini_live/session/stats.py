@@ -22,6 +22,8 @@ class Latency:
     def __init__(self) -> None:
         self.last_s: float | None = None
         self._all_s: deque[float] = deque(maxlen=MAX_LATENCIES)
+        self.asked_s: float | None = None
+        """When the user pressed Enter or released the talk key; `None` once the answer has begun."""
         self._since_s: float | None = None
         """When the user had finished what is not answered yet."""
         self.hears_user = False
@@ -29,7 +31,7 @@ class Latency:
 
     def asked(self, now_s: float) -> None:
         """Note that the user has pressed Enter, or let go of the talk key: an answer is due."""
-        self._since_s = now_s
+        self._since_s = self.asked_s = now_s
 
     def user_began(self) -> None:
         """Note that the user speaks: what has ended before was a pause."""
@@ -43,7 +45,7 @@ class Latency:
 
     def answer_began(self, now_s: float) -> None:
         """Note the first sound of an answer, or the first word; one that nobody waited for has no latency."""
-        since_s, self._since_s = self._since_s, None
+        since_s, self._since_s, self.asked_s = self._since_s, None, None
         self.hears_user = False
         if since_s is not None and now_s >= since_s:
             self.last_s = now_s - since_s

@@ -228,7 +228,8 @@ def test_a_half_typed_line_survives_two_hundred_messages() -> None:
         terminal.wait_until(lambda: terminal.input_line.replace("\n", "") == line)
         told = [line for n in range(200) for line in (f"you: question {n}", f"gemini: answer {n}")]
         assert terminal.conversation[1:] == told
-        terminal.type("\x03\x03")
+        terminal.clear_line()
+        terminal.type("\x03")
         assert terminal.wait() == 130
 
 
@@ -249,9 +250,11 @@ def test_a_flood_of_printed_lines_is_counted_and_holds_up_neither_keys_nor_the_e
         terminal.wait_for("| printed 19", "| ... (", " more lines)", "gemini: shout returned shouted", "> half a line")
         # With what goes to the descriptor, or without, which may come after the result.
         assert any(re.fullmatch(r"\| \.\.\. \(199,98\d more lines\)", line) for line in terminal.conversation)
-        terminal.type('\x03call shout({"n": 10000000})\rhalf a line')
+        terminal.clear_line()
+        terminal.type('call shout({"n": 10000000})\rhalf a line')
         terminal.wait_for("gemini: shout returned shouted", "| printed 19", "| ... (", "> half a line")
-        terminal.type("\x03\x03")
+        terminal.clear_line()
+        terminal.type("\x03")
         assert terminal.wait() == 130
         terminal.wait_for("session: ", "1 answer")
 
@@ -321,7 +324,8 @@ def test_esc_stops_an_answer_that_is_read_too() -> None:
         terminal.type("half a line\x1b")
         terminal.wait_for("gemini: One, two, [stopped]", "> half a line")
         go_on.set()
-        terminal.type("\x03well\r")
+        terminal.clear_line()
+        terminal.type("well\r")
         terminal.wait_for("you: well", "gemini: Yes?")
         assert "three" not in "\n".join(terminal.lines)
 
@@ -352,7 +356,7 @@ def test_a_line_that_was_typed_without_a_connection_is_shown_until_it_is_sent() 
         assert terminal.conversation[1:] == ["you: early bird", "gemini: early bird"]
 
 
-@pytest.mark.parametrize("keys", ["\x03\x03", "\x03/quit\r"])
+@pytest.mark.parametrize("keys", ["\x03", "/quit\r"])
 def test_lines_that_were_never_sent_are_shown_at_the_end(keys: str) -> None:
     with (
         serving("no-setup-complete") as server,
@@ -361,6 +365,7 @@ def test_lines_that_were_never_sent_are_shown_at_the_end(keys: str) -> None:
         terminal.wait_for("connecting")
         terminal.type("question one\rquestion two\rhalf")
         terminal.wait_for("question two [not sent yet]", "> half")
+        terminal.clear_line()
         terminal.type(keys)
         assert terminal.wait() == (0 if "quit" in keys else 130)
         assert terminal.lines[-2:] == ["[not sent] question one", "[not sent] question two"]
@@ -448,7 +453,8 @@ def test_history_is_kept_for_the_next_session_for_its_owners_eyes_only(state: Pa
             terminal.wait_for("gemini: second")
             terminal.type("\x1b[A\x1b[A")
             terminal.wait_for("> first")
-            terminal.type("\x03\x04")
+            terminal.clear_line()
+            terminal.type("\x04")
             assert terminal.wait() == 0
     assert stat.S_IMODE((state / "history").stat().st_mode) == 0o600
     with at_prompt() as terminal:
@@ -490,7 +496,8 @@ def test_a_state_directory_that_cannot_be_written_costs_the_history_and_no_more(
         terminal.wait_for("warning: what you type is not kept for the next session", "gemini: hello")
         terminal.type("\x1b[A")
         terminal.wait_for("> hello")
-        terminal.type("\x03\x04")
+        terminal.clear_line()
+        terminal.type("\x04")
         assert terminal.wait() == 0
 
 
@@ -498,7 +505,8 @@ def test_what_looks_like_a_mouse_is_no_harm() -> None:
     with at_prompt() as terminal:
         terminal.type("\x1b[31Mab\x1b[<31Mc\x1b[31m")
         terminal.wait_until(lambda: terminal.input_line.replace(" ", "").startswith("ab"))
-        terminal.type("\x03\x04")
+        terminal.clear_line()
+        terminal.type("\x04")
         assert terminal.wait() == 0
 
 
@@ -515,7 +523,8 @@ def test_the_prompt_fits_the_window(columns: int, rows: int) -> None:
         assert terminal.bar.startswith("live 0:")
         assert len(terminal.bar) <= columns
         assert terminal.screen.count(terminal.bar) == 1
-        terminal.type("\x03\x1bOP")
+        terminal.clear_line()
+        terminal.type("\x1bOP")
         terminal.wait_for("Ctrl-T")
         terminal.type("\x1b")
         terminal.wait_until(lambda: not any("Ctrl-T" in row for row in terminal.screen))
@@ -626,6 +635,27 @@ def test_a_signal_gives_the_terminal_back(number: int, code: int, blocks: bool, 
         ends_with(terminal, code, before)
 
 
+def test_ctrl_c_ends_a_blocked_session_though_a_line_is_half_typed(functions: str) -> None:
+    with PseudoTerminal(*TEXT, functions) as terminal:
+        before = terminal.settings
+        terminal.wait_for_prompt()
+        terminal.type("call block()\rhalf a line")
+        terminal.wait_for("[call] block")
+        terminal.type("\x03")
+        ends_with(terminal, 130, before)
+
+
+def test_a_session_goes_on_after_ctrl_c_has_cleared_a_line() -> None:
+    with at_prompt() as terminal:
+        for text in ("half a line", "another"):
+            terminal.type(text)
+            terminal.wait_for(f"> {text}")
+            terminal.clear_line()
+        terminal.wait_for("live 0:04")  # longer than a session may take to end
+        terminal.type("hello\r")
+        terminal.wait_for("gemini: hello")
+
+
 def test_a_second_signal_leaves_at_once_and_gives_the_terminal_back(functions: str) -> None:
     with PseudoTerminal(*TEXT, functions) as terminal:
         before = terminal.settings
@@ -720,7 +750,8 @@ def test_the_prompt_survives_a_server_that_is_killed_in_mid_turn() -> None:
         terminal.wait_for("connection lost", "> half a line", "resuming")
         server = simulator_process(port)
         terminal.wait_for("gemini: 1, 2, 3, 4, 5, 6, 7, 8, 9.", "> half a line", "live 0:")
-        terminal.type("\x03\x04")
+        terminal.clear_line()
+        terminal.type("\x04")
         assert terminal.wait() == 0
         assert any(line.endswith("[cut off]") for line in terminal.lines)
         assert "1 reconnect" in "\n".join(terminal.lines)
@@ -821,7 +852,8 @@ def test_commands_are_completed() -> None:
         terminal.wait_for("> /sc", "/screen on|off")
         terminal.type("\t o")
         terminal.wait_for("> /screen o", "off")
-        terminal.type("\x03\x04")
+        terminal.clear_line()
+        terminal.type("\x04")
         assert terminal.wait() == 0
 
 

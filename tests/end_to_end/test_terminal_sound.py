@@ -71,7 +71,7 @@ def test_the_bar_shows_who_is_heard_and_how_long_it_took(say: Callable[[str], No
         peer.say("Here I am.", sounds=False)
 
     with scripted(script) as url, PseudoTerminal(f"--base-url={url}", environ=WITH_KEY, columns=140) as terminal:
-        terminal.wait_for("mic [      ] live", "headphones")
+        terminal.wait_for("live 0:", "127.0.0.1", "mic [      ] live", "no echo cancellation")
         talker = threading.Thread(target=say, args=["Is anybody there? I have been waiting for so long."])
         talker.start()
         terminal.wait_for("mic [###")
@@ -135,7 +135,8 @@ def test_esc_stops_what_is_being_said(virtual_audio: VirtualAudio) -> None:
         tap.wait_for_silence()
         terminal.wait_for("> half a li", "speaker [      ] 0.0 s")
         assert not server.sessions[0].turns[0].interrupted
-        terminal.type("\x03\x03")
+        terminal.clear_line()
+        terminal.type("\x03")
         assert terminal.wait() == 130
 
 

@@ -20,15 +20,19 @@ from typing import Any
 
 from prompt_toolkit.history import InMemoryHistory
 
+from gemini_live.output.help import COMMANDS, KEYS
 from gemini_live.output.status import ConnectionState, Fragments, MicrophoneState, Status
 from gemini_live.process.streams import BackgroundWriter
-from gemini_live.prompt import key_watch
-from gemini_live.prompt.prompt import MOST_AT_ONCE, Prompt
+from gemini_live.prompt.prompt import MAX_BURST, Prompt
 from tests.window import WAIT_S, Window, opened
 
 STATUS = Status(
     connection=ConnectionState.LIVE,
     since_s=5,
+    server=None,
+    waiting_s=None,
+    calls=(),
+    calling_s=0,
     microphone=MicrophoneState.OFF,
     microphone_cells=0,
     plays=False,
@@ -43,7 +47,7 @@ STATUS = Status(
 )
 BAR = "live 0:05 | model"
 PLACEHOLDER = "type a line; F1 shows the keys"
-ALT_ENTER, CTRL_C, CTRL_D, CTRL_T, CTRL_Z, ESCAPE = "\x1b\r", "\x03", "\x04", "\x14", "\x1a", "\x1b"
+ALT_ENTER, CTRL_D, CTRL_G, CTRL_T, CTRL_Z, ESCAPE = "\x1b\r", "\x04", "\x07", "\x14", "\x1a", "\x1b"
 F1, LEFT, UP, DOWN = "\x1bOP", "\x1b[D", "\x1b[A", "\x1b[B"
 
 
@@ -52,9 +56,9 @@ class Controls:
 
     def __init__(self) -> None:
         self.shown = STATUS
-        self.is_answering = False
+        self.is_answering = self.is_calling = False
         self.queued_s = 0.0
-        self.n_toggled = self.n_stopped = 0
+        self.n_toggled = self.n_stopped = self.n_cancelled = 0
 
     def status(self) -> Status:
         return self.shown
@@ -64,6 +68,9 @@ class Controls:
 
     def stop_answer(self) -> None:
         self.n_stopped += 1
+
+    def cancel_calls(self) -> None:
+        self.n_cancelled += 1
 
 
 class Desk:
@@ -77,7 +84,7 @@ class Desk:
         self.writer = BackgroundWriter()
         self.prompt = Prompt(
             window.keys,
-            window.paper,
+            window.screen,
             self.writer,
             term="xterm-256color",
             color=color,
@@ -120,12 +127,6 @@ class Desk:
 
     def _set_handlers(self) -> None:
         self.n_handlers_set += 1
-
-
-@pytest.fixture(autouse=True)
-def calm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No busy machine makes the watch over the keys take the loop for stuck, and Ctrl-C for one of the test's."""
-    monkeypatch.setattr(key_watch, "CHECK_S", 3600.0)
 
 
 @pytest.fixture
@@ -228,10 +229,9 @@ async def test_a_line_may_have_several_lines(window: Window) -> None:
 
 async def test_what_is_pasted_is_one_line_and_nothing_of_it_is_a_key(window: Window) -> None:
     async with sitting_at(window) as desk:
-        window.type("\x1b[200~one\rtwo\x03\x04\n\x1b[201~")
+        window.type("\x1b[200~one\rtwo\x04\n\x1b[201~")
         await window.shows("> one\n  two")
         assert desk.sent == []
-        assert desk.n_interrupted == 0
         window.type("\r")
         await window.until(lambda: bool(desk.sent))
         assert desk.sent[0].startswith("one\ntwo")
@@ -284,14 +284,17 @@ async def test_a_line_that_was_found_can_be_changed_and_sent(window: Window) -> 
         await desk.has_sent("a needle in it!")
 
 
-@pytest.mark.parametrize("give_up", ["\x07", CTRL_C])
-async def test_a_search_for_an_older_line_that_is_given_up_leaves_the_draft(window: Window, give_up: str) -> None:
+@pytest.mark.parametrize("by_signal", [False, True])
+async def test_a_cancelled_search_restores_the_draft(window: Window, by_signal: bool) -> None:
     async with sitting_at(window, history=InMemoryHistory(["alpha one", "alpha two"])) as desk:
         window.type("my draft\x12alp")
         await window.shows("alpha two")
         window.type("\x12")
         await window.shows("alpha one")
-        window.type(give_up)
+        if by_signal:
+            desk.prompt.press_ctrl_c()
+        else:
+            window.type(CTRL_G)
         await window.shows("> my draft\n")
         window.type("!\r")
         await desk.has_sent("my draft!")
@@ -302,7 +305,7 @@ async def test_a_search_that_is_given_up_leaves_the_line_as_it_was(window: Windo
     async with sitting_at(window, history=InMemoryHistory(["a needle in it"])) as desk:
         window.type("half\x12need")
         await window.shows("> a needle in it", "need")
-        window.type(CTRL_C)
+        desk.prompt.press_ctrl_c()
         await window.until(lambda: window.text == f"> half\n{BAR}")
         assert desk.n_interrupted == 0
 
@@ -314,7 +317,7 @@ async def test_while_earlier_lines_are_searched_no_key_of_the_empty_line_is_one(
         await desk.settle()
         assert desk.controls.n_toggled == 0
         assert not desk.ended.done()
-        window.type(CTRL_C)
+        desk.prompt.press_ctrl_c()
         await window.until(lambda: window.text == f"> {PLACEHOLDER}\n{BAR}")
         assert desk.n_interrupted == 0
 
@@ -336,10 +339,10 @@ async def test_ctrl_c_clears_a_line_and_interrupts_on_an_empty_one(window: Windo
     async with sitting_at(window) as desk:
         window.type("half a line")
         await window.shows("> half a line")
-        window.type(CTRL_C)
+        desk.prompt.press_ctrl_c()
         await window.shows(PLACEHOLDER)
         assert desk.n_interrupted == 0
-        window.type(CTRL_C)
+        desk.prompt.press_ctrl_c()
         await window.until(lambda: desk.n_interrupted == 1)
         assert desk.sent == []
         assert not desk.ended.done()
@@ -350,7 +353,8 @@ async def test_ctrl_d_deletes_in_a_line_and_ends_the_input_on_an_empty_one(windo
         window.type(f"abc\x01{CTRL_D}")
         await window.shows("> bc")
         assert not desk.ended.done()
-        window.type(f"{CTRL_C}{CTRL_D}")
+        desk.prompt.press_ctrl_c()
+        window.type(CTRL_D)
         await window.until(desk.ended.done)
         await window.shows("> no more input; waiting for what is open")
 
@@ -362,7 +366,7 @@ async def test_what_has_ended_takes_no_more_lines(window: Window) -> None:
         window.type(f"{CTRL_D}abc\r{ALT_ENTER}{CTRL_D}")
         await desk.settle()
         await window.until(lambda: window.text == f"> no more input; waiting for what is open\n{BAR}")
-        window.type(CTRL_C)
+        desk.prompt.press_ctrl_c()
         await window.until(lambda: desk.n_interrupted == 1)
     assert desk.sent == ["last"]
     assert window.lines == []
@@ -441,10 +445,25 @@ async def test_in_a_window_that_is_too_small_for_them_the_keys_are_printed(windo
     async with sitting_at(window) as desk:
         window.type(f"half{F1}")
         await window.shows("/quit", f"> half\n{BAR}")
+        window.type(F1)
         await desk.settle()
-        assert any("Ctrl-R" in line for line in window.lines)
+        assert sum("Ctrl-R" in line for line in window.lines) == 1
         desk.say("what is said next")
         await window.shows("/quit", f"what is said next\n> half\n{BAR}")
+        window.type(F1)
+        await window.until(lambda: sum("Ctrl-R" in line for line in window.lines) == 2)
+
+
+async def test_rows_of_the_help_are_indented_to_its_second_column() -> None:
+    with opened(columns=50, rows=20) as window:
+        async with sitting_at(window):
+            window.type(F1)
+            await window.shows("/quit")
+            rows = [row for row in window.lines if not row.startswith((">", "live"))]
+            assert len(rows) > len(KEYS) + len(COMMANDS)
+            names = tuple(f"{name} " for name in (*KEYS, *COMMANDS))
+            indent = rows[0].index("send")
+            assert all(row.startswith(names) or row[:indent].isspace() for row in rows)
 
 
 async def test_keys_before_there_is_a_session_do_no_harm(window: Window) -> None:
@@ -456,13 +475,20 @@ async def test_keys_before_there_is_a_session_do_no_harm(window: Window) -> None
         await desk.has_sent("word")
 
 
-async def test_keys_that_were_read_in_another_way_are_taken_as_if_they_were_not(window: Window) -> None:
+async def test_ctrl_c_comes_after_the_keys_that_were_typed_before_it(window: Window) -> None:
     async with sitting_at(window) as desk:
-        window.type("on")
-        await window.shows("> on")
-        desk.prompt._feed("e ü".encode() + b"\xff")
-        desk.prompt._feed(b"\x7f\rtwo\r")
-        await desk.has_sent("one ü", "two")
+        window.type("half a line")
+        desk.prompt.press_ctrl_c()  # before the event loop has read the line
+        assert desk.n_interrupted == 0
+        window.type("one\r")
+        await desk.has_sent("one")
+
+
+async def test_ctrl_c_after_the_prompt_has_ended_interrupts(window: Window) -> None:
+    async with sitting_at(window) as desk:
+        pass
+    desk.prompt.press_ctrl_c()
+    assert desk.n_interrupted == 1
 
 
 # Commands
@@ -549,12 +575,12 @@ async def test_very_many_lines_are_printed_together_in_their_order(window: Windo
         await window.shows(f"{n_lines - 1}\n> half\n{BAR}")
         assert window.lines == [*map(str, range(n_lines)), "> half", BAR]
         # Each time that something is printed, the bar is drawn anew below it.
-        assert window.written[before:].count(b"model") <= MOST_AT_ONCE + 5
+        assert window.written[before:].count(b"model") <= MAX_BURST + 5
 
 
 async def test_a_few_lines_are_printed_at_once(window: Window) -> None:
     async with sitting_at(window) as desk:
-        for number in range(MOST_AT_ONCE):
+        for number in range(MAX_BURST):
             desk.say(f"printed {number}")
             assert desk.writer.flush(WAIT_S)
             assert f"printed {number}\n> type" in window.text
@@ -626,7 +652,7 @@ async def test_without_colours_there_are_none(window: Window) -> None:
 async def test_what_grows_stands_above_the_line_until_it_is_printed(window: Window) -> None:
     growing: Fragments = []
     async with sitting_at(window) as desk:
-        desk.prompt.grows = lambda: [*growing]
+        desk.prompt.in_progress = lambda: [*growing]
         window.type("half")
         for word in ("once", "upon", "a time"):
             growing.append(("", f" {word}"))
@@ -688,7 +714,7 @@ async def test_in_the_smallest_window_lines_can_be_sent_and_what_is_said_is_prin
         async with desk.running():
             window.type("hello\r/\x7f")
             await desk.has_sent("hello")
-            desk.prompt.grows = lambda: [("", "growing " * 50)]
+            desk.prompt.in_progress = lambda: [("", "growing " * 50)]
             desk.controls.shown = replace(STATUS, unsent=("one", "two"))
             desk.say("what is said")
             window.type(f"{F1}world\r")
@@ -766,7 +792,8 @@ async def test_without_a_draft_nothing_of_the_prompt_is_left(window: Window) -> 
         desk.say("what was said")
         window.type("/s ")
         await window.shows("> /s")
-        window.type(f"{CTRL_C}  ")
+        desk.prompt.press_ctrl_c()
+        window.type("  ")
         await window.until(lambda: window.text == f"what was said\n>\n{BAR}")
     assert window.lines == ["what was said"]
 

@@ -23,6 +23,10 @@ WIDE = 1000
 FULL = Status(
     connection=ConnectionState.LIVE,
     since_s=754,
+    server=None,
+    waiting_s=None,
+    calls=(),
+    calling_s=0,
     microphone=MicrophoneState.LIVE,
     microphone_cells=3,
     plays=True,
@@ -60,6 +64,10 @@ statuses = st.builds(
     Status,
     connection=st.sampled_from(ConnectionState),
     since_s=st.integers(0, 10**6),
+    server=st.none() | words,
+    waiting_s=st.none() | st.integers(0, 1000),
+    calls=st.lists(words, max_size=4).map(tuple),
+    calling_s=st.integers(0, 1000),
     microphone=st.sampled_from(MicrophoneState),
     microphone_cells=st.integers(0, METER_CELLS),
     plays=st.booleans(),
@@ -161,6 +169,33 @@ def test_a_connection_that_is_not_live_stands_out() -> None:
     assert style_of("live", microphone=MicrophoneState.MUTED) == "class:on"
     for connection in set(ConnectionState) - {ConnectionState.LIVE}:
         assert style_of(f"{connection.value} 754 s", connection=connection) == "class:alert"
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({"server": "simulator"}, "live 12:34 | simulator | mic"),
+        ({"server": "proxy.example.com"}, "live 12:34 | proxy.example.com | mic"),
+        ({"waiting_s": 3}, "live 12:34 | waiting 3 s | mic"),
+        ({"server": "simulator", "waiting_s": 0}, "live 12:34 | simulator | waiting 0 s | mic"),
+        ({"calls": ("look_up",), "calling_s": 4}, "live 12:34 | calling look_up 4 s | mic"),
+        ({"calls": ("look_up", "a", "b"), "calling_s": 4}, "live 12:34 | calling look_up and 2 more, 4 s | mic"),
+        ({"calls": ("look_up",), "waiting_s": 5}, "live 12:34 | calling look_up 0 s | mic"),
+        ({"calls": ("x" * 100,)}, f"live 12:34 | calling {'x' * 40} 0 s | mic"),
+        ({"calls": ("a\x1b[31m\nb",)}, "live 12:34 | calling a\\x1b[31m\\nb 0 s | mic"),
+        ({}, "live 12:34 | mic"),
+    ],
+)
+def test_the_server_and_what_the_user_waits_for_are_shown(changes: dict[str, Any], shown: str) -> None:
+    assert bar(**changes).startswith(shown)
+
+
+def test_a_narrow_bar_leaves_out_the_names_of_functions_and_then_the_server() -> None:
+    changes: dict[str, Any] = {"server": "simulator", "calls": ("look_up", "other"), "calling_s": 4}
+    assert bar(75, **changes) == "live 12:34 | simulator | calling 4 s | mic live | speaker 1.5 s"
+    assert bar(60, **changes) == "live 12:34 | simulator | calling 4 s | mic live"
+    assert bar(40, **changes) == "live 12:34 | calling 4 s | mic live"
+    assert bar(30, **changes) == "live 12:34 | calling 4 s"
 
 
 @pytest.mark.parametrize("microphone", [*LOUD, *QUIET])

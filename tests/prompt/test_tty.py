@@ -23,7 +23,7 @@ from prompt_toolkit.output import DummyOutput
 
 import gemini_live.prompt.tty
 from gemini_live.process.streams import BackgroundWriter
-from gemini_live.prompt.tty import Paper, TerminalSettings, create_terminal_output, find_keys_encoding
+from gemini_live.prompt.tty import TerminalSettings, TerminalStream, create_terminal_output, find_keys_encoding
 
 WAIT_S = 10
 RESET = b"\x1b[?2004l\x1b[?25h\x1b[0m\r\x1b[J"
@@ -88,49 +88,49 @@ class Pieces(io.StringIO):
 
 
 def test_what_is_written_reaches_the_terminal(terminal: PseudoTerminal) -> None:
-    paper = Paper(terminal.stream, BackgroundWriter())
-    assert paper.write("héllo") == 5
-    paper.flush()
+    out = TerminalStream(terminal.stream, BackgroundWriter())
+    assert out.write("héllo") == 5
+    out.flush()
     assert terminal.read() == "héllo".encode()
 
 
 def test_what_is_held_comes_in_one_piece_and_in_order() -> None:
     stream, writer = Pieces(), BackgroundWriter()
-    paper = Paper(stream, writer)
-    paper.write("before ")
-    with paper.holding():
-        assert paper.write("one ") == 4
-        paper.write("two ")
+    out = TerminalStream(stream, writer)
+    out.write("before ")
+    with out.holding():
+        assert out.write("one ") == 4
+        out.write("two ")
         assert writer.flush(WAIT_S)
         assert stream.pieces == ["before "]
-    paper.write("after")
+    out.write("after")
     assert writer.flush(WAIT_S)
     assert stream.pieces == ["before ", "one two ", "after"]
 
 
 def test_what_is_held_is_written_though_the_body_fails() -> None:
     stream, writer = Pieces(), BackgroundWriter()
-    paper = Paper(stream, writer)
-    with pytest.raises(ValueError, match="mine"), paper.holding():
-        paper.write("held")
+    out = TerminalStream(stream, writer)
+    with pytest.raises(ValueError, match="mine"), out.holding():
+        out.write("held")
         raise ValueError("mine")
-    paper.write("after")
+    out.write("after")
     assert writer.flush(WAIT_S)
     assert stream.pieces == ["held", "after"]
 
 
 def test_nothing_held_writes_nothing() -> None:
     stream, writer = Pieces(), BackgroundWriter()
-    with Paper(stream, writer).holding():
+    with TerminalStream(stream, writer).holding():
         pass
     assert writer.flush(WAIT_S)
     assert stream.pieces == []
 
 
 def test_draining_waits_until_the_terminal_has_it(terminal: PseudoTerminal) -> None:
-    paper = Paper(terminal.stream, BackgroundWriter())
-    paper.write("all of it")
-    paper.drain()
+    out = TerminalStream(terminal.stream, BackgroundWriter())
+    out.write("all of it")
+    out.drain()
     assert terminal.read() == b"all of it"
 
 
@@ -139,9 +139,9 @@ def test_a_terminal_that_takes_nothing_is_not_waited_for_without_end(
 ) -> None:
     monkeypatch.setattr(gemini_live.prompt.tty, "DRAIN_S", 0.01)
     writer = BackgroundWriter()
-    paper = Paper(terminal.stream, writer)
-    paper.write("x" * 200_000)  # more than a terminal holds
-    paper.drain()
+    out = TerminalStream(terminal.stream, writer)
+    out.write("x" * 200_000)  # more than a terminal holds
+    out.drain()
     n_read = 0
     while n_read < 200_000:
         n_read += len(terminal.read())
@@ -149,28 +149,28 @@ def test_a_terminal_that_takes_nothing_is_not_waited_for_without_end(
 
 
 def test_it_is_the_terminal_to_whoever_asks(terminal: PseudoTerminal) -> None:
-    paper = Paper(terminal.stream, BackgroundWriter())
-    assert paper.fileno() == terminal.stream.fileno()
-    assert paper.encoding == "utf-8"
+    out = TerminalStream(terminal.stream, BackgroundWriter())
+    assert out.fileno() == terminal.stream.fileno()
+    assert out.encoding == "utf-8"
 
 
 # Drawing
 
 
 def test_what_is_drawn_reaches_the_terminal_through_the_writer_and_asks_it_nothing(terminal: PseudoTerminal) -> None:
-    paper = Paper(terminal.stream, BackgroundWriter())
-    output = create_terminal_output(paper, terminal.stream, "xterm")
+    out = TerminalStream(terminal.stream, BackgroundWriter())
+    output = create_terminal_output(out, terminal.stream, "xterm")
     output.write("bar")
     output.write_raw("\x1b[0m")
     output.bell()
     output.flush()
-    paper.drain()
+    out.drain()
     assert terminal.read() == b"bar\x1b[0m"
     assert not output.responds_to_cpr
 
 
 def test_the_size_is_the_terminals_own_and_follows_it(terminal: PseudoTerminal) -> None:
-    output = create_terminal_output(Paper(terminal.stream, BackgroundWriter()), terminal.stream, "xterm")
+    output = create_terminal_output(TerminalStream(terminal.stream, BackgroundWriter()), terminal.stream, "xterm")
     for columns, rows in ((100, 30), (20, 5)):
         terminal.resize(columns, rows)
         assert output.get_size() == Size(rows=rows, columns=columns)
@@ -183,14 +183,14 @@ def test_a_terminal_that_was_never_told_its_size_has_the_environments(
     monkeypatch.setenv("COLUMNS", "77")
     monkeypatch.setenv("LINES", "22")
     terminal.resize(columns, rows)
-    output = create_terminal_output(Paper(terminal.stream, BackgroundWriter()), terminal.stream, "xterm")
+    output = create_terminal_output(TerminalStream(terminal.stream, BackgroundWriter()), terminal.stream, "xterm")
     assert output.get_size() == Size(rows=22, columns=77)
 
 
 def test_a_terminal_that_is_gone_has_a_size_still(terminal: PseudoTerminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "77")
     monkeypatch.setenv("LINES", "22")
-    output = create_terminal_output(Paper(terminal.stream, BackgroundWriter()), terminal.stream, None)
+    output = create_terminal_output(TerminalStream(terminal.stream, BackgroundWriter()), terminal.stream, None)
     terminal.hang_up()
     assert output.get_size() == Size(rows=22, columns=77)
     terminal.stream.close()
@@ -202,7 +202,7 @@ def test_on_windows_the_librarys_own_way_to_draw_is_taken(monkeypatch: pytest.Mo
     monkeypatch.setattr(gemini_live.prompt.tty, "create_output", lambda stream: made.setdefault(stream, DummyOutput()))
     monkeypatch.setattr(sys, "platform", "win32")
     stream = io.StringIO()
-    assert create_terminal_output(Paper(stream, BackgroundWriter()), stream, None) is made[stream]
+    assert create_terminal_output(TerminalStream(stream, BackgroundWriter()), stream, None) is made[stream]
 
 
 # Settings
@@ -234,14 +234,14 @@ def test_the_settings_are_lent_whole_and_taken_back(terminal: PseudoTerminal) ->
     tty.setraw(terminal.stream.fileno())
     terminal.change_settings()
     ours = terminal.settings
-    with pytest.raises(ValueError, match="stopped"), settings.lent():
+    with pytest.raises(ValueError, match="stopped"), settings.original():
         assert terminal.settings == before
         raise ValueError("stopped")
     assert terminal.settings == ours != before
 
 
 def test_what_is_no_terminal_has_nothing_to_lend() -> None:
-    with open(os.devnull) as stdin, TerminalSettings(stdin, stdin).lent():
+    with open(os.devnull) as stdin, TerminalSettings(stdin, stdin).original():
         pass
 
 
@@ -303,5 +303,5 @@ def test_a_terminal_that_takes_nothing_does_not_keep_the_process_from_ending(ter
 def test_on_windows_there_is_nothing_to_set(terminal: PseudoTerminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
     TerminalSettings(terminal.stream, terminal.stream).restore()
-    Paper(terminal.stream, BackgroundWriter()).write("only this")
+    TerminalStream(terminal.stream, BackgroundWriter()).write("only this")
     assert terminal.read() == b"only this"

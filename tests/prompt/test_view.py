@@ -26,7 +26,7 @@ from prompt_toolkit.utils import get_cwidth
 from gemini_live.output.help import COMMANDS, KEYS
 from gemini_live.output.status import ConnectionState, MicrophoneState
 from gemini_live.process.streams import BackgroundWriter
-from gemini_live.prompt.tty import Paper, create_terminal_output
+from gemini_live.prompt.tty import TerminalStream, create_terminal_output
 from gemini_live.prompt.view import (
     FEWEST_ROWS_WITH_DOTS,
     MENU_ROWS,
@@ -48,7 +48,7 @@ class View:
         self.state = PromptState(status=STATUS)
         self.buffer = Buffer()
         self._writer = BackgroundWriter()
-        output = create_terminal_output(Paper(window.paper, self._writer), window.paper, "xterm-256color")
+        output = create_terminal_output(TerminalStream(window.screen, self._writer), window.screen, "xterm-256color")
         self._app: Application[None] = Application(
             build_layout(self.buffer, self.state, output, push_to_talk=push_to_talk),
             style=STYLE,
@@ -188,7 +188,7 @@ async def test_what_stands_out_in_the_bar_does_so_without_colours(view: View) ->
 
 async def test_what_grows_stands_above_the_line_in_its_styles(view: View) -> None:
     view.buffer.text = "half"
-    view.state.growing = [("class:model", "gemini:"), ("", " once upon a"), ("", "\n"), ("class:label", "[call]")]
+    view.state.in_progress = [("class:model", "gemini:"), ("", " once upon a"), ("", "\n"), ("class:label", "[call]")]
     assert view.draw() == ["gemini: once upon a", "[call]", "> half", BAR]
     assert (view.window.style_at("gemini:").fg, view.window.style_at("once").fg) == ("green", "default")
     assert view.window.style_at("[call]").fg == "magenta"
@@ -198,24 +198,24 @@ async def test_what_grows_stands_above_the_line_in_its_styles(view: View) -> Non
 async def test_the_newest_of_what_grows_takes_less_than_half_of_the_window(rows: int, n_shown: int) -> None:
     with opened(rows=rows) as window:
         view = View(window)
-        view.state.growing = [("", f"row {number}\n") for number in range(100)]
+        view.state.in_progress = [("", f"row {number}\n") for number in range(100)]
         newest = [f"row {number}" for number in range(100 - n_shown, 100)]
         if n_shown > FEWEST_ROWS_WITH_DOTS:
             newest[0] = "..."  # there is more
         assert view.draw() == [*newest, f"> {PLACEHOLDER}", BAR]
-        view.state.growing = view.state.growing[-n_shown:]
+        view.state.in_progress = view.state.in_progress[-n_shown:]
         assert view.draw()[0] == f"row {100 - n_shown}"
 
 
 async def test_a_long_word_that_grows_is_wrapped_as_the_window_is_wide(view: View) -> None:
-    view.state.growing = [("class:you", "you:"), ("", " " + "x" * 100)]
+    view.state.in_progress = [("class:you", "you:"), ("", " " + "x" * 100)]
     assert view.draw()[:2] == [f"you: {'x' * 55}", "x" * 45]
 
 
 async def test_of_an_answer_that_is_far_too_long_the_end_is_shown(view: View) -> None:
     text = " ".join(f"word{number}" for number in range(100_000))
     for end in (len(text), len(text) - 3, 500_000):
-        view.state.growing = [("class:model", "gemini:"), ("", f" {text[:end]}"), ("", "\n")]
+        view.state.in_progress = [("class:model", "gemini:"), ("", f" {text[:end]}"), ("", "\n")]
         *grown, line, bar = view.draw()
         assert (line, bar) == (f"> {PLACEHOLDER}", BAR)
         assert len(grown) == 6
@@ -224,7 +224,7 @@ async def test_of_an_answer_that_is_far_too_long_the_end_is_shown(view: View) ->
 
 
 async def test_lines_that_were_not_sent_yet_stand_below_what_grows(view: View) -> None:
-    view.state.growing = [("", "once upon\n")]
+    view.state.in_progress = [("", "once upon\n")]
     view.state.status = replace(STATUS, unsent=("one", "two\nlines"))
     assert view.draw() == [
         "once upon",
@@ -235,7 +235,7 @@ async def test_lines_that_were_not_sent_yet_stand_below_what_grows(view: View) -
         BAR,
     ]
     assert view.window.style_at("you:").fg == "cyan"
-    view.state.growing = []
+    view.state.in_progress = []
     view.state.status = STATUS
     assert view.draw() == [f"> {PLACEHOLDER}", BAR]
 
@@ -294,7 +294,7 @@ async def test_there_is_no_window_that_it_cannot_be_drawn_in(columns: int, rows:
     with opened(columns=columns, rows=rows) as window:
         view = View(window)
         view.draw()
-        view.state.growing = [("class:model", "gemini: "), ("", "日本語 and words " * 30)]
+        view.state.in_progress = [("class:model", "gemini: "), ("", "日本語 and words " * 30)]
         view.state.status = replace(STATUS, unsent=("a line",), microphone=MicrophoneState.LIVE)
         view.draw()
         view.state.shows_help = True
@@ -305,7 +305,7 @@ async def test_there_is_no_window_that_it_cannot_be_drawn_in(columns: int, rows:
         view.draw()
         view.buffer.text = "x"
         view.state.shows_help = False
-        view.state.growing, view.state.status = [], STATUS
+        view.state.in_progress, view.state.status = [], STATUS
         assert view.draw()[-2:] == ["> x", BAR]
 
 
@@ -322,7 +322,7 @@ def test_the_colours_are_those_of_the_terminal_itself() -> None:
 
 
 async def test_no_other_colours_are_drawn(view: View) -> None:
-    view.state.growing = [(style, "text ") for style in ("class:you", "class:error", "class:link", "class:printed")]
+    view.state.in_progress = [(style, "text ") for style in ("class:you", "class:error", "class:link", "class:printed")]
     view.draw()
     codes = set(re.findall(rb"\x1b\[([\d;]*)m", view.window.written))
     assert codes

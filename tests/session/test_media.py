@@ -388,7 +388,7 @@ async def test_a_file_takes_the_place_of_the_microphone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "plays", "mode"),
     [
-        ({}, True, "headphones"),
+        ({}, True, "no echo cancellation"),
         ({"half_duplex": True}, True, "half duplex"),
         ({"simulate": ""}, True, "half duplex"),
         ({"push_to_talk": True}, True, "push to talk"),
@@ -403,7 +403,7 @@ async def test_what_keeps_the_model_from_hearing_itself_is_told_where_something_
     async with Bench(Config(**{"audio_input": True, **settings}), plays=plays).opened() as media:
         assert media.sound_mode == mode
         told = media.describe_sound()[-1]
-        assert told == {"headphones": "use headphones", None: told}.get(mode, mode)
+        assert told == {"no echo cancellation": "use headphones", None: told}.get(mode, mode)
 
 
 async def test_the_talk_key_makes_half_duplex_needless(fake_pyaudio: FakePyAudio) -> None:
