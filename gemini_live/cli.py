@@ -36,7 +36,7 @@ from .process.process import (
 from .process.streams import BackgroundWriter, LineWriter, Streams, are_one_terminal, is_closed_pipe, is_terminal
 
 if TYPE_CHECKING:
-    from .functions.function_helper import FunctionHelper
+    from .functions.call import FunctionCaller
     from .prompt.prompt import Prompt
     from .session.dispatch import Output
     from .session.session import Session
@@ -260,7 +260,7 @@ class _Command:
         self,
         config: Config,
         output: "Output",
-        functions: "FunctionHelper | None",
+        functions: "FunctionCaller | None",
         simulator: Mapping[str, Any] | None,
     ) -> int:
         from .process.daemon_executor import DaemonExecutor  # noqa: PLC0415
@@ -294,7 +294,7 @@ class _Command:
         self,
         config: Config,
         output: "Output",
-        functions: "FunctionHelper | None",
+        functions: "FunctionCaller | None",
         simulator: Mapping[str, Any] | None,
     ) -> int:
         from .session.session import Session  # noqa: PLC0415 - brings the WebSocket library
@@ -391,12 +391,12 @@ async def _simulated(config: Config, arguments: Mapping[str, Any] | None) -> Asy
         yield dataclasses.replace(config, base_url=server.url)
 
 
-def _load_functions(config: Config, end_line: Callable[[], None]) -> "FunctionHelper | None":
+def _load_functions(config: Config, end_line: Callable[[], None]) -> "FunctionCaller | None":
     if not config.import_functions:
         return None
-    from .functions.function_helper import FunctionHelper  # noqa: PLC0415 - an extra
+    from .functions.load import load_functions  # noqa: PLC0415 - an extra
 
-    return FunctionHelper.load(
+    return load_functions(
         config.import_functions,
         capabilities=capabilities_of(config.model),
         timeout_s=config.function_timeout_s,

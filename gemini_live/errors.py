@@ -13,6 +13,7 @@ Each `str()` is one line for the user: what happened, the likely cause, what to 
 
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 
 
 class ExitCode(IntEnum):
@@ -401,3 +402,10 @@ class SessionClosed(GeminiLiveError):
 
     def __str__(self) -> str:
         return _sentence(f"the session was closed with code {self.code}", self.code, self.reason)
+
+
+def describe_non_file(path: Path) -> str | None:
+    """Return what `path` is if it exists and is not a regular file; opening such a path may wait for ever."""
+    if path.is_dir():
+        return "it is a directory"
+    return "it is a device or a pipe, not a file" if path.exists() and not path.is_file() else None

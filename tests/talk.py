@@ -15,7 +15,7 @@ import pytest
 
 from gemini_live.audio.pcm import INPUT, PcmFormat
 from gemini_live.config import Config, Timings
-from gemini_live.functions.function_helper import FunctionHelper
+from gemini_live.functions.call import FunctionCaller
 from gemini_live.session import session as session_module
 from gemini_live.session.dispatch import Output
 from gemini_live.session.media import Media
@@ -268,7 +268,7 @@ async def talking(
     *faults: str,
     speaks: bool = False,
     timings: Timings | None = None,
-    functions: FunctionHelper | None = None,
+    functions: FunctionCaller | None = None,
     is_terminal: bool = False,
     simulator: dict[str, Any] | None = None,
     **settings: Any,

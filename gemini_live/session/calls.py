@@ -1,13 +1,13 @@
 """The function calls of the model that are going on: each runs in a task of its own, and is answered once or cancelled.
 
-Runs on the event loop. `function_helper.py` runs one call; what came of it goes out through the uplink.
+Runs on the event loop. `functions/call.py` runs one call; what came of it goes out through the uplink.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
 
 from ..conversation.conversation import Conversation, Outcome
-from ..functions.function_helper import FunctionHelper
+from ..functions.call import FunctionCaller
 from ..wire.messages import FunctionResponse
 from ..wire.parse import FunctionCall
 from .dispatch import Output
@@ -19,7 +19,7 @@ class Calls:
 
     def __init__(
         self,
-        functions: FunctionHelper,
+        functions: FunctionCaller,
         conversation: Conversation,
         uplink: Uplink,
         output: Output,
@@ -57,7 +57,7 @@ class Calls:
             if call_id not in self._open:
                 continue
             name, task = self._open.pop(call_id)
-            note = self._functions.runs_on(name)
+            note = self._functions.describe_running(name)
             task.cancel()
             self._output.tool_cancelled(call_id, name)
             if note is not None:

@@ -13,7 +13,7 @@ from ..audio.pcm import INPUT
 from ..config import Config, Timings
 from ..conversation.conversation import Conversation, Opening, Outcome, Question, SpeechLost
 from ..errors import ConnectionFailed, GeminiLiveError, ProtocolError, SessionClosed
-from ..functions.function_helper import FunctionHelper
+from ..functions.call import FunctionCaller
 from ..models import History, Modality, capabilities_of
 from ..output.help import is_command
 from ..output.status import ConnectionState, Status, meter_cells
@@ -66,7 +66,7 @@ class Session:
         config: Config,
         output: Output,
         *,
-        functions: FunctionHelper | None = None,
+        functions: FunctionCaller | None = None,
         stdin: TextIO | None = None,
         stdin_is_terminal: bool = False,
         typed_lines: AsyncIterator[str] | None = None,
@@ -146,7 +146,7 @@ class Session:
         """Whether the user wants to leave at once, whatever is open."""
         self._commands = Commands(self._media, output, summary=self._summarise, save=save, quit_session=self._quit)
         self._calls = Calls(
-            functions or FunctionHelper({}, schedules=False, timeout_s=config.function_timeout_s),
+            functions or FunctionCaller({}, schedules=False, timeout_s=config.function_timeout_s),
             self._conversation,
             self._uplink,
             output,

@@ -15,7 +15,8 @@ from gemini_live.audio.pcm import INPUT
 from gemini_live.config import Timings
 from gemini_live.conversation.conversation import MAX_HISTORY_EXCHANGES
 from gemini_live.errors import ConnectionFailed, SessionClosed
-from gemini_live.functions.function_helper import FunctionHelper
+from gemini_live.functions.call import FunctionCaller
+from gemini_live.functions.load import load_functions
 from gemini_live.models import capabilities_of
 from gemini_live.session.recovery import OUTAGE_S
 from gemini_live.simulator import faults
@@ -405,10 +406,10 @@ async def test_two_hours_of_talk_cross_many_connections_and_keep_their_place() -
 
 
 @pytest.fixture
-def functions(tmp_path: Path) -> FunctionHelper:
+def functions(tmp_path: Path) -> FunctionCaller:
     path = tmp_path / "functions.py"
     path.write_text(FUNCTIONS)
-    return FunctionHelper.load([path], capabilities=capabilities_of(TEXT_MODEL), timeout_s=600.0)
+    return load_functions([path], capabilities=capabilities_of(TEXT_MODEL), timeout_s=600.0)
 
 
 FUNCTIONS = """
@@ -424,7 +425,7 @@ AGAIN = "asked again, and may call again what it has called already: work"
 
 
 @accelerated
-async def test_an_open_call_is_finished_before_the_connection_is_left(functions: FunctionHelper) -> None:
+async def test_an_open_call_is_finished_before_the_connection_is_left(functions: FunctionCaller) -> None:
     async with talking("go-away:20@1s*1", functions=functions) as (talk, server, _):
         talk.type('call work({"seconds": 5})')
         await server.wait_for_session(2, timeout_s=60)
@@ -438,7 +439,7 @@ async def test_an_open_call_is_finished_before_the_connection_is_left(functions:
 
 @accelerated
 async def test_a_call_that_outlasts_the_time_left_is_cancelled_and_its_question_asked_again(
-    functions: FunctionHelper,
+    functions: FunctionCaller,
 ) -> None:
     async with talking("go-away:10@1s*1", functions=functions) as (talk, server, _):
         talk.type('call work({"seconds": 30})')
@@ -454,7 +455,7 @@ async def test_a_call_that_outlasts_the_time_left_is_cancelled_and_its_question_
 
 @accelerated
 async def test_a_call_of_a_lost_connection_is_cancelled_and_not_answered_on_the_next(
-    functions: FunctionHelper,
+    functions: FunctionCaller,
 ) -> None:
     async with talking(functions=functions) as (talk, server, proxy):
         talk.type('call work({"seconds": 30})')
@@ -470,7 +471,7 @@ async def test_a_call_of_a_lost_connection_is_cancelled_and_not_answered_on_the_
 
 @accelerated
 async def test_work_that_was_done_before_the_connection_was_lost_is_not_done_again_without_a_word(
-    functions: FunctionHelper,
+    functions: FunctionCaller,
 ) -> None:
     async with talking("close:1011@turn1*1", functions=functions) as (talk, _, _):
         talk.type('call work({"seconds": 1}) work({"seconds": 2})', "hello")

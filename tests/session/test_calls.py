@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from gemini_live.conversation.conversation import Answered, Outcome, Question
-from gemini_live.functions.function_helper import FunctionHelper
+from gemini_live.functions.load import load_functions
 from gemini_live.session.calls import Calls
 from gemini_live.session.dispatch import Output
 from gemini_live.wire.parse import FunctionCall
@@ -60,7 +60,7 @@ class Bench:
 
     def __init__(self, file: Path, *, blocking: frozenset[str] = frozenset(), timeout_s: float = 60.0) -> None:
         model = uplink_bench.LIVE_3_8
-        self.functions = FunctionHelper.load([file], capabilities=model, timeout_s=timeout_s)
+        self.functions = load_functions([file], capabilities=model, timeout_s=timeout_s)
         self.uplink = uplink_bench.Bench(model, words_trail=False)
         self.recorder = Recorder()
         self.applied: list[Outcome] = []
@@ -159,7 +159,7 @@ async def test_what_there_is_to_know_of_a_call_is_a_warning(make: Make) -> None:
         bench.call("hang")
     bench.module["released"].set()
     assert [args for kind, *args in bench.shown if kind == "warning"] == [
-        ["hang runs on, for a plain function cannot be stopped; its result will be dropped"]
+        ["hang is still running: a plain function cannot be stopped; its result will be discarded"]
     ]
     (answer,) = bench.answers
     assert answer["response"] == {"error": "TimeoutError: hang did not finish within 0.01 s"}
@@ -278,7 +278,7 @@ async def test_a_plain_function_that_is_cancelled_runs_on_and_that_is_said(make:
         released.set()
         await settle()
     assert [kind for kind, *_ in bench.shown] == ["tool_call", "tool_cancelled", "warning"]
-    assert "hang runs on" in bench.shown[-1][1]
+    assert "hang is still running" in bench.shown[-1][1]
     assert bench.answers == []
 
 

@@ -15,7 +15,8 @@ import pytest
 
 from gemini_live.config import Config, Timings
 from gemini_live.errors import ConfigError, ConnectionFailed, DeviceError, SessionClosed
-from gemini_live.functions.function_helper import FunctionHelper
+from gemini_live.functions.call import FunctionCaller
+from gemini_live.functions.load import load_functions
 from gemini_live.models import capabilities_of
 from gemini_live.output.status import ConnectionState, MicrophoneState
 from gemini_live.process.daemon_executor import DaemonExecutor
@@ -139,10 +140,10 @@ def stdin() -> Iterator[Lines]:
 
 
 @pytest.fixture
-def functions(tmp_path: Path) -> FunctionHelper:
+def functions(tmp_path: Path) -> FunctionCaller:
     path = tmp_path / "functions.py"
     path.write_text(FUNCTIONS)
-    return FunctionHelper.load([path], capabilities=capabilities_of(TEXT_MODEL), timeout_s=30.0)
+    return load_functions([path], capabilities=capabilities_of(TEXT_MODEL), timeout_s=30.0)
 
 
 def simulator(*faults: str, **options: Any) -> Simulator:
@@ -159,7 +160,7 @@ def configure(server: Simulator | str, *, speaks: bool = False, **settings: Any)
 async def hold(
     config: Config,
     *,
-    functions: FunctionHelper | None = None,
+    functions: FunctionCaller | None = None,
     stdin: Lines | None = None,
     is_terminal: bool = False,
     timings: Timings = QUICK,
@@ -624,7 +625,7 @@ async def test_waiting_for_room_costs_nothing_once_the_time_to_leave_is_over(
 # Functions.
 
 
-async def test_a_function_is_called_and_its_result_is_spoken_of(functions: FunctionHelper) -> None:
+async def test_a_function_is_called_and_its_result_is_spoken_of(functions: FunctionCaller) -> None:
     async with simulator() as server:
         config = configure(server, initial_message='call add({"a": 2, "b": 3})')
         written = await hold(config, functions=functions)
@@ -634,7 +635,7 @@ async def test_a_function_is_called_and_its_result_is_spoken_of(functions: Funct
     assert server.sessions[0].mistakes == []
 
 
-async def test_calls_of_one_message_are_all_answered(functions: FunctionHelper) -> None:
+async def test_calls_of_one_message_are_all_answered(functions: FunctionCaller) -> None:
     text = 'call add({"a": 1, "b": 1}) and call fail() and call nothing()'
     async with simulator() as server:
         written = await hold(configure(server, initial_message=text), functions=functions)
@@ -646,7 +647,7 @@ async def test_calls_of_one_message_are_all_answered(functions: FunctionHelper) 
     assert any("ValueError: no luck" in line for line in written.of("detail"))
 
 
-async def test_a_call_that_comes_twice_is_answered_once(functions: FunctionHelper) -> None:
+async def test_a_call_that_comes_twice_is_answered_once(functions: FunctionCaller) -> None:
     async with simulator("duplicate-call") as server:
         config = configure(server, initial_message='call add({"a": 2, "b": 3})')
         written = await hold(config, functions=functions)
@@ -654,7 +655,7 @@ async def test_a_call_that_comes_twice_is_answered_once(functions: FunctionHelpe
     assert len(written.of("tool_call")) == 1
 
 
-async def test_nothing_is_complete_and_nobody_is_silent_while_a_call_is_open(functions: FunctionHelper) -> None:
+async def test_nothing_is_complete_and_nobody_is_silent_while_a_call_is_open(functions: FunctionCaller) -> None:
     released: threading.Event = functions._functions["hang"].target.__globals__["released"]
     async with simulator() as server:
         config = configure(server, initial_message="call hang")
@@ -668,7 +669,7 @@ async def test_nothing_is_complete_and_nobody_is_silent_while_a_call_is_open(fun
     assert len(server.sessions) == 1
 
 
-async def test_a_cancelled_call_is_announced_given_up_and_not_answered(functions: FunctionHelper) -> None:
+async def test_a_cancelled_call_is_announced_given_up_and_not_answered(functions: FunctionCaller) -> None:
     released: threading.Event = functions._functions["hang"].target.__globals__["released"]
     async with simulator("cancel-call") as server:
         written = await hold(configure(server, initial_message="call hang"), functions=functions)
@@ -677,15 +678,15 @@ async def test_a_cancelled_call_is_announced_given_up_and_not_answered(functions
     assert [call.answers for call in server.sessions[0].calls.values()] == [[]]
 
 
-async def test_a_plain_function_that_is_cancelled_runs_on_and_that_is_said(functions: FunctionHelper) -> None:
+async def test_a_plain_function_that_is_cancelled_runs_on_and_that_is_said(functions: FunctionCaller) -> None:
     module = functions._functions["hang"].target.__globals__
     async with simulator("cancel-call:0.3") as server:
         written = await hold(configure(server, initial_message="call hang"), functions=functions)
     module["released"].set()
-    assert any("hang runs on" in warning for warning in written.of("warning"))
+    assert any("hang is still running" in warning for warning in written.of("warning"))
 
 
-async def test_a_result_that_no_turn_follows_is_waited_for_and_that_is_said(functions: FunctionHelper) -> None:
+async def test_a_result_that_no_turn_follows_is_waited_for_and_that_is_said(functions: FunctionCaller) -> None:
     async with simulator("silence@message5") as server:
         config = configure(server, initial_message='call add({"a": 2, "b": 3})')
         written = await hold(config, functions=functions)
@@ -693,7 +694,7 @@ async def test_a_result_that_no_turn_follows_is_waited_for_and_that_is_said(func
     assert written.of("warning") == ["no answer followed the function call"]
 
 
-async def test_a_call_of_a_lost_connection_is_not_answered_on_the_next(functions: FunctionHelper) -> None:
+async def test_a_call_of_a_lost_connection_is_not_answered_on_the_next(functions: FunctionCaller) -> None:
     module = functions._functions["hang"].target.__globals__
     async with simulator("close:1011@0.3s*1") as server:
         config = configure(server, initial_message="call hang")
@@ -706,7 +707,7 @@ async def test_a_call_of_a_lost_connection_is_not_answered_on_the_next(functions
     assert [id_ for id_ in written.of("tool_cancelled")] == list(server.sessions[0].calls)
 
 
-async def test_an_open_call_ends_with_the_session(functions: FunctionHelper) -> None:
+async def test_an_open_call_ends_with_the_session(functions: FunctionCaller) -> None:
     module = functions._functions["wait"].target.__globals__
     async with simulator("close:1007@0.3s") as server:
         with pytest.raises(SessionClosed):
@@ -831,7 +832,7 @@ async def test_a_microphone_that_is_pulled_out_ends_the_input(fake_pyaudio: Fake
 class AtPrompt:
     """A session that a person types into at a prompt, and whose state is looked at."""
 
-    def __init__(self, config: Config, *, functions: FunctionHelper | None = None, save: str = "") -> None:
+    def __init__(self, config: Config, *, functions: FunctionCaller | None = None, save: str = "") -> None:
         self.written = Written()
         self._lines: asyncio.Queue[str | None] = asyncio.Queue()
         asyncio.get_running_loop().set_default_executor(DaemonExecutor())
@@ -1064,7 +1065,7 @@ async def test_quitting_in_mid_answer_does_not_wait_for_its_end(fake_pyaudio: Fa
     assert server.sessions[0].closed_by_client
 
 
-async def test_quitting_while_a_function_runs_takes_its_call_back(functions: FunctionHelper) -> None:
+async def test_quitting_while_a_function_runs_takes_its_call_back(functions: FunctionCaller) -> None:
     module = functions._functions["wait"].target.__globals__
     async with simulator() as server, at_prompt(configure(server), functions=functions) as prompt:
         prompt.type("call wait")

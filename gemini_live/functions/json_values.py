@@ -1,0 +1,113 @@
+"""Convert results to JSON values, and exceptions to one line for the model. Pure; any thread."""
+
+import enum
+import math
+import sys
+from collections.abc import ItemsView, Iterator, KeysView, ValuesView
+from typing import Any
+
+MAX_ERROR_CHARS = 2_000
+"""Longest error text that is sent to the model."""
+
+MAX_DEPTH = 64
+"""Deepest nesting of a result: protobuf parsers stop at 100 levels."""
+
+
+class UnfitError(Exception):
+    """A value does not fit: an argument from the model, or a function's result. The message is for the model."""
+
+
+def to_json(value: Any, place: str, inside: tuple[int, ...] = ()) -> Any:
+    """Return `value` as dicts, lists, strings, numbers, booleans and None.
+
+    Keys become strings. NaN and infinities become None, as in JavaScript. Sets and views of dicts become lists.
+
+    Args:
+        value: A value that `json` or pydantic can write, or a numpy scalar or array.
+        place: Name of the value in error messages, such as `the result`.
+        inside: Ids of the containers around the value.
+
+    Raises:
+        UnfitError: JSON cannot hold the value; the message names the place of the first such part.
+    """
+    if isinstance(value, enum.Enum):
+        value = value.value
+    if value is None or isinstance(value, bool | int | float | str):
+        return _scalar_to_json(value, place)
+    if id(value) in inside:
+        raise UnfitError(f"{place} contains itself")
+    if len(inside) == MAX_DEPTH:
+        raise UnfitError(f"{place} is nested too deeply")
+    inside = (*inside, id(value))
+    if isinstance(value, dict):
+        converted: dict[str, Any] = {}
+        for key, item in value.items():
+            name = _key_to_json(key, place)
+            if name in converted:
+                raise UnfitError(f"{place} has two keys that JSON writes as {name!r:.40}")
+            converted[name] = to_json(item, f"{place}[{name!r:.40}]", inside)
+        return converted
+    if isinstance(value, list | tuple | range | set | frozenset | KeysView | ValuesView | ItemsView):
+        return [to_json(item, f"{place}[{index}]", inside) for index, item in enumerate(value)]
+    return to_json(_object_to_json(value, place), place, inside)
+
+
+def _scalar_to_json(value: Any, place: str) -> Any:
+    if isinstance(value, str) and printable(value) != value:
+        raise UnfitError(f"{place} is not valid Unicode")
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        # The service reads numbers as doubles.
+        raise UnfitError(f"{place} is too large a number")
+    return value
+
+
+def _key_to_json(key: Any, place: str) -> str:
+    if not isinstance(key, str):
+        from pydantic_core import to_jsonable_python  # noqa: PLC0415 - an extra, and slow to import
+
+        try:
+            (key,) = to_jsonable_python({key: None})
+        except Exception as exc:
+            raise UnfitError(f"{place} has a key of type {type(key).__name__} ({describe_error(exc)})") from exc
+    _scalar_to_json(key, f"a key of {place}")
+    return str.__str__(key)
+
+
+def _object_to_json(value: Any, place: str) -> Any:
+    """Convert an object that is neither a scalar nor a built-in container, one level deep or more."""
+    from pydantic_core import to_jsonable_python  # noqa: PLC0415 - an extra, and slow to import
+
+    kind = f"{place} is of type {type(value).__name__}"
+    if isinstance(value, bytes | bytearray | memoryview):
+        raise UnfitError(f"{kind}: return text, for example base64")
+    if isinstance(value, Iterator):
+        raise UnfitError(f"{kind}: return a list")
+    if callable(to_list := getattr(value, "tolist", None)):
+        return to_list()  # numpy
+    try:
+        return to_jsonable_python(value)
+    except Exception as exc:
+        raise UnfitError(f"{kind} ({describe_error(exc)})") from exc
+
+
+def describe_error(exc: BaseException) -> str:
+    """Return the type and the message of an exception in one line."""
+    try:
+        message = str(exc)
+    except Exception:  # noqa: BLE001 - the user's own `__str__`
+        message = "(its message cannot be shown)"
+    name = type(exc).__name__
+    return one_line(f"{name}: {message}" if message else name)
+
+
+def one_line(text: str) -> str:
+    """Return `text` without line breaks, cut to `MAX_ERROR_CHARS`."""
+    line = " ".join(printable(text).split())
+    return line if len(line) <= MAX_ERROR_CHARS else f"{line[: MAX_ERROR_CHARS - 1]}…"
+
+
+def printable(text: str) -> str:
+    """Return `text` with lone surrogates escaped, which UTF-8 cannot carry."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,180 @@
+"""Import files of Python functions, and declare every public function that is defined in them.
+
+Loading runs the files' code: it happens before the session, outside the event loop. pydantic is an extra and slow to
+import, so it is imported only if there is a file to load.
+"""
+
+import ast
+import importlib.machinery
+import importlib.util
+import inspect
+import itertools
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import FunctionDeclarationError, MissingExtraError, describe_non_file
+from ..models import Behavior, ModelCapabilities
+from .call import FunctionCaller
+from .declare import Function, UndeclarableError, build_declaration, check_function, read_parameters
+from .json_values import describe_error
+
+_module_numbers = itertools.count(1)
+
+
+def load_functions(
+    files: Sequence[Path],
+    *,
+    capabilities: ModelCapabilities,
+    timeout_s: float,
+    end_line: Callable[[], None] = lambda: None,
+) -> FunctionCaller:
+    """Import `files`, declare their public functions, and return what calls them.
+
+    Args:
+        files: Python files, in the order in which their functions are declared.
+        capabilities: What the model can do.
+        timeout_s: How long a call may take.
+        end_line: Called at the end of each function, in the function's thread, to show printed text that lacks a line
+            break.
+
+    Raises:
+        MissingExtraError: pydantic is not installed.
+        FunctionDeclarationError: A file cannot be imported, or a function cannot be declared.
+    """
+    functions: dict[str, Function] = {}
+    if files:
+        _require_pydantic()
+    seen = set()
+    for file in files:
+        if file.resolve() in seen:
+            raise FunctionDeclarationError(str(file), None, "is given twice")
+        seen.add(file.resolve())
+        for function in _load_file(file, capabilities):
+            first = functions.setdefault(function.name, function)
+            if first is not function:
+                raise FunctionDeclarationError(
+                    str(file),
+                    function.line,
+                    f"`{function.name}` is already defined in {first.file}:{first.line}: rename one of them",
+                )
+    schedules = {Behavior.BLOCKING, Behavior.NON_BLOCKING} <= set(capabilities.behaviors)
+    return FunctionCaller(functions, schedules=schedules, timeout_s=timeout_s, end_line=end_line)
+
+
+def _require_pydantic() -> None:
+    try:
+        importlib.import_module("pydantic")
+    except ImportError as exc:
+        raise MissingExtraError("--import-functions", "functions") from exc
+
+
+def _load_file(file: Path, capabilities: ModelCapabilities) -> list[Function]:
+    source = _read(file)
+    path = str(file.resolve())
+    try:
+        tree = ast.parse(source, path)
+        code = compile(tree, path, "exec")
+    except SyntaxError as exc:
+        raise FunctionDeclarationError(str(file), exc.lineno or None, f"cannot be imported: {exc.msg}") from exc
+    except (ValueError, RecursionError, MemoryError) as exc:
+        raise FunctionDeclarationError(str(file), None, f"cannot be imported: {describe_error(exc)}") from exc
+    definitions: dict[str, list[_Definition]] = {}
+    for definition in _public_definitions(tree):
+        definitions.setdefault(definition.name, []).append(definition)
+    namespace = _run_module(file, path, code)
+    functions = [
+        _declare_function(name, namespace, file, nodes, capabilities)
+        for name, nodes in definitions.items()
+        if name in namespace
+    ]
+    if not functions:
+        raise FunctionDeclarationError(str(file), None, "defines no public function: write one with `def`")
+    return functions
+
+
+def _read(file: Path) -> bytes:
+    try:
+        if (kind := describe_non_file(file)) is not None:
+            raise FunctionDeclarationError(str(file), None, f"cannot be read: {kind}")
+        return file.read_bytes()
+    except OSError as exc:
+        raise FunctionDeclarationError(str(file), None, f"cannot be read: {exc.strerror}") from exc
+
+
+_Definition = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def _public_definitions(node: ast.AST) -> Iterator[_Definition]:
+    """Yield every `def` that binds a public name of the module, also under `if`, `try` and similar statements."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, _Definition):
+            if not child.name.startswith("_"):
+                yield child
+        elif isinstance(child, ast.stmt | ast.excepthandler | ast.match_case) and not isinstance(child, ast.ClassDef):
+            yield from _public_definitions(child)
+
+
+def _run_module(file: Path, path: str, code: Any) -> dict[str, Any]:
+    """Execute a module and return its namespace.
+
+    The module gets a name of its own, so that it replaces neither another file nor a library. Its folder is searched
+    first while the module is imported, and afterwards last: functions may import their neighbours when they are called,
+    but a neighbour that is named like a library must not replace the library in this program.
+    """
+    name = f"gemini_live_functions_{next(_module_numbers)}"
+    loader = importlib.machinery.SourceFileLoader(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    folder = str(Path(path).parent)
+    sys.modules[name] = module
+    sys.path.insert(0, folder)
+    try:
+        exec(code, module.__dict__)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as exc:
+        del sys.modules[name]
+        lines = [line for frame, line in traceback.walk_tb(exc.__traceback__) if frame.f_code.co_filename == path]
+        reason = f"cannot be imported: {describe_error(exc)}"
+        raise FunctionDeclarationError(str(file), lines[-1] if lines else None, reason) from exc
+    finally:
+        if folder in sys.path:  # the file may have rearranged it
+            sys.path.remove(folder)
+    if folder not in sys.path:
+        sys.path.append(folder)
+    return module.__dict__
+
+
+def _declare_function(
+    name: str,
+    namespace: dict[str, Any],
+    file: Path,
+    nodes: Sequence[_Definition],
+    capabilities: ModelCapabilities,
+) -> Function:
+    target = namespace[name]
+    line = _line_of(target, nodes)
+    try:
+        check_function(name, target)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what matters is raised
+            parameters = read_parameters(target, namespace)
+            declaration = build_declaration(name, target.__doc__, parameters, capabilities)
+    except UndeclarableError as exc:
+        raise FunctionDeclarationError(str(file), line, f"`{name}` {exc}") from exc
+    return Function(name, file, line, target, parameters, declaration)
+
+
+def _line_of(target: Any, nodes: Sequence[_Definition]) -> int:
+    """Return the line of the `def` that made `target`: of several (overloads, branches), the one its code names."""
+    code = getattr(inspect.unwrap(target), "__code__", None)
+    for node in nodes:
+        first_lines = [node.lineno, *(decorator.lineno for decorator in node.decorator_list)]
+        if code is not None and code.co_firstlineno in first_lines:
+            return node.lineno
+    return nodes[-1].lineno

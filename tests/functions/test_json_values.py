@@ -1,0 +1,67 @@
+"""What a function's result becomes in JSON."""
+
+import collections
+import datetime
+import decimal
+import json
+import pathlib
+import uuid
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gemini_live.functions.json_values import UnfitError, to_json
+
+DAY = datetime.date(2026, 1, 2)
+NOON = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (
+            [{"n": decimal.Decimal("12.50"), "at": NOON, "day": DAY}],
+            [{"n": "12.50", "at": "2026-01-02T12:00:00Z", "day": "2026-01-02"}],
+        ),
+        (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (pathlib.Path("a"), "a"),
+        ({1: "one", 2.5: "two", None: 3}, {"1": "one", "2.5": "two", "None": 3}),
+        ({DAY: 1}, {"2026-01-02": 1}),
+        ({"a"}, ["a"]),
+        (frozenset({1}), [1]),
+        ({"a": 1}.keys(), ["a"]),
+        ({"a": 1}.values(), [1]),
+        ({"a": 1}.items(), [["a", 1]]),
+        (collections.deque([1, 2]), [1, 2]),
+        (collections.Counter("aab"), {"a": 2, "b": 1}),
+        (range(3), [0, 1, 2]),
+        ({"mean": float("nan"), "max": float("inf")}, {"mean": None, "max": None}),
+        (np.int64(3), 3),
+        (np.float32(0.5), 0.5),
+        (np.bool_(True), True),
+        (np.array([[1, 2], [3, 4]]), [[1, 2], [3, 4]]),
+        (np.array([1.0, np.nan]), [1.0, None]),
+    ],
+)
+def test_a_value_becomes_json(value: Any, expected: Any) -> None:
+    converted = to_json(value, "the result")
+    assert converted == expected
+    assert json.loads(json.dumps(converted, allow_nan=False)) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        (b"\xff", "the result is of type bytes: return text, for example base64"),
+        ({"a": [bytearray(1)]}, "the result['a'][0] is of type bytearray: return text, for example base64"),
+        ((i for i in range(3)), "the result is of type generator: return a list"),
+        ({"1": 1, 1: 2}, "the result has two keys that JSON writes as '1'"),
+        ({object(): 1}, "the result has a key of type object (PydanticSerializationError: Unable to serialize"),
+        ([object()], "the result[0] is of type object (PydanticSerializationError: Unable to serialize"),
+    ],
+)
+def test_a_value_that_json_cannot_hold_is_refused_with_its_place(value: Any, error: str) -> None:
+    with pytest.raises(UnfitError) as caught:
+        to_json(value, "the result")
+    assert str(caught.value).startswith(error)
