@@ -175,6 +175,8 @@ class ObservedBehavior:
     """Of a NON_BLOCKING call. pydantic-ai's recordings, Oct 2026."""
     reads_json_schema: bool = True
     """True if `parametersJsonSchema` reaches the model. livekit/agents#7302, Oct 2026."""
+    takes_json_schema: bool = True
+    """True if a setup with `parametersJsonSchema` is accepted. livekit/agents#7302, Oct 2026."""
     requires_role: bool = True
     """True if each Content must name its role. livekit-plugins-google 1.8.9."""
     takes_history_config: bool = True
@@ -218,6 +220,7 @@ _OBSERVED_THINKING = replace(
     async_call_id=CallId.CALL_FC,  # pydantic-ai's recording, Oct 2026
     takes_scheduling=False,  # pydantic-ai's probes, Oct 2026: 1007
     budget_and_level=False,
+    takes_json_schema=False,  # aiden-firmware, 2026
 )
 _OBSERVED_3_1 = replace(
     _OBSERVED_3_8,
@@ -300,8 +303,6 @@ class ModelCapabilities:
     """Which a function declaration may name; empty: the model calls no functions."""
     declares_behavior: bool = True
     """Whether declarations may carry the `behavior` field at all."""
-    json_schema: bool = True
-    """Whether functions may be declared by `parametersJsonSchema`."""
     search: bool = True
     code_execution: bool = False
     video_input: bool = True
@@ -343,7 +344,6 @@ MODELS: dict[str, ModelCapabilities] = {
         thinking=Thinking.LEVEL,
         required_thinking_level="LOW",
         behaviors=(Behavior.NON_BLOCKING,),
-        json_schema=False,
         interaction_status=True,
         observed=_OBSERVED_THINKING,
     ),

@@ -51,7 +51,7 @@ def test_extended_thinking_wants_a_level_and_waits_for_nothing() -> None:
     row = MODELS["gemini-3.8-live-extended-thinking"]
     assert (row.thinking, row.required_thinking_level) == (Thinking.LEVEL, "LOW")
     assert row.behaviors == (Behavior.NON_BLOCKING,)
-    assert not row.json_schema
+    assert not row.observed.takes_json_schema
     assert row.interaction_status
 
 

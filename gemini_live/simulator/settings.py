@@ -211,7 +211,7 @@ def _read_declaration(function: dict[str, Any], model: str, capabilities: ModelC
         raise not_supported(f"{model} calls no functions")
     if "parameters" in function and "parametersJsonSchema" in function:
         raise invalid_argument(f"{name}: parameters and parametersJsonSchema exclude each other")
-    if "parametersJsonSchema" in function and not capabilities.json_schema:
+    if "parametersJsonSchema" in function and not capabilities.observed.takes_json_schema:
         raise invalid_argument(f"{name}: {model} takes parameters, not parametersJsonSchema")
     return Declaration(
         name=name,

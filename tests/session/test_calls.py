@@ -150,7 +150,7 @@ async def test_a_call_whose_arguments_are_lost_is_answered_and_not_made(make: Ma
     bench = make()
     async with bench.running():
         bench.calls.start(FunctionCall("c", "add", None), bench.tasks)
-    assert bench.answers[0]["response"] == {"error": "the arguments are not a JSON object that can be read"}
+    assert bench.answers[0]["response"] == {"error": "the arguments are not a valid JSON object"}
 
 
 async def test_what_there_is_to_know_of_a_call_is_a_warning(make: Make) -> None:
