@@ -280,6 +280,7 @@ CAUSES: tuple[Cause, ...] = (
     Cause(1003, "", False, "the server does not accept this kind of data", "check --base-url and --model"),
     Cause(1005, "", False, "the server closed the connection without a reason", "start again"),
     Cause(1006, "", False, "the connection was lost", "check the network and try again"),
+    Cause(1009, "the server sent", False, "the server sent more than this program accepts", "try again"),
     Cause(1009, "", False, "a message was too large", "use a smaller --screen-size or a shorter line"),
     Cause(1011, "overloaded", False, "the service is overloaded", "try again in a while"),
     Cause(1011, "deadline", False, "the connection reached its maximum duration", "start again"),

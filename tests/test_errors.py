@@ -226,6 +226,7 @@ SERVER_WORDS = [
     ((1003,), "", NOT_FINAL, "kind of data", "--base-url"),
     ((1005,), "", NOT_FINAL, "without a reason", "start again"),
     ((1006,), "", NOT_FINAL, "was lost", "network"),
+    ((1009,), "the server sent a message of more than 16 MiB", NOT_FINAL, "more than this program", "try again"),
     ((1009,), "", NOT_FINAL, "too large", "--screen-size"),
     ((1012,), "", NOT_FINAL, "restarting", "try again"),
     ((1013,), "", NOT_FINAL, "overloaded", "try again"),

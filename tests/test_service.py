@@ -29,7 +29,8 @@ from gemini_live.config import DEFAULT_BASE_URL, DEFAULT_MODEL
 from gemini_live.errors import ConnectionFailed, SessionClosed
 from gemini_live.models import MODELS
 from gemini_live.simulator import Simulator
-from gemini_live.wire.connection import Connection, build_headers, build_url
+from gemini_live.wire.address import build_headers, build_url
+from gemini_live.wire.connection import Connection
 
 ANSWER_S = 60.0
 """How long an answer, or a refusal, may take."""

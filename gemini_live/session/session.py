@@ -18,16 +18,8 @@ from ..models import History, Modality, capabilities_of
 from ..output.help import is_command
 from ..output.status import ConnectionState, Status, meter_cells
 from ..process.streams import read_lines
-from ..wire.connection import (
-    ABNORMAL_CLOSURE,
-    GOING_AWAY,
-    NO_STATUS,
-    NORMAL_CLOSURE,
-    Connection,
-    build_headers,
-    build_url,
-    check_certificates,
-)
+from ..wire.address import build_headers, build_url, check_certificates
+from ..wire.connection import ABNORMAL_CLOSURE, GOING_AWAY, NO_STATUS, NORMAL_CLOSURE, Connection
 from ..wire.messages import format_message
 from ..wire.parse import ServerError, ServerEvent, SetupComplete, parse_server_message
 from ..wire.setup import build_setup, lacks_words, missing_capabilities, read_setup, unknown_field

@@ -28,7 +28,8 @@ from websockets.exceptions import ConnectionClosed
 
 from gemini_live.errors import ConfigError, ConnectionFailed, ExitCode, MissingExtraError, SessionClosed
 from gemini_live.wire import connection
-from gemini_live.wire.connection import Connection, build_headers, build_url, check_certificates, is_known_failure
+from gemini_live.wire.address import build_headers, build_url, check_certificates
+from gemini_live.wire.connection import Connection, is_known_failure
 
 WAIT_S = 10
 KEY = "AIza-not-a-real-key-0123456789"
@@ -158,96 +159,6 @@ async def refusal(handler: RawHandler) -> ConnectionFailed:
         return await failure_of(f"ws://127.0.0.1:{port}/")
 
 
-# Addresses
-
-
-@pytest.mark.parametrize(
-    ("base_url", "url"),
-    [
-        ("https://host", f"wss://host{SERVICE}"),
-        ("https://host/", f"wss://host{SERVICE}"),
-        ("HTTPS://Host:8443", f"wss://host:8443{SERVICE}"),
-        ("wss://host/a/b/", f"wss://host/a/b{SERVICE}"),
-        ("http://localhost:80", f"ws://localhost:80{SERVICE}"),
-        ("http://LOCALHOST", f"ws://localhost{SERVICE}"),
-        ("ws://127.0.0.1:1", f"ws://127.0.0.1:1{SERVICE}"),
-        ("http://127.9.9.9", f"ws://127.9.9.9{SERVICE}"),
-        ("http://[::1]:8080", f"ws://[::1]:8080{SERVICE}"),
-        ("https://[2001:db8::1]", f"wss://[2001:db8::1]{SERVICE}"),
-    ],
-)
-def test_an_address_becomes_that_of_the_method(base_url: str, url: str) -> None:
-    assert build_url(base_url, None, KEY) == url
-
-
-@pytest.mark.parametrize("version", ["v1", "v1alpha", "v1beta"])
-def test_the_version_is_part_of_the_method(version: str) -> None:
-    assert f"generativelanguage.{version}.Generative" in build_url("https://host", version, KEY)
-    assert f"generativelanguage.{version}.Generative" in build_url("https://host", version, TOKEN)
-
-
-def test_a_token_has_a_method_and_a_version_of_its_own() -> None:
-    url = build_url("https://host", None, TOKEN)
-    assert url.endswith("generativelanguage.v1alpha.GenerativeService.BidiGenerateContentConstrained")
-
-
-@pytest.mark.parametrize("key", [KEY, TOKEN])
-def test_the_key_is_never_in_the_address(key: str) -> None:
-    assert key not in build_url("https://host", None, key)
-
-
-@pytest.mark.parametrize(
-    "base_url", ["http://host", "ws://192.168.1.1", "http://localhost.example.com", "ws://0.0.0.0"]
-)
-def test_the_key_is_not_sent_in_clear_over_a_network(base_url: str) -> None:
-    with pytest.raises(ConfigError, match="clear") as refused:
-        build_url(base_url, None, KEY)
-    assert "https" in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    "base_url",
-    [
-        "",
-        "host",
-        "host:443",
-        "//host",
-        "ftp://host",
-        "https://",
-        "https://:443",
-        "https://host:port",
-        "https://host:99999",
-        "https://[::1",
-        "https://two words",
-        "https://host\n",
-        "https://ho\x1bst",
-        "https://host/a b",
-        "https://a..b",
-        f"https://{'x' * 64}.example",
-    ],
-)
-def test_what_is_no_address_is_one_clear_line(base_url: str) -> None:
-    with pytest.raises(ConfigError) as refused:
-        build_url(base_url, None, KEY)
-    assert "--base-url" in str(refused.value)
-    assert "\n" not in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    "base_url", ["https://user:secret@host", "https://@host", f"https://host?key={KEY}", "https://h#f"]
-)
-def test_an_address_with_more_than_a_place_is_refused_without_being_shown(base_url: str) -> None:
-    with pytest.raises(ConfigError) as refused:
-        build_url(base_url, None, KEY)
-    assert "secret" not in str(refused.value)
-    assert KEY not in str(refused.value)
-
-
-def test_a_key_and_a_token_have_headers_of_their_own() -> None:
-    assert build_headers(KEY) == {"x-goog-api-key": KEY}
-    assert build_headers(TOKEN) == {"Authorization": f"Token {TOKEN}"}
-
-
 # Talking
 
 
@@ -300,6 +211,21 @@ async def test_a_message_beyond_all_measure_closes_the_session(monkeypatch: pyte
         with pytest.raises(SessionClosed) as closed:
             await c.receive()
     assert closed.value.code == 1009
+    assert "the server sent a message of more than" in closed.value.reason
+
+
+async def test_a_message_of_sixteen_mebibytes_is_the_largest() -> None:
+    assert connection.MAX_MESSAGE_BYTES == 16 * 1024 * 1024
+
+    async def handle(server: ServerConnection) -> None:
+        await server.send(b"x" * connection.MAX_MESSAGE_BYTES)
+        await server.send(b"x" * (connection.MAX_MESSAGE_BYTES + 1))
+
+    async with websocket_server(handle) as url, connected(url) as c:
+        assert len(await c.receive()) == connection.MAX_MESSAGE_BYTES
+        with pytest.raises(SessionClosed, match="a message of more than 16 MiB") as closed:
+            await c.receive()
+    assert "likely cause: the server sent more than this program accepts" in str(closed.value)
 
 
 async def test_a_text_that_is_not_utf_8_is_for_the_parser_and_ends_nothing() -> None:
@@ -435,6 +361,78 @@ async def test_a_server_that_answers_no_ping_is_lost(monkeypatch: pytest.MonkeyP
     assert closed.value.code == 1006
 
 
+async def test_a_server_that_reads_nothing_is_lost_although_pings_wait_behind_the_message(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert connection.SEND_TIMEOUT_S == 40
+    monkeypatch.setattr(connection, "SEND_TIMEOUT_S", 0.1)
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await shake_hands(reader, writer)
+        await wait_for_ever()
+
+    async with raw_server(handle, limit=1_024) as port, connected(f"http://127.0.0.1:{port}") as c:
+        await c.send({"data": "x" * 20_000_000})  # returns, for what is lost is for `receive` to say
+        with pytest.raises(SessionClosed, match=r"the network has accepted nothing for 0\.1 s") as closed:
+            await c.receive()
+    assert closed.value.code == 1006
+
+
+async def test_a_slow_network_that_accepts_a_little_is_not_lost() -> None:
+    reads = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await shake_hands(reader, writer)
+        await reads.wait()
+        while await reader.read(1_000_000):
+            pass
+
+    async with raw_server(handle, limit=1_024) as port, connected(f"http://127.0.0.1:{port}") as c:
+        socket = c._websocket
+        sending = asyncio.ensure_future(c.send({"data": "x" * 20_000_000}))
+        await asyncio.sleep(0)
+        assert socket.paused
+        unsent_bytes = socket.transport.get_write_buffer_size()
+        reads.set()
+        while socket.transport.get_write_buffer_size() >= unsent_bytes:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0)
+        socket._check_progress()
+        await sending
+        assert socket.lost_reason == ""
+        assert not socket.transport.is_closing()
+
+
+async def test_a_flood_of_pings_that_are_not_answered_to_anybody_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "MAX_UNSENT_PONG_BYTES", 10_000)
+    pings = (b"\x89\x7d" + b"p" * 125) * 1_000
+    n_sent = 0
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal n_sent
+        await shake_hands(reader, writer)
+        while True:  # and reads nothing
+            writer.write(pings)
+            await writer.drain()
+            n_sent += 1_000
+
+    async with raw_server(handle, limit=1_024) as port, connected(f"http://127.0.0.1:{port}") as c:
+        with pytest.raises(SessionClosed, match="the server sends pings and does not read the answers"):
+            await c.receive()
+
+
+async def test_many_pings_that_are_answered_are_no_flood(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "MAX_UNSENT_PONG_BYTES", 10_000)
+
+    async def handle(server: ServerConnection) -> None:
+        for number in range(1_000):
+            await (await server.ping(str(number).ljust(125)))
+        await server.send("{}")
+        await server.wait_closed()
+
+    async with websocket_server(handle) as url, connected(url) as c:
+        assert await c.receive() == b"{}"
+
+
 async def test_a_server_that_repeats_the_key_does_not_get_it_shown() -> None:
     async with websocket_server(lambda server: server.close(1008, f"bad key {KEY}")) as url, connected(url) as c:
         with pytest.raises(SessionClosed) as closed:
@@ -480,6 +478,22 @@ async def test_close_waits_for_nobody_who_does_not_answer(monkeypatch: pytest.Mo
         with pytest.raises(SessionClosed) as closed:
             await c.receive()
     assert closed.value.code == 1006
+
+
+async def test_a_close_that_is_cancelled_leaves_nothing_open() -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await shake_hands(reader, writer)
+        await wait_for_ever()
+
+    async with raw_server(handle) as port:
+        c = await Connection.open(build_url(f"http://127.0.0.1:{port}", None, KEY), HEADERS)
+        transport = c._websocket.transport
+        closing = asyncio.ensure_future(c.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        assert transport.is_closing()
 
 
 async def test_close_frees_a_send_that_the_network_holds_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -828,21 +842,6 @@ async def test_a_certificate_of_ones_own_is_trusted_by_ssl_cert_file(
         assert await c.receive() == b'{"a":1}'
 
 
-@pytest.mark.parametrize(
-    ("name", "complaint"),
-    [("no/such.pem", "No such file or directory"), (".", "Is a directory"), ("empty.pem", "it holds no certificate")],
-)
-def test_certificates_of_ones_own_that_cannot_be_read_are_told(
-    name: str, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "empty.pem").touch()
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / name))
-    with pytest.raises(ConfigError) as refused:
-        check_certificates("wss://service.test/")
-    assert str(refused.value) == f"SSL_CERT_FILE: cannot read {tmp_path / name}: {complaint}"
-    check_certificates("ws://127.0.0.1:1/")
-
-
 @pytest.mark.parametrize("value", [None, "", "{certificate}"])
 def test_certificates_that_are_there_or_are_not_named_are_no_matter(
     value: str | None, certificate: Path, monkeypatch: pytest.MonkeyPatch
@@ -952,49 +951,6 @@ async def test_a_proxy_of_the_environment_carries_the_session_and_never_sees_the
     assert request.startswith(b"CONNECT service.test:443 HTTP/1.1\r\n")
     assert b"Proxy-Authorization: Basic " + base64.b64encode(b"user:password") in request
     assert KEY.encode() not in request + proxy.carried
-
-
-@pytest.mark.parametrize(
-    ("variables", "url", "used"),
-    [
-        ({}, "wss://service.test/", None),
-        ({"HTTPS_PROXY": "http://p:1"}, "wss://service.test/", "http://p:1"),
-        ({"HTTPS_PROXY": "http://p:1", "ALL_PROXY": "http://q:1"}, "wss://service.test/", "http://p:1"),
-        ({"ALL_PROXY": "http://q:1"}, "wss://service.test/", "http://q:1"),
-        ({"SOCKS_PROXY": "http://s:1", "HTTPS_PROXY": "http://p:1"}, "wss://service.test/", "socks5h://s:1"),
-        ({"SOCKS_PROXY": "socks5://s:1"}, "wss://service.test/", "socks5://s:1"),
-        ({"HTTP_PROXY": "http://p:1"}, "wss://service.test/", None),
-        ({"HTTPS_PROXY": ""}, "wss://service.test/", None),
-        ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "other, service.test"}, "wss://service.test/", None),
-        ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": ".test"}, "wss://service.test:8443/", None),
-        ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "*"}, "wss://service.test/", None),
-        ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "other"}, "wss://service.test/", "http://p:1"),
-        (
-            {"HTTPS_PROXY": "http://p:1", "ALL_PROXY": "http://q:1", "HTTP_PROXY": "http://r:1"},
-            "ws://127.0.0.1:5/",
-            None,
-        ),
-        ({"HTTPS_PROXY": "http://p:1"}, "wss://localhost/", None),
-        ({"HTTPS_PROXY": "http://p:1"}, "ws://[::1]:5/", None),
-    ],
-)
-async def test_which_proxy_is_used(
-    variables: dict[str, str], url: str, used: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    proxies: list[str | None] = []
-
-    class Dial:
-        def __init__(self, _url: str, *, proxy: str | None, **_options: Any) -> None:
-            proxies.append(proxy)
-
-        def __await__(self) -> NoReturn:
-            raise ConnectionRefusedError
-
-    monkeypatch.setattr(connection, "_Connect", Dial)
-    await failure_of(url)
-    assert proxies == [used]
 
 
 @pytest.mark.parametrize(
