@@ -50,6 +50,8 @@ class Config:
     base_url: str = DEFAULT_BASE_URL
     api_version: str | None = None
     """`None`: v1beta with a key, v1alpha with an ephemeral token."""
+    insecure: bool = False
+    """True to allow a plain-http `base_url` beyond this machine."""
     api_key: str = field(default="", repr=False)
     simulate: str | None = None
     """The simulator's own arguments; `None`: the real service."""

@@ -158,6 +158,7 @@ def _add_conversation(group: argparse._ArgumentGroup) -> None:
 def _add_connection(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--model", metavar="ID", help=f"{', '.join(MODELS)}, or another [{_default('model')}]")
     group.add_argument("--base-url", metavar="URL", help=f"where the service is [{_default('base_url')}]")
+    group.add_argument("--insecure", action="store_true", help="allow a plain http --base-url on another machine [off]")
     group.add_argument("--api-version", metavar="V", help="v1, v1beta or v1alpha [v1beta; v1alpha with a token]")
     group.add_argument(
         "--simulate",

@@ -51,6 +51,7 @@ FLAGS = {
     "--quiet": ("quiet", True),
     "-q": ("quiet", True),
     "--push-to-talk": ("push_to_talk", True),
+    "--insecure": ("insecure", True),
     "--no-history": ("history", False),
 }
 

@@ -81,7 +81,7 @@ class Session:
             ConfigError: The address cannot be used, or the certificates that are to be trusted cannot be read.
         """
         self._config, self._output, self._functions = config, output, functions
-        self._url = build_url(config.base_url, config.api_version, config.api_key)
+        self._url = build_url(config.base_url, config.api_version, config.api_key, insecure=config.insecure)
         check_certificates(self._url)
         self._declarations = functions.declarations if functions else []
         self._omitted: frozenset[str] = frozenset()
