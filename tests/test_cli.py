@@ -376,7 +376,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["--simulate", "--initial-message-delay=soon"], {}, 2, "'soon' is not a number 0 or more"),
         (["--simulate", "-v", "-q"], {}, 2, "--verbose and --quiet"),
         (["--simulate", "--base-url=https://x"], {}, 2, "--simulate and --base-url: only one of them"),
-        (["--base-url=http://example.com"], WITH_KEY, 2, "would send the API key in clear"),
+        (["--base-url=http://example.com"], WITH_KEY, 2, "would send the API key unencrypted"),
         (["--base-url=ftp://example.com"], WITH_KEY, 2, "is not an address such as https://host"),
         (["--api-version=two"], WITH_KEY, 2, "--api-version: 'two' is not a version"),
         (["--simulate", "--text-output", "--no-transcription"], {}, 2, "without --transcription there are no words"),

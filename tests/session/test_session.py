@@ -489,7 +489,7 @@ async def test_a_field_that_the_user_has_put_there_too_is_not_said_to_be_left_ou
 async def test_without_its_transcript_a_model_that_only_speaks_has_no_words_to_give() -> None:
     async with simulator("unknown-name:outputAudioTranscription") as server:
         written = Written()
-        with pytest.raises(SessionClosed, match="does not write down what the model says"):
+        with pytest.raises(SessionClosed, match="cannot transcribe what the model says"):
             await hold(configure(server, speaks=True, initial_message="Hi."), written=written)
     assert written.of("warning") == written.of("answered") == []
     assert len(server.sessions) == 1
