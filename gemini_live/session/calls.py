@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 
 from ..conversation.conversation import Conversation, Outcome
 from ..functions.call import FunctionCaller
+from ..wire.events import FunctionCall
 from ..wire.messages import FunctionResponse
-from ..wire.parse import FunctionCall
 from .dispatch import Output
 from .uplink import Uplink
 

@@ -24,7 +24,7 @@ from ..conversation.conversation import (
     SpeechLost,
     Unfinished,
 )
-from ..wire.parse import (
+from ..wire.events import (
     AudioChunk,
     CodeResult,
     ExecutableCode,

@@ -10,7 +10,7 @@ from typing import Any
 from ..config import Config
 from ..conversation.conversation import Conversation
 from ..errors import ConfigError
-from ..wire.setup import missing_for_lines
+from ..wire.setup_facts import missing_for_lines
 from .media import Media
 from .uplink import Uplink
 

@@ -20,9 +20,11 @@ from ..output.status import ConnectionState, Status, meter_cells
 from ..process.streams import read_lines
 from ..wire.address import build_headers, build_url, check_certificates
 from ..wire.connection import ABNORMAL_CLOSURE, GOING_AWAY, NO_STATUS, NORMAL_CLOSURE, Connection
+from ..wire.events import ServerError, ServerEvent, SetupComplete
 from ..wire.messages import format_message
-from ..wire.parse import ServerError, ServerEvent, SetupComplete, parse_server_message
-from ..wire.setup import build_setup, lacks_words, missing_capabilities, read_setup, unknown_field
+from ..wire.parse import parse_server_message
+from ..wire.setup import build_setup
+from ..wire.setup_facts import lacks_words, missing_capabilities, read_setup, unknown_field
 from .calls import Calls
 from .commands import Commands
 from .dispatch import Action, CancelCalls, Dispatcher, Fail, LeaveBefore, Output, StartCall
@@ -172,7 +174,7 @@ class Session:
             ConnectionFailed: No session came about.
             SessionClosed: The session ended with something unanswered, or for a reason that is final.
         """
-        for warning in missing_capabilities(self._config):
+        for warning in missing_capabilities(self._config, self._facts):
             self._output.warning(warning)
         is_whole = False
         failure: Exception | None = None

@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..wire.parse import Usage
+from ..wire.events import Usage
 
 MAX_LATENCIES = 10_000
 """Of the newest answers, that the median and the worst are taken of."""

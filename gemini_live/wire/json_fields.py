@@ -8,7 +8,7 @@ import binascii
 import math
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 MAX_NOTES, MAX_NOTE_CHARACTERS = 16, 120
 """What is kept of one message to be reported: enough to see what it is, whatever a stranger sends."""
@@ -20,6 +20,11 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _DURATION = re.compile(r"(-?\d{1,12}(?:\.\d{1,9})?)s", re.ASCII)
 _INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
 _URL_SAFE_TO_STANDARD = str.maketrans("-_", "+/")
+
+
+def refuse_constant(name: str) -> NoReturn:
+    """Raise ValueError for NaN and Infinity, which Python's JSON parser accepts (its `parse_constant`)."""
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _encodable(text: str) -> str:

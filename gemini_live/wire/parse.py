@@ -1,260 +1,54 @@
-"""What the server says, as events: `parse_server_message` turns one WebSocket message into a tuple of them.
+"""Turns one WebSocket message of the server into a tuple of events.
 
-Every field and every part is read for itself, so that nothing hides anything else. A field of the wrong type is taken
-for absent and reported by `Malformed`: a bad leaf costs no more than what cannot be understood without it (a part, a
-call, a count). `ProtocolError` is left for a message of which nothing can be understood. Pure; any thread.
+Every field and every part is read on its own, so that none hides another. A field of the wrong type counts as absent
+and is reported by `Malformed`: it costs no more than what makes no sense without it (a part, a call, a count).
+`ProtocolError` is for a message in which nothing can be understood. Pure; any thread.
 """
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from ..audio import pcm
 from ..errors import ProtocolError
-from .json_fields import Findings, JsonObject
-
-Status = Literal["IDLE", "IN_PROGRESS"]
-
-
-@dataclass(frozen=True, slots=True)
-class SetupComplete:
-    """The session is open."""
-
-
-@dataclass(frozen=True, slots=True)
-class Interrupted:
-    """The model was cut off: what is queued for playing is to be dropped."""
-
-
-@dataclass(frozen=True, slots=True)
-class AudioChunk:
-    """A piece of the model's speech."""
-
-    pcm: bytes
-    """16-bit little-endian mono; a sample may be split between two chunks."""
-    rate_hz: int
-
-
-@dataclass(frozen=True, slots=True)
-class ModelText:
-    """A piece of an answer in words."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Thought:
-    """A piece of the model's thinking, not part of its answer."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class ExecutableCode:
-    """A program that the model wrote and the server runs."""
-
-    language: str
-    code: str
-
-
-@dataclass(frozen=True, slots=True)
-class CodeResult:
-    """What the server got by running the model's program."""
-
-    outcome: str
-    """`OUTCOME_OK`, `OUTCOME_FAILED` or `OUTCOME_DEADLINE_EXCEEDED`."""
-    output: str
-
-
-@dataclass(frozen=True, slots=True)
-class InputTranscription:
-    """More words that the server heard the user say: to be appended."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class InterimInputTranscription:
-    """What the server thinks the user is saying: replaces the one before."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class OutputTranscription:
-    """More words of what the model says aloud: to be appended."""
-
-    text: str
-    finished: bool
-    """Often never sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A page or a document that an answer rests on; either field may be empty."""
-
-    title: str
-    uri: str
-
-
-@dataclass(frozen=True, slots=True)
-class Grounding:
-    """What was searched for, and what an answer rests on."""
-
-    queries: tuple[str, ...]
-    sources: tuple[Source, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class GenerationComplete:
-    """The model has produced its answer; it may still have to be played."""
-
-
-@dataclass(frozen=True, slots=True)
-class TurnComplete:
-    """The model's turn is over."""
-
-    reason: str | None
-    """Why it ended, where it ended badly: `MALFORMED_FUNCTION_CALL`, `PROHIBITED_INPUT_CONTENT` and so on."""
-    status: Status | None
-    """IN_PROGRESS: this turn was only a part of the answer. `None`: the server did not say, and the turn is all."""
-
-
-@dataclass(frozen=True, slots=True)
-class InteractionStatus:
-    """A status that came without the end of a turn."""
-
-    status: Status
-
-
-@dataclass(frozen=True, slots=True)
-class WaitingForInput:
-    """The model expects the user to go on."""
-
-
-@dataclass(frozen=True, slots=True)
-class FunctionCall:
-    """One call that the model wants made."""
-
-    id: str
-    """Empty where the server gave none."""
-    name: str
-    args: dict[str, Any] | None
-    """`None`: they are not an object, or one that cannot be handled."""
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    """Calls that the model wants made."""
-
-    calls: tuple[FunctionCall, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCallCancellation:
-    """Calls that the model no longer wants: they must not be answered."""
-
-    ids: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class GoAway:
-    """The server will end this connection."""
-
-    time_left_s: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class ResumptionUpdate:
-    """A handle with which the session can be gone on with on another connection."""
-
-    handle: str
-    resumable: bool
-    """Whether it can be now: not while the model speaks or waits for a call; the handle is empty then."""
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens that a turn took; the prompt is the whole context again."""
-
-    prompt_tokens: int = 0
-    response_tokens: int = 0
-    total_tokens: int = 0
-    thoughts_tokens: int = 0
-    tool_use_prompt_tokens: int = 0
-    cached_tokens: int = 0
-    prompt_by_modality: dict[str, int] = field(default_factory=dict)
-    response_by_modality: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class VoiceActivity:
-    """The server heard the user begin or end to speak."""
-
-    started: bool
-    offset_s: float | None
-    """Where in the audio sent, in seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServerError:
-    """An error as a message; it ends the session."""
-
-    code: int | None
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unrecognised:
-    """Fields, values and media that this program does not know, or has no use for."""
-
-    keys: tuple[str, ...]
-    """Dotted paths without indices; a value or a media type in brackets where that is what is unknown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Malformed:
-    """What could not be understood of a message that was understood otherwise."""
-
-    problems: tuple[str, ...]
-    """One line each."""
-
-
-ServerEvent = (
-    SetupComplete
-    | Interrupted
-    | AudioChunk
-    | ModelText
-    | Thought
-    | ExecutableCode
-    | CodeResult
-    | InputTranscription
-    | InterimInputTranscription
-    | OutputTranscription
-    | Grounding
-    | GenerationComplete
-    | TurnComplete
-    | InteractionStatus
-    | WaitingForInput
-    | ToolCall
-    | ToolCallCancellation
-    | GoAway
-    | ResumptionUpdate
-    | Usage
-    | VoiceActivity
-    | ServerError
-    | Unrecognised
-    | Malformed
+from .events import (
+    AudioChunk,
+    CodeResult,
+    ExecutableCode,
+    FunctionCall,
+    GenerationComplete,
+    GoAway,
+    Grounding,
+    InputTranscription,
+    InteractionStatus,
+    InterimInputTranscription,
+    Interrupted,
+    Malformed,
+    ModelText,
+    OutputTranscription,
+    ResumptionUpdate,
+    ServerError,
+    ServerEvent,
+    SetupComplete,
+    Source,
+    Status,
+    Thought,
+    ToolCall,
+    ToolCallCancellation,
+    TurnComplete,
+    Unrecognised,
+    Usage,
+    VoiceActivity,
+    WaitingForInput,
 )
-
+from .json_fields import Findings, JsonObject, refuse_constant
 
 _STATUSES: dict[str, Status | None] = {
     "": None,
     "INTERACTION_STATUS_UNSPECIFIED": None,
     "IN_PROGRESS": "IN_PROGRESS",
     "IDLE": "IDLE",
-    # The old name of IDLE.
+    # The former name of IDLE.
     "REQUIRES_ACTION": "IDLE",
 }
 
@@ -266,34 +60,31 @@ _ACTIVITIES = {
 }
 
 
-def parse_server_message(raw: str | bytes) -> tuple[ServerEvent, ...]:
-    """Return the events of one WebSocket message, in the order in which they are to be applied.
+_DECODER = json.JSONDecoder(parse_constant=refuse_constant)
 
-    `Interrupted` comes before the words and sounds of the same message, the user's words before the model's,
-    `TurnComplete` after everything but a `ServerError`. A message that says nothing gives no event.
+
+def parse_server_message(raw: str | bytes) -> tuple[ServerEvent, ...]:
+    """Return the events of one WebSocket message, in the order in which they must be applied.
+
+    `Interrupted` comes before the text and audio of the same message, the user's transcript before the model's, and
+    the end of a turn after everything except a `ServerError`. A message without content gives no event.
 
     Raises:
-        ProtocolError: nothing in it can be understood.
+        ProtocolError: Nothing in it can be understood.
     """
     findings = Findings()
-    events = list(_read_message(JsonObject(_load_object(raw), findings)))
+    message = JsonObject(_load_object(raw), findings)
+    content = message.child_or_empty("serverContent")
+    events = list(_read_message(message, content))
+    ends = [*_read_end(message, content), *_read_error(message)]
     problems, unknown = findings.problems(), findings.unknown()
-    if problems and not events:
+    if problems and not (events or ends):
         raise ProtocolError("; ".join(problems[:3]))
-    notes: list[ServerEvent] = []
     if unknown:
-        notes.append(Unrecognised(unknown))
+        events.append(Unrecognised(unknown))
     if problems:
-        notes.append(Malformed(problems))
-    end = next((i for i, event in enumerate(events) if isinstance(event, TurnComplete | ServerError)), len(events))
-    return (*events[:end], *notes, *events[end:])
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+        events.append(Malformed(problems))
+    return (*events, *ends)
 
 
 def _load_object(raw: str | bytes) -> dict[str, Any]:
@@ -312,40 +103,56 @@ def _load_object(raw: str | bytes) -> dict[str, Any]:
     return message
 
 
-def _read_message(message: JsonObject) -> Iterator[ServerEvent]:
-    setup_complete = message.child("setupComplete")
-    if setup_complete is not None:
+def _read_message(message: JsonObject, content: JsonObject) -> Iterator[ServerEvent]:
+    """Yield everything but the end of a turn and errors."""
+    if (setup_complete := message.child("setupComplete")) is not None:
         setup_complete.skip("sessionId", "voiceConsentSignature")
         yield SetupComplete()
-    content = message.child_or_empty("serverContent")
     if content.flag("interrupted"):
         yield Interrupted()
     yield from _read_voice_activity(message)
-    usage = message.child("usageMetadata")
-    if usage is not None:
+    yield from _read_voice_activity(content)
+    if (usage := message.child("usageMetadata")) is not None:
         yield _read_usage(usage)
-    yield from _read_content(content)
-    yield from _read_tool_calls(message)
-    yield from _read_connection(message)
-    yield from _read_end(message, content)
-    yield from _read_error(message)
+    turn = content.child_or_empty("modelTurn")
+    turn.skip("role")
+    parts = turn.children("parts")
+    yield from _read_content(content, parts)
+    calls = [call for part in parts for call in _read_misplaced_calls(part)]
+    if (tool_call := message.child("toolCall")) is not None:
+        calls += [_read_call(call) for call in tool_call.children("functionCalls")]
+    if calls:
+        yield ToolCall(tuple(calls))
+    if ids := message.child_or_empty("toolCallCancellation").strings("ids"):
+        yield ToolCallCancellation(ids)
+    if (go_away := message.child("goAway")) is not None:
+        yield GoAway(go_away.duration_s("timeLeft"))
+    if (update := message.child("sessionResumptionUpdate")) is not None:
+        update.skip("lastConsumedClientMessageIndex")
+        handle, resumable = update.text("newHandle"), update.flag("resumable")
+        yield ResumptionUpdate(handle, resumable and handle != "")
 
 
-def _read_voice_activity(message: JsonObject) -> Iterator[ServerEvent]:
-    activity = message.child_or_empty("voiceActivity")
-    signal = message.child_or_empty("voiceActivityDetectionSignal")
-    offset_s = activity.duration_s("audioOffset")
+def _read_voice_activity(place: JsonObject) -> Iterator[ServerEvent]:
+    """Yield the activity in the message itself, where recordings have it, or inside serverContent."""
     # `type` is the name on the wire, `voiceActivityType` the one in Google's SDK.
-    for object_, name in ((activity, "type"), (activity, "voiceActivityType"), (signal, "vadSignalType")):
-        kind = object_.text(name)
-        if kind in _ACTIVITIES:
-            yield VoiceActivity(_ACTIVITIES[kind], offset_s if object_ is activity else None)
-        elif kind and not kind.endswith("UNSPECIFIED"):
-            object_.unknown(name, kind)
+    for name, types in (
+        ("voiceActivity", ("type", "voiceActivityType")),
+        ("voiceActivityDetectionSignal", ("vadSignalType",)),
+    ):
+        if (activity := place.child(name)) is None:
+            continue
+        offset_s = activity.duration_s("audioOffset")
+        for type_ in types:
+            kind = activity.text(type_)
+            if kind in _ACTIVITIES:
+                yield VoiceActivity(_ACTIVITIES[kind], offset_s)
+            elif kind and not kind.endswith("UNSPECIFIED"):
+                activity.unknown(type_, kind)
 
 
 def _read_usage(usage: JsonObject) -> Usage:
-    # The fields of Google's other API for the same service: they say candidate where this one says response.
+    # Google's enterprise API for the same service says candidates instead of response.
     candidates = usage.integer("candidatesTokenCount") or 0
     by_candidates = _read_by_modality(usage, "candidatesTokensDetails")
     usage.skip("cacheTokensDetails", "toolUsePromptTokensDetails", "serviceTier", "trafficType")
@@ -369,24 +176,23 @@ def _read_by_modality(usage: JsonObject, name: str) -> dict[str, int]:
     return counts
 
 
-def _read_content(content: JsonObject) -> Iterator[ServerEvent]:
-    if text := _read_transcription(content.child_or_empty("inputTranscription"))[0]:
+def _read_content(content: JsonObject, parts: Sequence[JsonObject]) -> Iterator[ServerEvent]:
+    if text := _read_transcription(content, "inputTranscription"):
         yield InputTranscription(text)
-    if text := _read_transcription(content.child_or_empty("interimInputTranscription"))[0]:
+    if text := _read_transcription(content, "interimInputTranscription"):
         yield InterimInputTranscription(text)
-    turn = content.child_or_empty("modelTurn")
-    turn.skip("role")
-    for part in turn.children("parts"):
+    for part in parts:
         yield from _read_part(part)
-    text, finished = _read_transcription(content.child_or_empty("outputTranscription"))
-    if text or finished:
-        yield OutputTranscription(text, finished)
+    if text := _read_transcription(content, "outputTranscription"):
+        yield OutputTranscription(text)
     yield from _read_grounding(content)
 
 
-def _read_transcription(transcription: JsonObject) -> tuple[str, bool]:
-    transcription.skip("languageCode", "speakerLabel", "words", "startOffset", "endOffset")
-    return transcription.text("text"), transcription.flag("finished")
+def _read_transcription(content: JsonObject, name: str) -> str:
+    if (transcription := content.child(name)) is None:
+        return ""
+    transcription.skip("finished", "languageCode", "speakerLabel", "words", "startOffset", "endOffset")
+    return transcription.text("text")
 
 
 def _read_part(part: JsonObject) -> Iterator[ServerEvent]:
@@ -394,15 +200,12 @@ def _read_part(part: JsonObject) -> Iterator[ServerEvent]:
     is_thought = part.flag("thought")
     if text := part.text("text"):
         yield Thought(text) if is_thought else ModelText(text)
-    blob = part.child("inlineData")
-    if blob is not None:
+    if (blob := part.child("inlineData")) is not None:
         yield from _read_audio(blob)
-    code = part.child("executableCode")
-    if code is not None:
+    if (code := part.child("executableCode")) is not None:
         code.skip("id")
         yield ExecutableCode(code.text("language"), code.text("code"))
-    result = part.child("codeExecutionResult")
-    if result is not None:
+    if (result := part.child("codeExecutionResult")) is not None:
         result.skip("id")
         yield CodeResult(result.text("outcome"), result.text("output"))
 
@@ -418,21 +221,19 @@ def _read_audio(blob: JsonObject) -> Iterator[ServerEvent]:
 
 
 def _read_grounding(content: JsonObject) -> Iterator[ServerEvent]:
-    metadata = content.child_or_empty("groundingMetadata")
-    metadata.skip(
-        "groundingSupports",
-        "searchEntryPoint",
-        "retrievalMetadata",
-        "googleMapsWidgetContextToken",
-        "sourceFlaggingUris",
-    )
-    queries = [
-        query
-        for name in ("webSearchQueries", "imageSearchQueries", "retrievalQueries")
-        for query in metadata.strings(name)
-        if query
-    ]
-    sources = [source for chunk in metadata.children("groundingChunks") for source in _read_sources(chunk)]
+    queries: list[str] = []
+    sources: list[Source] = []
+    if (metadata := content.child("groundingMetadata")) is not None:
+        metadata.skip(
+            "groundingSupports",
+            "searchEntryPoint",
+            "retrievalMetadata",
+            "googleMapsWidgetContextToken",
+            "sourceFlaggingUris",
+        )
+        for name in ("webSearchQueries", "imageSearchQueries", "retrievalQueries"):
+            queries += [query for query in metadata.strings(name) if query]
+        sources += [source for chunk in metadata.children("groundingChunks") for source in _read_sources(chunk)]
     for page in content.child_or_empty("urlContextMetadata").children("urlMetadata"):
         uri, status = page.text("retrievedUrl"), page.text("urlRetrievalStatus").removeprefix("URL_RETRIEVAL_STATUS_")
         failed = status not in ("", "UNSPECIFIED", "SUCCESS")
@@ -450,23 +251,15 @@ def _read_sources(chunk: JsonObject) -> Iterator[Source]:
             place.skip(*place.left())
 
 
-def _read_tool_calls(message: JsonObject) -> Iterator[ServerEvent]:
-    calls = message.child_or_empty("toolCall").children("functionCalls")
-    if made := [FunctionCall(call.text("id"), call.text("name"), call.struct("args")) for call in calls]:
-        yield ToolCall(tuple(made))
-    if ids := message.child_or_empty("toolCallCancellation").strings("ids"):
-        yield ToolCallCancellation(ids)
+def _read_misplaced_calls(part: JsonObject) -> Iterator[FunctionCall]:
+    """Yield a call that is a part of modelTurn. Its place is toolCall; here it would be lost without a word."""
+    if (call := part.child("functionCall")) is not None:
+        part.unknown("functionCall", "treated as a toolCall")
+        yield _read_call(call)
 
 
-def _read_connection(message: JsonObject) -> Iterator[ServerEvent]:
-    go_away = message.child("goAway")
-    if go_away is not None:
-        yield GoAway(go_away.duration_s("timeLeft"))
-    update = message.child("sessionResumptionUpdate")
-    if update is not None:
-        update.skip("lastConsumedClientMessageIndex")
-        handle, resumable = update.text("newHandle"), update.flag("resumable")
-        yield ResumptionUpdate(handle, resumable and handle != "")
+def _read_call(call: JsonObject) -> FunctionCall:
+    return FunctionCall(call.text("id"), call.text("name"), call.struct("args"))
 
 
 def _read_end(message: JsonObject, content: JsonObject) -> Iterator[ServerEvent]:
@@ -477,7 +270,7 @@ def _read_end(message: JsonObject, content: JsonObject) -> Iterator[ServerEvent]
     reason = content.text("turnCompleteReason")
     if reason == "TURN_COMPLETE_REASON_UNSPECIFIED":
         reason = ""
-    # Google's page about thinking models shows the status beside a toolCall, outside serverContent.
+    # Seen inside serverContent only (Sep 2026), but Google's page about thinking models shows it beside a toolCall.
     outer_status = _read_status(message)
     status = _read_status(content) or outer_status
     if content.flag("turnComplete"):

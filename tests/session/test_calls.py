@@ -13,7 +13,7 @@ from gemini_live.conversation.conversation import Answered, Outcome, Question
 from gemini_live.functions.load import load_functions
 from gemini_live.session.calls import Calls
 from gemini_live.session.dispatch import Output
-from gemini_live.wire.parse import FunctionCall
+from gemini_live.wire.events import FunctionCall
 from tests.session import test_uplink as uplink_bench
 from tests.session.test_dispatch import Recorder
 from tests.session.test_uplink import Message, kinds, settle

@@ -18,7 +18,7 @@ from gemini_live.session import commands
 from gemini_live.session.commands import Commands
 from gemini_live.session.dispatch import Output
 from gemini_live.session.stats import Stats
-from gemini_live.wire.parse import Usage
+from gemini_live.wire.events import Usage
 from tests.fakes import FakeGrabber, FakePyAudio
 from tests.session.test_media import Bench, write_chunks
 

@@ -19,8 +19,7 @@ from gemini_live.conversation.conversation import (
 )
 from gemini_live.session.dispatch import Action, CancelCalls, Dispatcher, Fail, LeaveBefore, Output, StartCall
 from gemini_live.session.stats import Stats
-from gemini_live.wire.messages import FunctionResponse
-from gemini_live.wire.parse import (
+from gemini_live.wire.events import (
     AudioChunk,
     CodeResult,
     ExecutableCode,
@@ -49,6 +48,7 @@ from gemini_live.wire.parse import (
     VoiceActivity,
     WaitingForInput,
 )
+from gemini_live.wire.messages import FunctionResponse
 
 CHUNK = AudioChunk(pcm=bytes(480), rate_hz=24_000)
 
@@ -172,8 +172,8 @@ def test_an_interruption_clears_what_is_queued() -> None:
 def test_audio_in_the_message_of_an_interruption_is_dropped_and_its_words_are_kept() -> None:
     bench = Bench()
     bench.ask()
-    bench.receive(CHUNK, OutputTranscription("Once ", finished=False))
-    bench.receive(Interrupted(), CHUNK, OutputTranscription("upon", finished=False), CHUNK)
+    bench.receive(CHUNK, OutputTranscription("Once "))
+    bench.receive(Interrupted(), CHUNK, OutputTranscription("upon"), CHUNK)
     assert bench.speaker.queued == []
     assert [entry for entry in bench.written if entry[0] == "words"] == [("words", "Once "), ("words", "upon")]
 
@@ -224,7 +224,7 @@ def test_stopping_silences_the_speaker_and_the_rest_of_the_answer() -> None:
     bench.receive(CHUNK)
     bench.dispatcher.stop_playing()
     assert bench.speaker.queued == []
-    bench.receive(CHUNK, OutputTranscription("still said", finished=False))
+    bench.receive(CHUNK, OutputTranscription("still said"))
     assert bench.speaker.queued == []
     assert ("words", "still said") in bench.written
 
@@ -234,7 +234,7 @@ def test_stopping_silences_the_speaker_and_the_rest_of_the_answer() -> None:
 def test_that_an_answer_is_heard_no_further_is_told_where_it_is_being_heard(by: str, is_playing: bool) -> None:
     bench = Bench()
     bench.ask()
-    bench.receive(CHUNK, OutputTranscription("said", finished=False))
+    bench.receive(CHUNK, OutputTranscription("said"))
     if not is_playing:
         bench.speaker.queued.clear()  # it has been played
     if by == "user":
@@ -317,7 +317,7 @@ def test_a_new_connection_plays_again() -> None:
     ("event", "written"),
     [
         (ModelText("text"), ("words", "text")),
-        (OutputTranscription("said", finished=False), ("words", "said")),
+        (OutputTranscription("said"), ("words", "said")),
         (InputTranscription("heard"), ("heard", "heard", False)),
         (Thought("hm"), ("thought", "hm")),
         (ExecutableCode("PYTHON", "1+1"), ("code", "PYTHON", "1+1")),
@@ -340,7 +340,7 @@ def test_what_there_is_to_read_is_written(event: ServerEvent, written: tuple[Any
     "event",
     [
         ModelText(""),
-        OutputTranscription("", finished=True),
+        OutputTranscription(""),
         InputTranscription(""),
         Thought(""),
         InterimInputTranscription("half a word"),
@@ -366,7 +366,7 @@ def test_every_part_of_a_message_takes_effect_in_its_order() -> None:
         InputTranscription("you said"),
         CHUNK,
         ModelText("text"),
-        OutputTranscription("words", finished=False),
+        OutputTranscription("words"),
         ExecutableCode("PYTHON", "1"),
         Grounding((), ()),
         ToolCall((call(),)),
@@ -388,9 +388,9 @@ def test_token_counts_are_written_as_fields() -> None:
 def test_the_words_of_an_answer_are_put_together() -> None:
     bench = Bench()
     bench.ask()
-    bench.receive(OutputTranscription("Hello ", finished=False))
-    bench.receive(OutputTranscription("there", finished=False), GenerationComplete(), TurnComplete(None, None))
-    bench.receive(OutputTranscription("!", finished=True))  # words may trail the end
+    bench.receive(OutputTranscription("Hello "))
+    bench.receive(OutputTranscription("there"), GenerationComplete(), TurnComplete(None, None))
+    bench.receive(OutputTranscription("!"))  # words may trail the end
     bench.settle()
     assert bench.written[-1] == ("answered", "Hello there!", True, False)
 
@@ -398,10 +398,10 @@ def test_the_words_of_an_answer_are_put_together() -> None:
 def test_words_after_an_answer_was_written_are_late_words_and_nothing_else() -> None:
     bench = Bench()
     bench.ask()
-    bench.receive(OutputTranscription("Hello", finished=False), TurnComplete(None, None))
+    bench.receive(OutputTranscription("Hello"), TurnComplete(None, None))
     bench.settle()
     before = len(bench.written)
-    bench.receive(OutputTranscription(" again", finished=False))
+    bench.receive(OutputTranscription(" again"))
     assert bench.written[before:] == [("late_words", " again")]
 
 
@@ -443,10 +443,10 @@ def test_a_turn_that_ended_badly_says_why() -> None:
 def test_a_turn_that_goes_on_is_not_complete_until_it_is_idle() -> None:
     bench = Bench()
     bench.ask()
-    bench.receive(OutputTranscription("one moment", finished=False), TurnComplete(None, "IN_PROGRESS"))
+    bench.receive(OutputTranscription("one moment"), TurnComplete(None, "IN_PROGRESS"))
     bench.receive(InteractionStatus("IN_PROGRESS"))
     assert not bench.conversation.is_quiet
-    bench.receive(OutputTranscription(" done", finished=False), InteractionStatus("IDLE"))
+    bench.receive(OutputTranscription(" done"), InteractionStatus("IDLE"))
     bench.settle()
     assert bench.conversation.is_quiet
     assert bench.written[-1] == ("answered", "one moment done", True, False)
@@ -595,8 +595,8 @@ def test_what_came_about_is_written(outcome: Outcome, written: tuple[Any, ...]) 
 def test_the_words_of_an_answer_make_up_the_whole_with_what_stands_between_its_turns() -> None:
     bench = Bench()
     bench.ask("q")
-    bench.receive(OutputTranscription("One moment.", finished=False), TurnComplete(None, "IN_PROGRESS"))
-    bench.receive(OutputTranscription("It is one.", finished=False))
+    bench.receive(OutputTranscription("One moment."), TurnComplete(None, "IN_PROGRESS"))
+    bench.receive(OutputTranscription("It is one."))
     assert bench.written == [("words", "One moment."), ("words", "\n"), ("words", "It is one.")]
 
 
@@ -617,7 +617,7 @@ def test_nothing_came_about() -> None:
 
 
 def words(text: str = "word ") -> OutputTranscription:
-    return OutputTranscription(text, finished=False)
+    return OutputTranscription(text)
 
 
 def test_an_answer_has_been_waited_for_until_its_first_sound_is_heard() -> None:
@@ -712,7 +712,7 @@ def test_a_speaker_that_runs_dry_in_mid_answer_is_counted() -> None:
 def test_a_speaker_that_plays_its_first_sound_after_words_has_not_run_dry() -> None:
     bench = Bench()
     bench.ask()
-    bench.receive(OutputTranscription("said", finished=False))
+    bench.receive(OutputTranscription("said"))
     bench.receive(CHUNK)
     assert bench.stats.n_underruns == 0
 

@@ -460,4 +460,4 @@ async def test_a_model_that_takes_no_lines_is_told_of_once_with_the_first(typed:
         lines.give("one", "two")
         await settle()
     assert before == []
-    assert bench.warnings == ["as far as is known, gemini-3.5-transcribe-live takes no typed words (stdin)"]
+    assert bench.warnings == ["gemini-3.5-transcribe-live probably does not accept typed text (stdin)"]

@@ -530,7 +530,7 @@ async def test_certificates_that_cannot_be_read_are_told_before_anything_else(
 async def test_a_model_that_takes_no_typed_words_is_told_of_with_the_first_line(
     is_terminal: bool, stdin: Lines
 ) -> None:
-    warning = "as far as is known, gemini-3.5-transcribe-live takes no typed words (stdin)"
+    warning = "gemini-3.5-transcribe-live probably does not accept typed text (stdin)"
     async with simulator() as server:
         config = configure(server, model="gemini-3.5-transcribe-live", audio_input=False)
         with pytest.raises(SessionClosed):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gemini_live.output.summary import format_duration, format_summary
 from gemini_live.session.stats import MAX_LATENCIES, Latency, Stats, Tokens
-from gemini_live.wire.parse import Usage
+from gemini_live.wire.events import Usage
 
 counts = st.integers(0, 10_000)
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from gemini_live.audio import pcm
 from gemini_live.errors import ProtocolError
-from gemini_live.wire.parse import (
+from gemini_live.wire.events import (
     AudioChunk,
     CodeResult,
     ExecutableCode,
@@ -44,8 +44,8 @@ from gemini_live.wire.parse import (
     Usage,
     VoiceActivity,
     WaitingForInput,
-    parse_server_message,
 )
+from gemini_live.wire.parse import parse_server_message
 from tests.protos import SERVER, Message, check_server_message, to_proto
 from tests.random_messages import encode, mutate_bytes, mutate_tree, random_server_message
 
@@ -67,8 +67,8 @@ RECORDED: dict[str, list[Events]] = {
         (SetupComplete(),),
         (ResumptionUpdate("h1", resumable=True),),
         (SOUND,),
-        (OutputTranscription("Hi ", finished=False),),
-        (AudioChunk(b"\xff\xd8\x01\x00", 24_000), OutputTranscription("there.", finished=False)),
+        (OutputTranscription("Hi "),),
+        (AudioChunk(b"\xff\xd8\x01\x00", 24_000), OutputTranscription("there.")),
         (GenerationComplete(),),
         (QUIET_USAGE, TurnComplete(None, None)),
         (ResumptionUpdate("h2", resumable=True),),
@@ -84,10 +84,10 @@ RECORDED: dict[str, list[Events]] = {
         (InputTranscription(" what time"),),
         (InputTranscription(" is it?"),),
         (SOUND,),
-        (OutputTranscription("Ten.", finished=False),),
+        (OutputTranscription("Ten."),),
         (GenerationComplete(),),
         (TurnComplete(None, None),),
-        (OutputTranscription(" O'clock.", finished=True),),
+        (OutputTranscription(" O'clock."),),
     ],
     "barge_in": [
         (SOUND,),
@@ -105,7 +105,7 @@ RECORDED: dict[str, list[Events]] = {
             ModelText("Very"),
             AudioChunk(b"\x05\x00\x06\x00", 24_000),
             ModelText(" well."),
-            OutputTranscription("Very well.", finished=False),
+            OutputTranscription("Very well."),
             GenerationComplete(),
             TurnComplete(None, None),
         )
@@ -122,7 +122,7 @@ RECORDED: dict[str, list[Events]] = {
         (ResumptionUpdate("", resumable=False),),
     ],
     "extended_thinking": [
-        (SOUND, OutputTranscription("Let me think.", finished=False)),
+        (SOUND, OutputTranscription("Let me think.")),
         (TurnComplete(None, "IN_PROGRESS"),),
         (ToolCall((FunctionCall("fc-1", "f", {}),)), InteractionStatus("IN_PROGRESS")),
         (InteractionStatus("IDLE"),),
@@ -240,7 +240,7 @@ def test_recorded_messages_are_as_google_describes_them(name: str) -> None:
 
 def test_text_and_binary_frames_say_the_same() -> None:
     text = json.dumps(content(outputTranscription={"text": "né 漢 🎤"}), ensure_ascii=False)
-    expected = (OutputTranscription("né 漢 🎤", finished=False),)
+    expected = (OutputTranscription("né 漢 🎤"),)
     assert parse_server_message(text) == parse_server_message(text.encode()) == expected
 
 
@@ -255,8 +255,8 @@ def test_text_and_binary_frames_say_the_same() -> None:
         ("[]", "not a JSON object"),
         ("null", "not a JSON object"),
         ('"goAway"', "not a JSON object"),
-        ('{"goAway":NaN}', "NaN is no JSON number"),
-        ('{"goAway":-Infinity}', "-Infinity is no JSON number"),
+        ('{"goAway":NaN}', "NaN is not a JSON number"),
+        ('{"goAway":-Infinity}', "-Infinity is not a JSON number"),
         ('{"usageMetadata":{"totalTokenCount":' + "9" * 5000 + "}}", "not JSON"),
         ("[" * 100_000, "nested too deeply"),
         ('{"a":' * 100_000, "nested too deeply"),
@@ -404,11 +404,59 @@ def test_a_reason_without_the_end_of_a_turn_is_named() -> None:
 def test_an_error_comes_last_and_hides_nothing() -> None:
     message = content(turnComplete=True, outputTranscription={"text": "Bye"}) | {"error": {"message": "gone"}, "new": 1}
     assert parse(message) == (
-        OutputTranscription("Bye", finished=False),
+        OutputTranscription("Bye"),
         Unrecognised(("new",)),
         TurnComplete(None, None),
         ServerError(None, "gone"),
     )
+
+
+STARTED = VoiceActivity(started=True, offset_s=1.5)
+CALL = ToolCall((FunctionCall("fc-1", "f", {"a": 1}),))
+
+
+@pytest.mark.parametrize(
+    ("message", "events"),
+    [
+        # voiceActivity: beside serverContent in the recordings
+        ({"voiceActivity": {"type": "ACTIVITY_START", "audioOffset": "1.5s"}}, (STARTED,)),
+        (content(voiceActivity={"voiceActivityType": "ACTIVITY_START", "audioOffset": "1.5s"}), (STARTED,)),
+        (
+            {"serverContent": {}, "voiceActivity": {"type": "ACTIVITY_END", "audioOffset": "3s"}},  # 3.1, one message
+            (VoiceActivity(started=False, offset_s=3.0),),
+        ),
+        # interactionStatus: inside serverContent in the recordings, beside toolCall in the docs
+        (content(interactionStatus="IDLE"), (InteractionStatus("IDLE"),)),
+        ({"interactionStatus": "IN_PROGRESS"}, (InteractionStatus("IN_PROGRESS"),)),
+        (content(turnComplete=True) | {"interactionStatus": "IDLE"}, (TurnComplete(None, "IDLE"),)),
+        # functionCall: in toolCall, perhaps without an id (Vertex); as a part only where something went wrong
+        (
+            {"toolCall": {"functionCalls": [{"name": "f"}, {"id": "", "name": "g", "args": None}]}},
+            (ToolCall((FunctionCall("", "f", {}), FunctionCall("", "g", {}))),),
+        ),
+        (
+            parts({"functionCall": {"id": "fc-1", "name": "f", "args": {"a": 1}}}),
+            (CALL, Unrecognised(("serverContent.modelTurn.parts.functionCall (treated as a toolCall)",))),
+        ),
+        (
+            parts({"text": "a"}, {"functionCall": {"name": "f"}}, {"text": "b"})
+            | {"toolCall": {"functionCalls": [{"id": "2", "name": "g"}]}},
+            (
+                ModelText("a"),
+                ModelText("b"),
+                ToolCall((FunctionCall("", "f", {}), FunctionCall("2", "g", {}))),
+                Unrecognised(("serverContent.modelTurn.parts.functionCall (treated as a toolCall)",)),
+            ),
+        ),
+        # Signs of life
+        ({}, ()),
+        ({"serverContent": {}}, ()),
+        (content(outputTranscription={}), ()),
+        (content(outputTranscription={"finished": True}), ()),
+    ],
+)
+def test_fields_are_read_in_every_place_where_they_were_seen(message: Message, events: Events) -> None:
+    assert parse(message) == events
 
 
 def test_a_resumable_session_has_a_handle() -> None:
@@ -461,6 +509,8 @@ def facts_from_proto(message: Any) -> dict[str, Any]:
     blobs = [part.inline_data for kind, part in kinds if kind == "inline_data"]
     code = [part.executable_code for kind, part in kinds if kind == "executable_code"]
     results = [part.code_execution_result for kind, part in kinds if kind == "code_execution_result"]
+    calls = [part.function_call for kind, part in kinds if kind == "function_call"]
+    calls += message.tool_call.function_calls
     grounding = content.grounding_metadata
     chunks = [getattr(chunk, chunk.WhichOneof("chunk_type") or "web") for chunk in grounding.grounding_chunks]
     pages = content.url_context_metadata.url_metadata
@@ -484,9 +534,7 @@ def facts_from_proto(message: Any) -> dict[str, Any]:
         "spoken": content.output_transcription.text,
         "queries": {query for query in grounding.web_search_queries if query},
         "uris": {uri for uri in (*(chunk.uri for chunk in chunks), *(page.retrieved_url for page in pages)) if uri},
-        "calls": [
-            (call.id, call.name, json_format.MessageToDict(call.args)) for call in message.tool_call.function_calls
-        ],
+        "calls": [(call.id, call.name, json_format.MessageToDict(call.args)) for call in calls],
         "cancelled": list(message.tool_call_cancellation.ids),
         "go_away": [time_left and time_left.seconds + time_left.nanos / 1e9] if message.HasField("go_away") else [],
         "handle": [(update.new_handle, update.resumable and update.new_handle != "")]
@@ -564,9 +612,6 @@ def check_fields_of_sdk(events: Events, message: Message) -> None:
         assert InteractionStatus(status) in events
     if interim := (fields.get("interimInputTranscription") or {}).get("text"):
         assert InterimInputTranscription(interim) in events
-    spoken = fields.get("outputTranscription") or {}
-    if spoken.get("finished"):
-        assert OutputTranscription(spoken.get("text") or "", finished=True) in events
 
 
 def known_status(fields: Message) -> typing.Literal["IDLE", "IN_PROGRESS"] | None:

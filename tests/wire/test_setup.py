@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +13,15 @@ from gemini_live.config import Config
 from gemini_live.errors import ConfigError
 from gemini_live.models import MODELS, Modality
 from gemini_live.wire.setup import (
+    MAX_SETUP_FILE_BYTES,
     OPTIONAL_FIELDS,
-    SetupFacts,
     build_setup,
     merge_patch,
-    missing_capabilities,
-    missing_for_lines,
     model_of,
     normalise_keys,
     parse_setup_option,
-    read_setup,
-    unknown_field,
 )
+from gemini_live.wire.setup_facts import read_setup
 from tests.protos import Message, check_client_message
 
 WEATHER = {
@@ -227,10 +226,11 @@ def test_the_setup_option_is_json_or_a_file(tmp_path: Path) -> None:
         ("null", "--setup is not a JSON object"),
         ('{"setup": []}', "its field setup is not a JSON object"),
         ('{"setup": null}', "its field setup is not a JSON object"),
-        ('{"a": NaN}', "NaN is no JSON number"),
-        ("[" + "9" * 5000 + "]", "not JSON that a server would take"),
-        ('{"a":' * 3000 + "1" + "}" * 3000, "not JSON that a server would take"),
-        ("@", "--setup @: "),
+        ('{"a": NaN}', "NaN is not a JSON number"),
+        ("[" + "9" * 5000 + "]", "not JSON that a server accepts"),
+        ('{"a":' * 3000 + "1" + "}" * 3000, "not JSON that a server accepts"),
+        ("@", "--setup @ is a directory"),
+        ("@-", "--setup @-: stdin is for questions; name a file"),
         ("@/nonexistent/x.json", "--setup @/nonexistent/x.json: No such file or directory"),
         ("@~nobody-of-that-name/x", "No such file or directory"),
     ],
@@ -241,6 +241,37 @@ def test_a_bad_setup_option_is_one_line_of_reason(text: str, reason: str) -> Non
     assert "\n" not in str(caught.value)
 
 
+def refusal_of_file(path: Path | str) -> str:
+    with pytest.raises(ConfigError) as refused:
+        parse_setup_option(f"@{path}")
+    assert "\n" not in str(refused.value)
+    assert str(refused.value).startswith(f"--setup @{path}")
+    return str(refused.value).removeprefix(f"--setup @{path}")
+
+
+def test_only_a_file_of_a_bearable_size_is_read(tmp_path: Path) -> None:
+    assert MAX_SETUP_FILE_BYTES == 1024 * 1024
+    assert refusal_of_file(tmp_path) == " is a directory, not a file"
+    largest = tmp_path / "largest.json"
+    largest.write_bytes(b'{"a": 1}'.ljust(MAX_SETUP_FILE_BYTES))
+    assert parse_setup_option(f"@{largest}") == {"a": 1}
+    larger = tmp_path / "larger.json"
+    larger.write_bytes(b'{"a": 1}'.ljust(MAX_SETUP_FILE_BYTES + 1))
+    assert refusal_of_file(larger) == " is larger than 1 MiB"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="devices are not files there")
+def test_a_device_is_refused_and_a_pipe_is_read(tmp_path: Path) -> None:
+    assert refusal_of_file("/dev/zero") == " is a device, not a file"
+    reader, writer = os.pipe()  # as a shell's @<(...) is
+    os.write(writer, b'{"a": 1}')
+    os.close(writer)
+    try:
+        assert parse_setup_option(f"@/dev/fd/{reader}") == {"a": 1}
+    finally:
+        os.close(reader)
+
+
 def test_a_setup_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "setup.json"
     file.write_bytes(b"\xff\xd8\xff")
@@ -248,153 +279,10 @@ def test_a_setup_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
         parse_setup_option(f"@{file}")
 
 
-def facts(**setup: Any) -> SetupFacts:
-    return read_setup(build_setup(Config(setup=setup), (), handle=None, seeds_history=False))
-
-
-def test_the_facts_of_the_default_session() -> None:
-    assert facts() == SetupFacts(
-        voice="Charon",
-        tools=(),
-        modality=Modality.AUDIO,
-        transcribes_output=True,
-        transcribes_input=True,
-        vad=True,
-        resumption=True,
-        history_config=False,
-        no_interruption=False,
-        blocking=frozenset(),
-    )
-
-
-def test_the_facts_are_what_the_user_s_setup_makes_of_the_message() -> None:
-    changed = facts(
-        generation_config={"response_modalities": ["TEXT"], "speech_config": None},
-        tools=[
-            {"google_search": {}, "url_context": {}},
-            {"function_declarations": [{"name": "f", "behavior": "NON_BLOCKING"}]},
-        ],
-        input_audio_transcription=None,
-        output_audio_transcription=None,
-        session_resumption=None,
-        history_config={"initial_history_in_client_content": True},
-        realtime_input_config={
-            "automatic_activity_detection": {"disabled": True},
-            "activity_handling": "NO_INTERRUPTION",
-        },
-    )
-    assert changed == SetupFacts(
-        voice=None,
-        tools=("search", "urlContext", "f"),
-        modality=Modality.TEXT,
-        transcribes_output=False,
-        transcribes_input=False,
-        vad=False,
-        resumption=False,
-        history_config=True,
-        no_interruption=True,
-        blocking=frozenset(),
-    )
-
-
-@pytest.mark.parametrize(
-    ("model", "behavior", "waits"),
-    [
-        ("gemini-3.8-live", "BLOCKING", True),
-        ("gemini-3.8-live", "NON_BLOCKING", False),
-        ("gemini-3.8-live", None, False),
-        ("gemini-3.1-flash-live-preview", None, True),
-        ("gemini-3.8-live-extended-thinking", None, False),
-    ],
-)
-def test_whether_the_model_waits_for_a_function(model: str, behavior: str | None, waits: bool) -> None:
-    declaration = {"name": "f", **({"behavior": behavior} if behavior else {})}
-    message = build_setup(Config(model=model), (declaration,), handle=None, seeds_history=False)
-    assert read_setup(message).blocking == (frozenset({"f"}) if waits else frozenset())
-
-
 def test_the_model_that_the_user_s_setup_names_is_known() -> None:
     assert model_of({"setup": {"model": "models/one"}}) == "one"
     assert model_of({"model": "two"}) == "two"
     assert model_of({"model": 5}) is model_of({}) is None
-
-
-def test_a_modality_that_is_not_named_is_the_model_s() -> None:
-    without = {"responseModalities": None}
-    assert facts(generationConfig=without).modality is Modality.AUDIO
-    assert facts(generationConfig=without, model="models/gemini-3.5-transcribe-live").modality is Modality.TEXT
-
-
-@pytest.mark.parametrize("junk", [5, "x", [], ["x", {}], {"responseModalities": 5, "disabled": {}}])
-def test_facts_can_be_read_whatever_the_user_merged(junk: Any) -> None:
-    fields = ("generationConfig", "model", "realtimeInputConfig", "historyConfig", "sessionResumption")
-    assert facts(**dict.fromkeys(fields, junk)).vad
-
-
-@pytest.mark.parametrize(
-    ("reason", "field"),
-    [
-        (
-            "Invalid JSON payload received. Unknown name \"historyConfig\" at 'setup': Cannot find field.",
-            "historyConfig",
-        ),
-        ("Unknown name \"session_resumption\" at 'setup': Cannot find field.", "sessionResumption"),
-        ("Unknown name \"slidingWindow\" at 'setup.context_window_compression': Cannot", "contextWindowCompression"),
-        ('Unknown name "outputAudioTranscription": Cannot find field.', "outputAudioTranscription"),
-        ('Unknown name "input_audio_transcription', "inputAudioTranscription"),
-        ("inputAudioTranscription is not supported by this model.", "inputAudioTranscription"),
-        ("setup.context_window_compression is not enabled", "contextWindowCompression"),
-        ("Unknown name \"inputAudioTranscription\" at 'setup.generation_config': Cannot find field.", None),
-        ("Unknown name \"handle\" at 'setup.generation_config': Cannot find field.", None),
-        ("Unknown name \"mood\" at 'setup': Cannot find field.", None),
-        ("Request contains an invalid argument.", None),
-        ("", None),
-    ],
-)
-def test_the_field_that_a_server_refuses_is_found(reason: str, field: str | None) -> None:
-    assert unknown_field(reason) == field
-
-
-def test_no_warning_of_a_model_that_has_everything_or_has_no_row() -> None:
-    assert missing_capabilities(Config(search=True, import_functions=(Path("f.py"),), screen_capture_fps=1.0)) == []
-    assert missing_capabilities(Config(model="gemini-9-live", code_execution=True, voice="Nobody")) == []
-
-
-def test_a_warning_for_each_thing_that_a_model_lacks() -> None:
-    config = Config(
-        model="gemini-3.5-transcribe-live",
-        search=True,
-        code_execution=True,
-        import_functions=(Path("f.py"),),
-        screen_capture_fps=1.0,
-        system_instruction="Be brief.",
-        initial_message="hi",
-        audio_output=True,
-        output_file=Path("x.wav"),
-    )
-    assert missing_capabilities(config) == [
-        f"as far as is known, gemini-3.5-transcribe-live {what}"
-        for what in (
-            "does not search (--search)",
-            "does not execute code (--code-execution)",
-            "calls no functions (--import-functions)",
-            "sees no screen (--screen-capture-fps)",
-            "takes no --system-instruction",
-            "takes no typed words (--initial-message)",
-            "does not speak (--audio-output)",
-            "does not speak (--output-file)",
-        )
-    ]
-    assert missing_capabilities(Config(voice="Bruce")) == [
-        "as far as is known, gemini-3.8-live has no voice Bruce (--voice)"
-    ]
-
-
-@pytest.mark.parametrize("model", [*MODELS, "gemini-9-live"])
-def test_a_warning_for_typed_lines_where_a_model_takes_none(model: str) -> None:
-    warning = f"as far as is known, {model} takes no typed words (stdin)"
-    takes_none = model in {"gemini-3.5-transcribe-live", "gemini-3.5-live-translate-preview"}
-    assert missing_for_lines(Config(model=model)) == (warning if takes_none else None)
 
 
 SETUPS: tuple[Message, ...] = (
@@ -429,51 +317,55 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 }
 """Every option that the setup message depends on."""
 
-Pair = frozenset[tuple[str, int]]
+Row = dict[str, int]
+"""For each option the index of its value in `CHOICES`."""
 
 
-def pairs_of(row: dict[str, int]) -> set[Pair]:
-    return {frozenset(pair) for pair in itertools.combinations(row.items(), 2)}
-
-
-def all_pairs(choices: dict[str, tuple[Any, ...]]) -> list[dict[str, int]]:
-    """Return rows of indices into `choices` in which every two values of two options meet at least once; greedy."""
-    names = sorted(choices, key=lambda name: -len(choices[name]))
-    missing = {
-        frozenset({(a, i), (b, j)})
+def all_pairs() -> list[Row]:
+    """Return rows in which every two values of two options meet at least once; greedy, and the same every time."""
+    names = sorted(CHOICES, key=lambda name: (-len(CHOICES[name]), name))
+    # A dict, for its order is the same every time.
+    missing = dict.fromkeys(
+        ((a, i), (b, j))
         for a, b in itertools.combinations(names, 2)
-        for i in range(len(choices[a]))
-        for j in range(len(choices[b]))
-    }
-    rows = []
+        for i in range(len(CHOICES[a]))
+        for j in range(len(CHOICES[b]))
+    )
+    rows: list[Row] = []
     while missing:
-        row = dict(min(missing, key=sorted))
+        row = dict(next(iter(missing)))
         for name in names:
             if name not in row:
-                gains = [
-                    sum(frozenset({(name, i), other}) in missing for other in row.items())
-                    for i in range(len(choices[name]))
-                ]
-                row[name] = gains.index(max(gains))
-        missing -= pairs_of(row)
+                row[name] = max(range(len(CHOICES[name])), key=lambda i: n_new(missing, row, name, i))
+        for pair in itertools.combinations([(name, row[name]) for name in names], 2):
+            missing.pop(pair, None)
         rows.append(row)
     return rows
 
 
-ROWS = all_pairs(CHOICES)
+def n_new(missing: dict[Any, None], row: Row, name: str, index: int) -> int:
+    """Return how many missing pairs a value would add to a row."""
+    return sum(((name, index), other) in missing or (other, (name, index)) in missing for other in row.items())
 
 
-def test_the_rows_hold_every_pair() -> None:
-    held = set().union(*map(pairs_of, ROWS))
+def test_google_s_protos_and_types_accept_every_pair_of_options() -> None:
+    rows, met = all_pairs(), set()
+    assert len(rows) < 200
+    for row in rows:
+        chosen = {name: CHOICES[name][index] for name, index in row.items()}
+        try:
+            check_setup(chosen)
+        except Exception as error:
+            error.add_note(f"with {chosen}")
+            raise
+        met |= {frozenset(pair) for pair in itertools.combinations(row.items(), 2)}
     for a, b in itertools.combinations(CHOICES, 2):
         for i, j in itertools.product(range(len(CHOICES[a])), range(len(CHOICES[b]))):
-            assert frozenset({(a, i), (b, j)}) in held
-    assert len(ROWS) < 200
+            assert frozenset({(a, i), (b, j)}) in met
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: "-".join(map(str, row.values())))
-def test_google_s_protos_and_types_take_every_pair_of_options(row: dict[str, int]) -> None:
-    chosen = {name: CHOICES[name][index] for name, index in row.items()}
+def check_setup(chosen: dict[str, Any]) -> None:
+    """Build the message of some options and check it: by Google's descriptions, and by what must hold of it."""
     arguments = {name: chosen.pop(name) for name in ("declarations", "handle", "seeds_history", "omit")}
     config = Config(**chosen)
     message = build_setup(config, **arguments)
