@@ -276,6 +276,7 @@ _OBSERVED_2_5 = replace(
 )
 _OBSERVED_ROBOTICS = replace(
     _OBSERVED_3_8,
+    unset_behavior=Behavior.BLOCKING,  # Google's robotics guide, Nov 2026: physical actions are BLOCKING
     empty_messages=EmptyMessages.NONE,  # not known
     voice_activity=False,  # not known
     writes_text_as_transcript=True,  # pydantic-ai's probe, 22 Oct 2026

@@ -6,6 +6,8 @@ The words are those that users of the service have reported; where none are know
 MAX_REASON_BYTES = 123
 """What fits into a close frame beside the code (RFC 6455, section 5.5)."""
 
+_MAX_EXPLANATION = 500
+
 INVALID_PAYLOAD, POLICY_VIOLATION, INTERNAL_ERROR = 1007, 1008, 1011
 
 INVALID_ARGUMENT = "Request contains an invalid argument."
@@ -13,6 +15,10 @@ NOT_SUPPORTED = "Operation is not implemented, or supported, or enabled."
 ENTITY_NOT_FOUND = "Requested entity was not found."
 KEY_NOT_VALID = "API key not valid. Please pass a valid API key."
 KEY_MISSING = "Method doesn't allow unregistered callers. Please use API Key or other form of API consumer identity."
+PRECONDITION = "Precondition check failed."
+TOKEN_SPENT = "Token has been used too many times"
+TOKEN_EXPIRED = "Token has expired"
+TOKEN_EXPIRED_IN_SESSION = "auth token has expired"
 DEADLINE = "Deadline expired before operation could complete."
 ABORTED = "The operation was aborted."
 INTERNAL = "Internal error encountered."
@@ -25,13 +31,13 @@ class Refusal(Exception):
         super().__init__(code, reason)
         self.code = code
         self.reason = cut_reason(reason)
-        self.explanation = explanation or reason
+        self.explanation = (explanation or reason)[:_MAX_EXPLANATION]
         """For the log and the verdict: what the client did wrong, where the service's words do not say it."""
 
 
 def cut_reason(reason: str) -> str:
     """Return as much of `reason` as a close frame holds."""
-    return reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
+    return reason.encode(errors="backslashreplace")[:MAX_REASON_BYTES].decode(errors="ignore")
 
 
 def unknown_name(name: str, path: str) -> Refusal:
@@ -43,6 +49,11 @@ def unknown_name(name: str, path: str) -> Refusal:
 def invalid_value(path: str, type_name: str, value: object) -> Refusal:
     """Return the refusal of a value that the field at `path` cannot hold."""
     return Refusal(INVALID_PAYLOAD, f"Invalid value at '{path}' ({type_name}), {value!r}")
+
+
+def not_for_this_model(what: str) -> Refusal:
+    """Return the refusal of a setting that the model does not take, in the words of pydantic-ai's probes (Oct 2026)."""
+    return Refusal(INVALID_PAYLOAD, f"{what} for this model.")
 
 
 def invalid_argument(explanation: str) -> Refusal:

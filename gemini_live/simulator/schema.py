@@ -1,12 +1,14 @@
 """Reads client messages as the service does: any spelling of the names, both base64 alphabets, nothing unknown.
 
-The schema is package data, made from google-genai's types by `tests/simulator/generate_schema.py`. A message that is
-read has camelCase names, numbers that are numbers and `bytes` where the wire has base64; what the schema does not have
-is a `Refusal`. Pure.
+The schema is package data, made from google-genai's types by `tests/simulator/generate_schema.py`. The result has
+camelCase names, numbers that are numbers and `bytes` where the wire has base64. A field that holds its default is left
+out, because proto3 does not tell it from an absent one: false, an empty string or list, an unspecified enum value.
+Anything that the schema does not have is a `Refusal`. Pure.
 """
 
 import binascii
 import json
+import math
 from collections.abc import Callable
 from importlib import resources
 from typing import Any
@@ -17,6 +19,9 @@ _SCHEMA = json.loads(resources.files(__package__).joinpath("schema.json").read_t
 _ROOT: str = _SCHEMA["root"]
 _ENUMS = {name: frozenset(values) for name, values in _SCHEMA["enums"].items()}
 _URL_SAFE = str.maketrans("-_", "+/")
+_KEEP_EMPTY = frozenset({"text"})
+"""Fields of a oneof: an empty one says which of the fields was set."""
+_MAX_INT = 2**63
 
 
 def snake_case(camel: str) -> str:
@@ -40,7 +45,7 @@ def parse_client_message(raw: str | bytes) -> dict[str, Any]:
         Refusal: It is not JSON, or not a message of the API.
     """
     try:
-        message = json.loads(raw if isinstance(raw, str) else raw.decode())
+        message = load_json(raw)
         if not isinstance(message, dict):
             raise Refusal(INVALID_PAYLOAD, "Invalid JSON payload received. Root element must be a message.")
         read = _plain_audio(message) or _read_message(message, _ROOT, "")
@@ -49,6 +54,35 @@ def parse_client_message(raw: str | bytes) -> dict[str, Any]:
     if len(read) != 1:
         raise invalid_argument(f"a client message has exactly one field, this one has {len(read)}: {', '.join(read)}")
     return read
+
+
+def load_json(raw: str | bytes) -> Any:
+    """Return the value of a JSON text, more strictly than Python: only finite numbers, and text that UTF-8 can hold.
+
+    Raises:
+        ValueError: The text is not JSON.
+        RecursionError: The text is nested too deeply.
+    """
+    text = raw if isinstance(raw, str) else raw.decode()
+    if "\\ud" in text or "\\uD" in text:  # half of a surrogate pair may be written so
+        json.dumps(json.loads(text), ensure_ascii=False).encode()
+    return json.loads(text, parse_float=_parse_finite, parse_constant=_parse_finite)
+
+
+def _parse_finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
+
+
+def read_message(value: Any, name: str, path: str) -> dict[str, Any]:
+    """Return a part of a client message, such as the setup (`LiveClientSetup`), that is sent in another way.
+
+    Raises:
+        Refusal: It is not such a message.
+    """
+    return _read_message(value, name, path)
 
 
 def _plain_audio(message: dict[str, Any]) -> dict[str, Any] | None:
@@ -60,7 +94,7 @@ def _plain_audio(message: dict[str, Any]) -> dict[str, Any] | None:
     if not isinstance(blob, dict) or len(blob) != 2:
         return None
     data, mime_type = blob.get("data"), blob.get("mimeType") or blob.get("mime_type")
-    if not isinstance(data, str) or not isinstance(mime_type, str):
+    if not isinstance(data, str) or not isinstance(mime_type, str) or not data:
         return None
     pcm = _decode_base64(data, "realtime_input.audio.data")
     return {"realtimeInput": {"audio": {"data": pcm, "mimeType": mime_type}}}
@@ -70,17 +104,28 @@ def _read_message(value: Any, name: str, path: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise invalid_value(path, name, value)
     fields = _FIELDS[name]
-    read = {}
+    read: dict[str, Any] = {}
+    seen: set[str] = set()
     for key, item in value.items():
         if key not in fields:
             raise unknown_name(key, path)
         if item is None:  # proto3 JSON: null is the default
             continue
         camel, type_name = fields[key]
-        if camel in read:
+        if camel in seen:
             raise invalid_value(path, name, f"{key} twice")
-        read[camel] = _read_value(item, type_name, f"{path}.{snake_case(key)}" if path else snake_case(key))
+        seen.add(camel)
+        field = _read_value(item, type_name, f"{path}.{snake_case(key)}" if path else snake_case(key))
+        if camel in _KEEP_EMPTY or not _is_default(field, type_name):
+            read[camel] = field
     return read
+
+
+def _is_default(value: Any, type_name: str) -> bool:
+    """True if proto3 does not tell the value from an absent field. Numbers and messages may be told: they are kept."""
+    if type_name.startswith("enum:"):
+        return bool(value.endswith("UNSPECIFIED"))
+    return type_name.startswith(("bool", "string", "bytes", "[]")) and not value
 
 
 def _read_value(value: Any, type_name: str, path: str) -> Any:
@@ -128,7 +173,7 @@ def _read_number(value: Any, path: str) -> float:
 
 def _read_int(value: Any, path: str) -> int:
     number = _read_number(value, path)
-    if not number.is_integer():
+    if not number.is_integer() or not -_MAX_INT <= number < _MAX_INT:
         raise invalid_value(path, "TYPE_INT64", value)
     return int(number)
 

@@ -1,12 +1,34 @@
-"""Reads a setup message into the settings of a session, or refuses it as the service would for that model. Pure."""
+"""Reads a setup message into the settings of a session, or refuses it as the service does for that model. Pure.
+
+The words of the refusals are those of pydantic-ai's probes and recordings (Aug to Oct 2026) where they are known.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from gemini_live.models import MODELS, Behavior, Modality, ModelCapabilities, Thinking, capabilities_of
+from gemini_live.models import (
+    MODELS,
+    VOICES,
+    AffectiveDialog,
+    Behavior,
+    Modality,
+    ModelCapabilities,
+    Thinking,
+    capabilities_of,
+)
 
 from ..audio.voice_detector import DEFAULT_PREFIX_S, DEFAULT_SILENCE_S, VoiceSettings
-from .close_reasons import INVALID_PAYLOAD, POLICY_VIOLATION, Refusal, invalid_argument, not_supported, unknown_name
+from .close_reasons import (
+    INVALID_PAYLOAD,
+    POLICY_VIOLATION,
+    Refusal,
+    invalid_argument,
+    invalid_value,
+    not_for_this_model,
+    not_supported,
+    unknown_name,
+)
+from .schema import snake_case
 
 _NOT_IN_LIVE = (
     "responseLogprobs",
@@ -16,9 +38,13 @@ _NOT_IN_LIVE = (
     "responseJsonSchema",
     "stopSequences",
 )
-"""Fields of generationConfig that the Live API's documentation takes back."""
+"""Fields of generationConfig that the Live API does not support, by its documentation."""
 
-_ROLES_REQUIRED = "gemini-3.8-"
+_VOICES = frozenset(name.lower() for name in VOICES)
+_MAX_INT32 = 2**31 - 1
+_LONGEST_WAIT_S = 60.0
+"""Of silenceDurationMs and prefixPaddingMs: the detector keeps that much audio."""
+_ALPHA = "v1alpha"
 _THIRD_GENERATION = ("gemini-3", "gemini-robotics-er-2")
 
 
@@ -29,15 +55,15 @@ class Declaration:
     name: str
     behavior: Behavior
     parameters: dict[str, Any] = field(default_factory=dict)
-    """The schema of its arguments, whichever field it came in; empty: no arguments."""
+    """The schema of the arguments, whichever field held it; empty: no arguments."""
 
 
 @dataclass(frozen=True)
 class ActivitySettings(VoiceSettings):
-    """How the client's speech is found, if it is, and what it does."""
+    """How speech is detected, and whether it interrupts the model."""
 
     automatic: bool = True
-    """Whether the server finds it; else the client marks it."""
+    """True if the server detects speech; otherwise the client marks it."""
     interrupts: bool = True
 
 
@@ -59,26 +85,28 @@ class Settings:
     seeds_history: bool = False
     includes_thoughts: bool = False
     target_language: str = ""
-    """What a translating model speaks."""
+    """The language that a translating model speaks."""
+    closes_at_first_input: bool = False
+    """True if the setup asked for affective dialog, which 3.8 refuses only when the first message comes."""
 
     @property
     def third_generation(self) -> bool:
-        """Whether the model belongs to the 3.x line: several parts in a message, no mediaChunks."""
+        """Whether the model belongs to the 3.x line."""
         return self.model.startswith(_THIRD_GENERATION)
 
     @property
     def requires_roles(self) -> bool:
-        """Whether each Content that the client sends must say whose it is."""
-        return self.model.startswith(_ROLES_REQUIRED)
+        """True if each Content that the client sends must name its role."""
+        return self.capabilities.observed.requires_role
 
     @property
     def spoken_language(self) -> str:
-        """What a translating model takes the user to speak."""
+        """Return the user's language as a translating model reports it."""
         return "en" if self.capabilities.translates else ""
 
     @property
     def interprets(self) -> bool:
-        """Whether the model only turns speech into words or other speech, and cannot be talked with."""
+        """True if the model transcribes or translates, and does not converse."""
         return self.capabilities.translates or not self.capabilities.system_instruction
 
 
@@ -99,8 +127,8 @@ def read_settings(setup: dict[str, Any], api_version: str) -> Settings:
         )
     capabilities = capabilities_of(model)
     generation = setup.get("generationConfig", {})
-    _check_generation(generation, model, capabilities, api_version)
-    _check_features(setup, capabilities)
+    _check_features(setup, capabilities, api_version)
+    _check_generation(generation, model, capabilities)
     tools = setup.get("tools", [])
     resumption = setup.get("sessionResumption")
     return Settings(
@@ -110,20 +138,26 @@ def read_settings(setup: dict[str, Any], api_version: str) -> Settings:
         activity=_read_activity(setup.get("realtimeInputConfig", {})),
         declarations=read_declarations(tools, model, capabilities),
         search=has_search(tools),
-        voice=_read_voice(generation),
+        voice=_read_voice(generation, model),
         transcribes_input="inputAudioTranscription" in setup or capabilities.translates,
         transcribes_output="outputAudioTranscription" in setup,
         resumption=resumption is not None,
         handle=(resumption or {}).get("handle") or None,
-        seeds_history=setup.get("historyConfig", {}).get("initialHistoryInClientContent", False),
+        seeds_history=capabilities.observed.takes_history_config
+        and setup.get("historyConfig", {}).get("initialHistoryInClientContent", False),
         includes_thoughts=generation.get("thinkingConfig", {}).get("includeThoughts", False),
         target_language=generation.get("translationConfig", {}).get("targetLanguageCode", ""),
+        closes_at_first_input=capabilities.observed.affective_dialog is AffectiveDialog.CLOSES_AT_FIRST_INPUT
+        and "enableAffectiveDialog" in generation,
     )
 
 
-def _read_voice(generation: dict[str, Any]) -> str:
+def _read_voice(generation: dict[str, Any], model: str) -> str:
     voice = generation.get("speechConfig", {}).get("voiceConfig", {}).get("prebuiltVoiceConfig", {})
-    return str(voice.get("voiceName", ""))
+    name = str(voice.get("voiceName", ""))
+    if name and name.lower() not in _VOICES:
+        raise Refusal(INVALID_PAYLOAD, f"Requested voice api_name '{name}' is not available for model models/{model}")
+    return name
 
 
 def _read_modality(generation: dict[str, Any], model: str, capabilities: ModelCapabilities) -> Modality:
@@ -137,36 +171,33 @@ def _read_modality(generation: dict[str, Any], model: str, capabilities: ModelCa
     return Modality(asked[0])
 
 
-def _check_generation(
-    generation: dict[str, Any], model: str, capabilities: ModelCapabilities, api_version: str
-) -> None:
+def _check_generation(generation: dict[str, Any], model: str, capabilities: ModelCapabilities) -> None:
     for name in _NOT_IN_LIVE:
         if name in generation:
             raise invalid_argument(f"generationConfig.{name} does not exist in the Live API")
-    if "enableAffectiveDialog" in generation and (api_version != "v1alpha" or not model.startswith("gemini-2.5")):
-        raise unknown_name("enable_affective_dialog", "setup.generation_config")
+    if "enableAffectiveDialog" in generation and capabilities.observed.affective_dialog is AffectiveDialog.REFUSED:
+        raise invalid_argument(f"{model} does not take enableAffectiveDialog")
     if capabilities.translates != ("translationConfig" in generation):
         wants = "needs" if capabilities.translates else "does not take"
         raise invalid_argument(f"{model} {wants} generationConfig.translationConfig")
-    _check_thinking(generation.get("thinkingConfig", {}), model, capabilities)
+    _check_thinking(generation.get("thinkingConfig", {}), capabilities)
 
 
-def _check_thinking(thinking: dict[str, Any], model: str, capabilities: ModelCapabilities) -> None:
-    if "thinkingLevel" in thinking and "thinkingBudget" in thinking:
-        raise invalid_argument("thinkingLevel and thinkingBudget exclude each other")
-    for name, kind, label in (
-        ("thinkingLevel", Thinking.LEVEL, "Thinking level"),
-        ("thinkingBudget", Thinking.BUDGET, "Thinking budget"),
-    ):
-        if name in thinking and capabilities.thinking is not kind:
-            raise Refusal(INVALID_PAYLOAD, f"{label} is not supported for this model.")
-    if capabilities.required_thinking_level and "thinkingLevel" not in thinking:
-        raise invalid_argument(f"{model} needs generationConfig.thinkingConfig.thinkingLevel")
+def _check_thinking(thinking: dict[str, Any], capabilities: ModelCapabilities) -> None:
+    if capabilities.thinking is Thinking.NONE:
+        if thinking:
+            raise not_for_this_model("Thinking level is not supported")
+        return
+    level = thinking.get("thinkingLevel")
+    if capabilities.required_thinking_level and (level is None or "thinkingBudget" in thinking):
+        raise not_for_this_model("Thinking level must be specified")
+    if capabilities.required_thinking_level and level == "MINIMAL":
+        raise not_for_this_model("Thinking level MINIMAL is not supported")
 
 
-def _check_features(setup: dict[str, Any], capabilities: ModelCapabilities) -> None:
-    if setup.get("proactivity", {}).get("proactiveAudio") is False:
-        raise invalid_argument("proactive audio cannot be switched off")
+def _check_features(setup: dict[str, Any], capabilities: ModelCapabilities, api_version: str) -> None:
+    if "proactivity" in setup and api_version != _ALPHA:
+        raise unknown_name("proactivity", "setup")
     if "systemInstruction" in setup and not capabilities.system_instruction:
         raise not_supported("the model takes no systemInstruction")
     for name in ("inputAudioTranscription", "outputAudioTranscription"):
@@ -178,7 +209,7 @@ def _check_features(setup: dict[str, Any], capabilities: ModelCapabilities) -> N
 
 
 def has_search(tools: list[dict[str, Any]]) -> bool:
-    """Return whether Google Search is among the tools."""
+    """True if Google Search is among the tools."""
     return any(name in tool for tool in tools for name in ("googleSearch", "googleSearchRetrieval"))
 
 
@@ -190,8 +221,9 @@ def read_declarations(
     Raises:
         Refusal: A tool that this model does not have.
     """
-    if any("codeExecution" in tool for tool in tools) and not capabilities.code_execution:
-        raise not_supported(f"{model} runs no code")
+    runs_code = capabilities.code_execution or capabilities.observed.ignores_code_execution
+    if any("codeExecution" in tool for tool in tools) and not runs_code:
+        raise not_for_this_model("Code Execution tool is not supported")
     if has_search(tools) and not capabilities.search:
         raise not_supported(f"{model} does not search")
     declarations: dict[str, Declaration] = {}
@@ -213,33 +245,48 @@ def _read_declaration(function: dict[str, Any], model: str, capabilities: ModelC
         raise invalid_argument(f"{name}: parameters and parametersJsonSchema exclude each other")
     if "parametersJsonSchema" in function and not capabilities.observed.takes_json_schema:
         raise invalid_argument(f"{name}: {model} takes parameters, not parametersJsonSchema")
+    schema = function.get("parametersJsonSchema", {})
+    if not isinstance(schema, dict):
+        path = "setup.tools.function_declarations.parameters_json_schema"
+        raise invalid_value(path, "Value", type(schema).__name__)
+    if not capabilities.observed.reads_json_schema:
+        schema = {}  # the model is not told of the parameters, and calls without arguments
     return Declaration(
         name=name,
-        behavior=_read_behavior(function, model, capabilities),
-        parameters=function.get("parameters") or function.get("parametersJsonSchema") or {},
+        behavior=_read_behavior(function, capabilities),
+        parameters=function.get("parameters") or schema,
     )
 
 
-def _read_behavior(function: dict[str, Any], model: str, capabilities: ModelCapabilities) -> Behavior:
-    named = function.get("behavior", "UNSPECIFIED")
-    if named == "UNSPECIFIED":
-        waits = not model.startswith(_ROLES_REQUIRED) and Behavior.BLOCKING in capabilities.behaviors
-        return Behavior.BLOCKING if waits else Behavior.NON_BLOCKING
-    if not capabilities.declares_behavior or Behavior(named) not in capabilities.behaviors:
-        raise not_supported(f"{function['name']}: {model} does not take the behavior {named}")
+def _read_behavior(function: dict[str, Any], capabilities: ModelCapabilities) -> Behavior:
+    named = function.get("behavior")
+    if named is None:
+        return capabilities.observed.unset_behavior
+    if named == Behavior.BLOCKING and Behavior.BLOCKING not in capabilities.behaviors:
+        raise not_for_this_model("BLOCKING function calls are not supported")
     return Behavior(named)
 
 
 def _read_activity(config: dict[str, Any]) -> ActivitySettings:
     detection = config.get("automaticActivityDetection", {})
-    for name in ("silenceDurationMs", "prefixPaddingMs"):
-        if detection.get(name, 0) < 0:
-            raise invalid_argument(f"{name} is negative")
     return ActivitySettings(
         automatic=not detection.get("disabled", False),
-        silence_s=detection.get("silenceDurationMs", DEFAULT_SILENCE_S * 1000) / 1000,
-        prefix_s=detection.get("prefixPaddingMs", DEFAULT_PREFIX_S * 1000) / 1000,
+        silence_s=_read_milliseconds(detection, "silenceDurationMs", DEFAULT_SILENCE_S),
+        prefix_s=_read_milliseconds(detection, "prefixPaddingMs", DEFAULT_PREFIX_S),
         start_high=detection.get("startOfSpeechSensitivity") != "START_SENSITIVITY_LOW",
         end_high=detection.get("endOfSpeechSensitivity") != "END_SENSITIVITY_LOW",
         interrupts=config.get("activityHandling") != "NO_INTERRUPTION",
     )
+
+
+def _read_milliseconds(detection: dict[str, Any], name: str, default_s: float) -> float:
+    """Return a time of the activity detection in seconds."""
+    value = detection.get(name)
+    if value is None:
+        return default_s
+    if value > _MAX_INT32:
+        path = "setup.realtime_input_config.automatic_activity_detection"
+        raise invalid_value(f"{path}.{snake_case(name)}", "TYPE_INT32", value)
+    if value < 0:
+        raise invalid_argument(f"{name} is negative")
+    return min(float(value) / 1000, _LONGEST_WAIT_S)

@@ -87,6 +87,42 @@ def test_null_is_the_default_and_not_a_value() -> None:
     assert parse({"setup": {"model": "m", "tools": None}}) == {"setup": {"model": "m"}}
 
 
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        # @google/adk 2.0 sends this with every setup.
+        ({"setup": {"generationConfig": {"enableAffectiveDialog": False}}}, {"setup": {"generationConfig": {}}}),
+        ({"setup": {"proactivity": {"proactiveAudio": False}}}, {"setup": {"proactivity": {}}}),
+        ({"setup": {"generationConfig": {"stopSequences": []}}}, {"setup": {"generationConfig": {}}}),
+        ({"setup": {"generationConfig": {"responseMimeType": ""}}}, {"setup": {"generationConfig": {}}}),
+        (
+            {"setup": {"generationConfig": {"thinkingConfig": {"thinkingLevel": "THINKING_LEVEL_UNSPECIFIED"}}}},
+            {"setup": {"generationConfig": {"thinkingConfig": {}}}},
+        ),
+        ({"setup": {"historyConfig": {"initialHistoryInClientContent": False}}}, {"setup": {"historyConfig": {}}}),
+        ({"setup": {"sessionResumption": {"handle": ""}}}, {"setup": {"sessionResumption": {}}}),
+        ({"realtimeInput": {"audioStreamEnd": False}}, {"realtimeInput": {}}),
+        (
+            {"realtimeInput": {"audio": {"data": "", "mimeType": "audio/pcm"}}},
+            {"realtimeInput": {"audio": {"mimeType": "audio/pcm"}}},
+        ),
+        ({"clientContent": {"turns": [], "turnComplete": False}}, {"clientContent": {}}),
+        # Where proto3 does tell zero from absence, so do we.
+        (
+            {"setup": {"generationConfig": {"thinkingConfig": {"thinkingBudget": 0}}}},
+            {"setup": {"generationConfig": {"thinkingConfig": {"thinkingBudget": 0}}}},
+        ),
+        ({"realtimeInput": {"text": ""}}, {"realtimeInput": {"text": ""}}),
+        (
+            {"toolResponse": {"functionResponses": [{"response": {"output": False, "x": ""}, "willContinue": False}]}},
+            {"toolResponse": {"functionResponses": [{"response": {"output": False, "x": ""}}]}},
+        ),
+    ],
+)
+def test_a_default_is_as_good_as_absent(given: Any, read: Any) -> None:
+    assert parse(given) == read
+
+
 def test_enumerations_may_be_in_lower_case() -> None:
     config = {"thinkingConfig": {"thinkingLevel": "low"}}
     assert parse({"setup": {"generationConfig": config}})["setup"]["generationConfig"] == {
@@ -163,10 +199,39 @@ def test_what_the_api_does_not_have_is_refused_by_name_and_place(message: Any, r
     assert (refusal.code, refusal.reason) == (1007, reason[:123])
 
 
-@pytest.mark.parametrize("raw", [b"\xff", "{", "", b"nonsense", "[" * 100_000])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *(
+            b"\xff",
+            "{",
+            "",
+            b"nonsense",
+            "[" * 100_000,
+            '{"a": NaN}',
+            '{"a": 1e999}',
+            '{"a": -Infinity}',
+            '{"a": ' + "9" * 5000 + "}",
+        ),
+        *('{"realtimeInput": {"text": "\\ud800"}}', '{"\\uDC00": 1}', b'{"a": "\xed\xa0\x80"}'),
+    ],
+)
 def test_what_is_not_json_is_refused(raw: str | bytes) -> None:
     with pytest.raises(Refusal, match="Unexpected token"):
         parse_client_message(raw)
+
+
+def test_pairs_of_surrogates_are_text() -> None:
+    assert parse({"realtimeInput": {"text": "\U0001f600"}}) == {"realtimeInput": {"text": "\U0001f600"}}
+
+
+@pytest.mark.parametrize("value", [1e300, 2**63, "1e30"])
+def test_integers_are_bounded(value: object) -> None:
+    assert "TYPE_INT64" in refusal_of({"setup": {"contextWindowCompression": {"triggerTokens": value}}}).reason
+
+
+def test_an_explanation_is_bounded() -> None:
+    assert len(refusal_of({"setup": {"model": ["x" * 10**6]}}).explanation) == 500
 
 
 def test_reasons_fit_into_a_close_frame_whatever_the_field_is_called() -> None:

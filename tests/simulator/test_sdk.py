@@ -211,7 +211,7 @@ async def test_ephemeral_token_reaches_the_constrained_method() -> None:
 REFUSALS: list[tuple[dict[str, Any], dict[str, Any], int, str]] = [
     ({"response_modalities": ["TEXT"]}, {}, 1007, "response modalities \\(TEXT\\) is not supported by the model"),
     (WORDS, {"model": "gemini-2.0-flash-live-001"}, 1008, "models/gemini-2.0-flash-live-001 is not found for API"),
-    ({"tools": [{"code_execution": {}}]}, {}, 1008, "Operation is not implemented"),
+    ({"tools": [{"code_execution": {}}]}, {}, 1007, "Code Execution tool is not supported for this model."),
     ({"thinking_config": {"thinking_level": "LOW"}}, {}, 1007, "Thinking level is not supported"),
     (WORDS, {"key": "wrong"}, 1007, "API key not valid"),
     (
@@ -220,10 +220,10 @@ REFUSALS: list[tuple[dict[str, Any], dict[str, Any], int, str]] = [
             "tools": [{"function_declarations": [{"name": "f", "behavior": "BLOCKING"}]}],
         },
         {"model": "gemini-3.8-live-extended-thinking"},
-        1008,
-        "Operation is not implemented",
+        1007,
+        "BLOCKING function calls are not supported for this model.",
     ),
-    ({}, {"model": "gemini-3.8-live-extended-thinking"}, 1007, "Request contains an invalid argument"),
+    ({}, {"model": "gemini-3.8-live-extended-thinking"}, 1007, "Thinking level must be specified for this model."),
     ({"session_resumption": {"handle": "unknown"}}, {}, 1008, "Requested entity was not found"),
 ]
 

@@ -83,7 +83,7 @@ def test_every_model_of_the_table_opens_with_what_it_needs(model: str) -> None:
         (OLDEST, None, Behavior.BLOCKING),
         (OLDEST, "NON_BLOCKING", Behavior.NON_BLOCKING),
         (ROBOT, None, Behavior.BLOCKING),
-        (DEFAULT, "UNSPECIFIED", Behavior.NON_BLOCKING),
+        (OLDER, "NON_BLOCKING", Behavior.NON_BLOCKING),
     ],
 )
 def test_behavior_of_a_function_by_model(model: str, behavior: str | None, expected: Behavior) -> None:
@@ -92,6 +92,10 @@ def test_behavior_of_a_function_by_model(model: str, behavior: str | None, expec
 
 
 TEXT_REFUSED = "The requested combination of response modalities (TEXT) is not supported by the model. models/"
+NO_CODE = "Code Execution tool is not supported for this model."
+NEEDS_LEVEL = "Thinking level must be specified for this model."
+BLOCKING = "BLOCKING function calls are not supported for this model."
+PROACTIVITY = "Invalid JSON payload received. Unknown name \"proactivity\" at 'setup': Cannot find field."
 REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     ("", {}, 1007, INVALID_ARGUMENT),
     ("gemini-9", {}, 1008, "models/gemini-9 is not found for API version v1beta, or is not supported for"),
@@ -99,41 +103,59 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     (DEFAULT, {"generationConfig": {"responseModalities": ["TEXT", "AUDIO"]}}, 1007, "The requested combination of"),
     (ROBOT, {"generationConfig": {"responseModalities": ["AUDIO"]}}, 1007, "The requested combination of response"),
     (DEFAULT, {"generationConfig": LOW}, 1007, "Thinking level is not supported for this model."),
-    (OLDEST, {"generationConfig": LOW}, 1007, "Thinking level is not supported for this model."),
-    (OLDER, {"generationConfig": {"thinkingConfig": {"thinkingBudget": 0}}}, 1007, "Thinking budget is not supported"),
-    (
-        OLDER,
-        {"generationConfig": {"thinkingConfig": {"thinkingBudget": 0, "thinkingLevel": "LOW"}}},
-        1007,
-        INVALID_ARGUMENT,
-    ),
-    (THINKING, {}, 1007, INVALID_ARGUMENT),
     (DEFAULT, {"generationConfig": {"responseMimeType": "text/plain"}}, 1007, INVALID_ARGUMENT),
-    (
-        DEFAULT,
-        {"generationConfig": {"enableAffectiveDialog": True}},
-        1007,
-        "Invalid JSON payload received. Unknown name",
-    ),
     (DEFAULT, {"generationConfig": {"translationConfig": {}}}, 1007, INVALID_ARGUMENT),
     (TRANSLATE, {}, 1007, INVALID_ARGUMENT),
-    (DEFAULT, {"tools": [{"codeExecution": {}}]}, 1008, NOT_SUPPORTED),
+    (DEFAULT, {"tools": [{"codeExecution": {}}]}, 1007, NO_CODE),
+    (OLDEST, {"tools": [{"codeExecution": {}}]}, 1007, NO_CODE),
+    (DEFAULT, {"generationConfig": {"thinkingConfig": {"thinkingBudget": 0}}}, 1007, "Thinking level is not supported"),
+    (DEFAULT, {"generationConfig": {"thinkingConfig": {"includeThoughts": True}}}, 1007, "Thinking level is not"),
+    (THINKING, {}, 1007, NEEDS_LEVEL),
+    (THINKING, {"generationConfig": {"thinkingConfig": {"thinkingBudget": 0}}}, 1007, NEEDS_LEVEL),
+    (
+        THINKING,
+        {"generationConfig": {"thinkingConfig": {**LOW["thinkingConfig"], "thinkingBudget": 0}}},
+        1007,
+        NEEDS_LEVEL,
+    ),
+    (
+        THINKING,
+        {"generationConfig": {"thinkingConfig": {"thinkingLevel": "MINIMAL"}}},
+        1007,
+        "Thinking level MINIMAL is not supported for this model.",
+    ),
+    (OLDER, {"generationConfig": {"enableAffectiveDialog": True}}, 1007, INVALID_ARGUMENT),
+    *((model, {"proactivity": {}}, 1007, PROACTIVITY) for model in (DEFAULT, THINKING, OLDER, OLDEST)),
+    *(
+        (
+            model,
+            {"generationConfig": {"speechConfig": {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": "alloy"}}}}},
+            1007,
+            f"Requested voice api_name 'alloy' is not available for model models/{model}"[:123],
+        )
+        for model in (DEFAULT, OLDEST)
+    ),
     (TRANSCRIBE, {"tools": [{"googleSearch": {}}]}, 1008, NOT_SUPPORTED),
     (TRANSCRIBE, {"tools": function()}, 1008, NOT_SUPPORTED),
     (TRANSCRIBE, {"systemInstruction": {"parts": [{"text": "x"}]}}, 1008, NOT_SUPPORTED),
-    (THINKING, {"generationConfig": LOW, "tools": function(behavior="BLOCKING")}, 1008, NOT_SUPPORTED),
-    (OLDER, {"tools": function(behavior="NON_BLOCKING")}, 1008, NOT_SUPPORTED),
+    (THINKING, {"generationConfig": LOW, "tools": function(behavior="BLOCKING")}, 1007, BLOCKING),
     (THINKING, {"generationConfig": LOW, "tools": function(parametersJsonSchema={})}, 1007, INVALID_ARGUMENT),
+    (DEFAULT, {"tools": function(parametersJsonSchema=["x"])}, 1007, "Invalid value at 'setup.tools.function"),
     (DEFAULT, {"tools": function("")}, 1007, INVALID_ARGUMENT),
     (DEFAULT, {"tools": function() + function()}, 1007, "Duplicate function declaration found: f"),
     (DEFAULT, {"tools": function(parameters={}, parametersJsonSchema={})}, 1007, INVALID_ARGUMENT),
-    (DEFAULT, {"proactivity": {"proactiveAudio": False}}, 1007, INVALID_ARGUMENT),
     (DEFAULT, {"outputAudioTranscription": {"mode": "SMART", "wordTimestamp": True}}, 1007, INVALID_ARGUMENT),
     (
         DEFAULT,
         {"realtimeInputConfig": {"automaticActivityDetection": {"silenceDurationMs": -1}}},
         1007,
         INVALID_ARGUMENT,
+    ),
+    (
+        DEFAULT,
+        {"realtimeInputConfig": {"automaticActivityDetection": {"prefixPaddingMs": 10**30}}},
+        1007,
+        "Invalid value at 'setup.realtime_input_config.automatic_activity_detection.prefix_padding_ms' (TYPE_INT32)",
     ),
 ]
 
@@ -147,12 +169,50 @@ def test_refusals_by_model(model: str, fields: dict[str, Any], code: int, reason
     assert caught.value.explanation
 
 
-def test_affective_dialog_exists_on_the_oldest_models_of_v1alpha() -> None:
-    assert read(OLDEST, "v1alpha", generationConfig={"enableAffectiveDialog": True})
+TAKEN: list[tuple[str, dict[str, Any], str]] = [
+    *((model, {"generationConfig": LOW}, "v1beta") for model in (OLDER, OLDEST, ROBOT)),
+    *((model, {"generationConfig": {"thinkingConfig": {"thinkingBudget": 0}}}, "v1beta") for model in (OLDER, OLDEST)),
+    (OLDER, {"generationConfig": {"thinkingConfig": {"thinkingBudget": 0, "thinkingLevel": "LOW"}}}, "v1beta"),
+    (OLDER, {"tools": [{"codeExecution": {}}, {"urlContext": {}}]}, "v1beta"),
+    (OLDER, {"tools": function(behavior="NON_BLOCKING")}, "v1beta"),
+    *((model, {"proactivity": {"proactiveAudio": True}}, "v1alpha") for model in (DEFAULT, OLDER, OLDEST)),
+    (OLDEST, {"generationConfig": {"enableAffectiveDialog": True}}, "v1alpha"),
+]
+
+
+@pytest.mark.parametrize(("model", "fields", "version"), TAKEN)
+def test_what_each_model_takes(model: str, fields: dict[str, Any], version: str) -> None:
+    assert not read(model, version, **fields).closes_at_first_input
+
+
+@pytest.mark.parametrize("model", [DEFAULT, THINKING])
+def test_affective_dialog_opens_a_session_that_closes_at_its_first_input(model: str) -> None:
+    generation = {"enableAffectiveDialog": True, **(LOW if model == THINKING else {})}
+    assert read(model, generationConfig=generation).closes_at_first_input
+
+
+@pytest.mark.parametrize(("model", "seeds"), [(DEFAULT, True), (OLDER, True), (OLDEST, False)])
+def test_history_config_is_for_the_third_generation(model: str, seeds: bool) -> None:
+    assert read(model, historyConfig={"initialHistoryInClientContent": True}).seeds_history is seeds
+
+
+@pytest.mark.parametrize(("model", "known"), [(DEFAULT, True), (OLDER, True), (OLDEST, False)])
+def test_json_schema_does_not_reach_the_second_generation(model: str, known: bool) -> None:
+    schema = {"type": "object", "required": ["city"]}
+    (declaration,) = read(model, tools=function(parametersJsonSchema=schema)).declarations.values()
+    assert declaration.parameters == (schema if known else {})
+    (declaration,) = read(model, tools=function(parameters=schema)).declarations.values()
+    assert declaration.parameters == schema
+
+
+def test_absurd_times_are_bounded() -> None:
+    detection = {"silenceDurationMs": 2**31 - 1, "prefixPaddingMs": 2**31 - 1}
+    activity = read(realtimeInputConfig={"automaticActivityDetection": detection}).activity
+    assert activity.silence_s == activity.prefix_s == 60.0
 
 
 def test_model_traits_that_the_protocol_depends_on() -> None:
-    assert read().requires_roles and read().third_generation
+    assert read().requires_roles and read(OLDER).requires_roles and read().third_generation
     assert not read(OLDEST).requires_roles and not read(OLDEST).third_generation
     translate = read(TRANSLATE, generationConfig={"translationConfig": {"targetLanguageCode": "de"}})
     assert translate.interprets and (translate.spoken_language, translate.target_language) == ("en", "de")

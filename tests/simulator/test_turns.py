@@ -431,7 +431,11 @@ async def test_frames_are_counted_and_described() -> None:
         ({"realtimeInput": {"activityStart": {}}}, 1007, "Explicit activity control is not supported when automatic"),
         ({"realtimeInput": {"activityEnd": {}}}, 1007, "Explicit activity control is not supported when automatic"),
         ({"toolResponse": {"functionResponses": [{"name": "f"}]}}, 1007, "Request contains an invalid argument."),
-        ({"contextUpdate": {"tools": {"tools": [{"codeExecution": {}}]}}}, 1008, "Operation is not implemented"),
+        (
+            {"contextUpdate": {"tools": {"tools": [{"codeExecution": {}}]}}},
+            1007,
+            "Code Execution tool is not supported",
+        ),
         ({"nonsense": 1}, 1007, "Invalid JSON payload received. Unknown name"),
     ],
 )
