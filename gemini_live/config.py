@@ -69,6 +69,8 @@ class Config:
     output_device: str | None = None
     input_file: Path | None = None
     output_file: Path | None = None
+    force: bool = False
+    """True to overwrite an output file that another program wrote."""
     monitor: int = 1
     screen_size: int = 1024
     """Longest side of a screen frame, in pixels."""

@@ -191,6 +191,9 @@ def _add_devices(group: argparse._ArgumentGroup) -> None:
         "--output-file", metavar="FILE.wav", type=Path, help="write everything the model says, played or not"
     )
     group.add_argument(
+        "--force", action="store_true", help="overwrite the output file even if gemini-live did not write it"
+    )
+    group.add_argument(
         "--screen-capture-fps",
         metavar="FPS",
         type=_number(0, MAX_FPS, above=True),

@@ -52,6 +52,7 @@ FLAGS = {
     "-q": ("quiet", True),
     "--push-to-talk": ("push_to_talk", True),
     "--insecure": ("insecure", True),
+    "--force": ("force", True),
     "--no-history": ("history", False),
 }
 

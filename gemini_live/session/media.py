@@ -21,8 +21,9 @@ from .stats import Latency
 from .uplink import Uplink
 
 if TYPE_CHECKING:
+    from ..audio.input_file import InputFile
+    from ..audio.output_file import OutputFile
     from ..audio.portaudio import AudioSystem, Microphone, Speaker
-    from ..audio.soundfiles import InputFile, OutputFile
     from ..screen import ScreenGrabber
 
 ECHO_TAIL_S = 0.3
@@ -279,13 +280,13 @@ class Media:
 
     def _open_files(self) -> None:
         if self._config.input_file is not None:
-            from ..audio.soundfiles import open_input  # noqa: PLC0415 - only where it is wanted
+            from ..audio.input_file import open_input  # noqa: PLC0415 - only where it is wanted
 
             self.input_file = open_input(self._config.input_file)
         if self._config.output_file is not None:
-            from ..audio.soundfiles import OutputFile  # noqa: PLC0415
+            from ..audio.output_file import OutputFile  # noqa: PLC0415
 
-            self._output_file = OutputFile(self._config.output_file, on_error=self._warn)
+            self._output_file = OutputFile(self._config.output_file, on_error=self._warn, force=self._config.force)
             self.record = self._output_file.write
 
     async def _open_sound(self) -> None:

@@ -444,6 +444,6 @@ async def test_an_output_file_that_cannot_grow_is_one_warning_and_exit_2_at_the_
     assert result.err.splitlines() == [
         START_LINE,
         f"gemini-live: warning: {output} cannot be written any more: File too large",
-        f"gemini-live: error: {output} is not complete: File too large",
+        f"gemini-live: error: {output} is incomplete: File too large",
     ]
     assert (record.close_code, record.closed_by_client) == (1000, True)

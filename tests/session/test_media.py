@@ -89,7 +89,7 @@ class Bench:
 async def test_the_output_file_is_begun_when_the_session_is_live(tmp_path: Path) -> None:
     path = tmp_path / "out.wav"
     path.write_bytes(b"as it was")
-    bench = Bench(Config(output_file=path, audio_output=False), plays=False)
+    bench = Bench(Config(output_file=path, audio_output=False, force=True), plays=False)
     async with bench.opened():
         pass
     assert path.read_bytes() == b"as it was"

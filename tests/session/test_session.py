@@ -748,7 +748,7 @@ async def test_a_session_that_never_was_leaves_the_output_file_as_it_was(tmp_pat
     async with simulator("refuse:403") as server:
         for path in (old, new):
             with pytest.raises(ConnectionFailed):
-                await hold(configure(server, initial_message="Hi.", output_file=path))
+                await hold(configure(server, initial_message="Hi.", output_file=path, force=True))
     assert old.read_bytes() == b"as it was"
     assert not new.exists()
 
