@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, TextIO
 
 from .config import Color, Config, OutputFormat
 from .errors import ConfigError
+from .output.events import Output, Warning
 from .output.jsonl import Jsonl
 from .output.plain import Terminal
 from .process.streams import BackgroundWriter, Streams, are_one_terminal, is_terminal
-from .session.dispatch import Output
 
 if TYPE_CHECKING:
     from .prompt.prompt import Prompt
@@ -57,14 +57,7 @@ class Outputs:
         terminal = self._build_terminal(config)
         if config.output_format is OutputFormat.TEXT:
             return terminal
-        return Jsonl(
-            self._writer,
-            self._streams.stdout,
-            clock=time.monotonic,
-            warn=terminal.warning,
-            fail=terminal.error,
-            detail=terminal.detail,
-        )
+        return Jsonl(self._writer, self._streams.stdout, terminal, clock=time.monotonic)
 
     def _build_terminal(self, config: Config) -> Terminal:
         stdout, stderr = self._streams.stdout, self._streams.stderr
@@ -90,7 +83,7 @@ class Outputs:
         assert stdout is not None
 
         def warn(text: str) -> None:
-            terminal.warning(text)
+            terminal.emit(Warning(text))
 
         prompt = Prompt(
             stdin,
@@ -113,9 +106,8 @@ class Outputs:
             clock=time.monotonic,
             quiet=config.quiet,
             verbose=config.verbose,
-            has_words=config.transcription,
         )
-        prompt.in_progress, prompt.advance = terminal.pending, terminal.advance
+        prompt.in_progress = terminal.pending
         return terminal, prompt
 
     def _is_interactive(self, config: Config) -> bool:

@@ -22,6 +22,7 @@ from .config import Config, OutputFormat
 from .errors import ConfigError, ExitCode, GeminiLiveError
 from .models import capabilities_of
 from .options import PROG
+from .output import events
 from .output.plain import Terminal
 from .process.process import (
     LAST_WORDS_S,
@@ -37,8 +38,8 @@ from .process.streams import BackgroundWriter, LineWriter, Streams, are_one_term
 
 if TYPE_CHECKING:
     from .functions.call import FunctionCaller
+    from .output.events import Output
     from .prompt.prompt import Prompt
-    from .session.dispatch import Output
     from .session.session import Session
 
 MAX_PASSED_ON, PASS_ON_AGAIN_S, READER_HANGS_S = 1_000, 0.01, 0.5
@@ -133,7 +134,7 @@ class _Command:
         try:
             code = self._hold(config, self._output, simulator)
         except GeminiLiveError as error:
-            self._output.error(str(error))
+            self._output.emit(events.Error(str(error)))
             code = error.exit_code
         except KeyboardInterrupt:
             code = self.signals.exit_code or ExitCode.INTERRUPTED
@@ -144,8 +145,8 @@ class _Command:
     def _refuse(self, error: GeminiLiveError, arguments: Mapping[str, Any]) -> int:
         """Say what keeps the session from coming about, as whoever reads expects it, and return the exit code."""
         output = self._outputs.build_plain(OutputFormat(arguments.get("output_format", OutputFormat.TEXT)))
-        output.error(str(error))
-        output.session_ended(error.exit_code)
+        output.emit(events.Error(str(error)))
+        output.emit(events.SessionEnded(error.exit_code))
         return error.exit_code
 
     def _finish(self, code: int) -> int:
@@ -165,7 +166,7 @@ class _Command:
             return code
         if is_closed_pipe(error):
             return ExitCode.CLOSED_STDOUT
-        self._outputs.build_plain().error(f"stdout cannot be written to: {error.strerror}")
+        self._outputs.build_plain().emit(events.Error(f"stdout cannot be written to: {error.strerror}"))
         self.writer.flush(LAST_WORDS_S)
         return ExitCode.USAGE
 
@@ -175,13 +176,13 @@ class _Command:
             self._printed.finish()
             self._write_passed_on()
             self._output_ended = True
-            self._output.session_ended(int(code))
+            self._output.emit(events.SessionEnded(int(code)))
 
     def _report_timeout(self) -> None:
         """Say that the time is over, once."""
         report, self._timeout_report = self._timeout_report, None
         if self._output is not None and report is not None:
-            self._output.error(report)
+            self._output.emit(events.Error(report))
 
     def _say_last_words(self, code: int) -> None:
         """Write the last lines from a deadline's thread: the main thread hangs."""
@@ -195,7 +196,7 @@ class _Command:
     def _hold(self, config: Config, output: "Output", simulator: Mapping[str, Any] | None) -> int:
         """Hold a session and return the exit code."""
         for warning in options.find_warnings(config, self._environ):
-            output.warning(warning)
+            output.emit(events.Warning(warning))
         # What a user's file prints while it is imported belongs to it as much as what its functions print. One that
         # runs on must not print after the conversation either, so this lasts to the end of the process.
         sys.stdout = self._printed
@@ -252,7 +253,7 @@ class _Command:
             for _ in range(len(self._passed_on)):
                 line = self._passed_on.popleft()
                 if self._output is not None and not self._output_ended:
-                    self._output.function_output(line)
+                    self._output.emit(events.FunctionOutput(line))
         finally:
             self._passing_on.release()
 
@@ -320,7 +321,7 @@ class _Command:
             self._report_timeout()
             return ExitCode.TIMEOUT
         except GeminiLiveError as error:
-            output.error(str(error))
+            output.emit(events.Error(str(error)))
             return error.exit_code
         return ExitCode.DONE
 

@@ -16,7 +16,7 @@ from . import __version__
 from .config import Color, Config, OutputFormat
 from .errors import EXIT_CODE_MEANINGS, ConfigError, ExitCode
 from .models import MODELS, VOICES
-from .output.plain import one_line
+from .output.escaping import one_line
 from .wire.setup import build_setup, model_of, parse_setup_option
 from .wire.setup_facts import lacks_words, read_setup
 

@@ -14,15 +14,17 @@ from typing import Any, Self, TextIO, cast
 import pytest
 
 from gemini_live.audio.pcm import INPUT, PcmFormat
-from gemini_live.config import Config, Timings
+from gemini_live.config import Config
+from gemini_live.conversation.timings import Timings
 from gemini_live.functions.call import FunctionCaller
+from gemini_live.output.events import Event
 from gemini_live.session import session as session_module
-from gemini_live.session.dispatch import Output
 from gemini_live.session.media import Media
 from gemini_live.session.session import Session
 from gemini_live.simulator import Simulator
 
 from .proxy import Proxy
+from .told import describe
 
 TEXT_MODEL = "gemini-robotics-er-2-streaming-preview"
 KEY = "AIza-not-a-real-key-0123456789"
@@ -41,15 +43,14 @@ class Written:
         self.end = ""
         self._changed = asyncio.Event()
 
-    def __getattr__(self, kind: str) -> Any:
-        def take(*args: Any, **facts: Any) -> None:
-            if kind == "detail" and self.ignores and args[0].startswith(self.ignores):
-                return
-            if self.limit is None or len(self.events) < self.limit:
-                self.events.append((asyncio.get_running_loop().time(), kind, (*args, *facts.values())))
-            self._changed.set()
-
-        return take
+    def emit(self, event: Event) -> None:
+        """Keep an event."""
+        kind, *args = describe(event)
+        if kind == "detail" and self.ignores and args[0].startswith(self.ignores):
+            return
+        if self.limit is None or len(self.events) < self.limit:
+            self.events.append((asyncio.get_running_loop().time(), kind, tuple(args)))
+        self._changed.set()
 
     def of(self, kind: str) -> list[Any]:
         """Return the first argument of every event of a kind."""
@@ -102,9 +103,7 @@ class Talk:
         return self.written.of("answered")
 
     async def __aenter__(self) -> Self:
-        self.session = Session(
-            self._config, cast(Output, self.written), stdin=cast(TextIO, _Stdin(self._lines)), **self._options
-        )
+        self.session = Session(self._config, self.written, stdin=cast(TextIO, _Stdin(self._lines)), **self._options)
         self._task = asyncio.create_task(self.session.run())
         self._task.add_done_callback(lambda task: self.written.close(repr(task)))
         return self

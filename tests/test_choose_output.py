@@ -21,13 +21,15 @@ from typing import Any, TextIO
 
 from gemini_live.choose_output import Outputs
 from gemini_live.config import Color, Config, OutputFormat
+from gemini_live.conversation.outcomes import Answered, ModelSaid, QuestionComplete
 from gemini_live.errors import ConfigError
+from gemini_live.output import events
+from gemini_live.output.events import Output
 from gemini_live.output.jsonl import Jsonl
-from gemini_live.output.live import NO_WORDS, LiveTerminal
+from gemini_live.output.live import LiveTerminal
 from gemini_live.output.plain import Terminal
 from gemini_live.process.streams import BackgroundWriter, Streams
 from gemini_live.prompt.prompt import Prompt
-from gemini_live.session.dispatch import Output
 from gemini_live.session.stats import Stats
 
 WAIT_S = 10
@@ -222,8 +224,8 @@ def test_at_a_prompt_there_may_be_a_talk_key(start: Start) -> None:
 def test_above_a_prompt_everything_goes_to_the_one_terminal(start: Start) -> None:
     process = start("ttt")
     output, _ = process.build()
-    output.asked("hello", echo=False)
-    output.warning("careful")
+    output.emit(events.Asked(1, "hello", typed=True))
+    output.emit(events.Warning("careful"))
     written = process.out
     assert b"hello" in written
     assert b"careful" in written
@@ -233,21 +235,20 @@ def test_above_a_prompt_everything_goes_to_the_one_terminal(start: Start) -> Non
 def test_a_stderr_that_is_another_place_gets_what_is_not_said(start: Start, kinds: str) -> None:
     process = start(kinds)
     output, _ = process.build()
-    output.asked("hello", echo=False)
-    output.warning("careful")
+    output.emit(events.Asked(1, "hello", typed=True))
+    output.emit(events.Warning("careful"))
     assert process.err == b"gemini-live: warning: careful\n"
     assert b"careful" not in process.out
 
 
-def test_a_prompt_shows_what_grows_and_prints_what_time_has_made_whole(start: Start) -> None:
+def test_a_prompt_shows_an_answer_as_it_grows_and_prints_it_when_it_is_whole(start: Start) -> None:
     process = start("ttt")
     output, prompt = process.build()
     assert prompt is not None
-    output.words("half a sentence")
+    output.emit(ModelSaid(1, "half a sentence"))
     assert "".join(text for _, text in prompt.in_progress()) == "gemini: half a sentence\n"
     assert b"half" not in process.out
-    output.answered("half a sentence", asked=False, cut_off=False)
-    prompt.advance()
+    output.emit(Answered(1, "half a sentence", asked=False, cut_off=False))
     assert prompt.in_progress() == []
     assert b"half a sentence" in process.out
 
@@ -257,19 +258,12 @@ def test_the_width_of_the_window_says_how_much_of_a_result_is_shown(start: Start
     output, _ = process.build()
     assert process.stdout is not None
     lengths = []
+    output.emit(QuestionComplete(1))
     for columns in (40, 100):
         process.stdout.resize(columns)
-        output.tool_result("1", "f", {"output": "x" * 380}, failed=False)
+        output.emit(events.ToolResult(1, "1", "f", {"output": "x" * 380}, failed=False))
         lengths.append(process.out.count(b"x"))
     assert lengths[0] < 3 * 40 < lengths[1] < 3 * 100
-
-
-@pytest.mark.parametrize("transcription", [False, True])
-def test_an_answer_without_words_is_told_of_where_words_were_asked_for(start: Start, transcription: bool) -> None:
-    process = start("ttt")
-    output, _ = process.build(Config(transcription=transcription))
-    output.answered("", asked=True, cut_off=False)
-    assert (NO_WORDS.encode() in process.out) is transcription
 
 
 async def show(prompt: Prompt | None) -> None:
@@ -309,19 +303,19 @@ def test_without_a_prompt_no_history_is_begun(start: Start, tmp_path: Path) -> N
 def test_a_pipe_gets_answers_and_stderr_the_rest(start: Start) -> None:
     process = start("ppp")
     output, _ = process.build()
-    output.asked("hello", echo=False)
-    output.answered("Hi.", asked=True, cut_off=False)
-    output.warning("careful")
+    output.emit(events.Asked(1, "hello", typed=True))
+    output.emit(Answered(1, "Hi.", asked=True, cut_off=False))
+    output.emit(events.Warning("careful"))
     assert (process.out, process.err) == (b"Hi.\n", b"gemini-live: warning: careful\n")
 
 
 def test_programs_get_objects_and_people_the_complaints(start: Start) -> None:
     process = start("ppp")
     output, _ = process.build(Config(output_format=OutputFormat.JSONL, verbose=True))
-    output.answered("Hi.", asked=True, cut_off=False)
-    output.warning("careful")
-    output.error("it broke")
-    output.detail("a message")
+    output.emit(Answered(1, "Hi.", asked=True, cut_off=False))
+    output.emit(events.Warning("careful"))
+    output.emit(events.Error("it broke"))
+    output.emit(events.Detail("a message"))
     for line in process.out.splitlines():
         assert json.loads(line)["v"]
     assert process.err == (b"gemini-live: warning: careful\ngemini-live: error: it broke\na message\n")
@@ -333,7 +327,7 @@ def test_a_person_is_told_what_the_session_amounts_to_and_a_script_is_not(
 ) -> None:
     process = start(kinds, {"TERM": "dumb"})
     output, _ = process.build()
-    output.summary(Stats(0.0).summary(1.0))
+    output.emit(Stats(0.0).summary(1.0))
     assert (b"session: 0:01" in process.err) is shown
 
 
@@ -346,8 +340,8 @@ def test_quiet_and_verbose_hold_for_whoever_writes(start: Start, environ: dict[s
     ):
         process = start("ttp", environ)
         output, _ = process.build(config)
-        output.warning("careful")
-        output.detail("a message")
+        output.emit(events.Warning("careful"))
+        output.emit(events.Detail("a message"))
         written = process.err
         assert {part for part in (b"careful", b"a message") if part in written} == parts
 
@@ -358,11 +352,11 @@ def test_quiet_and_verbose_hold_for_whoever_writes(start: Start, environ: dict[s
 def colored(process: Process, config: Config) -> tuple[bool, bool]:
     """Return whether what is said, and what is warned of, has colours."""
     output, _ = process.build(config)
-    output.asked("hello", echo=True)
-    output.words("Hi.")
-    output.answered("Hi.", asked=True, cut_off=False)
+    output.emit(events.Asked(1, "hello", typed=False))
+    output.emit(ModelSaid(1, "Hi."))
+    output.emit(Answered(1, "Hi.", asked=True, cut_off=False))
     said = bool(COLOR.search(process.out)) if process.stdout else False
-    output.warning("careful")
+    output.emit(events.Warning("careful"))
     warned = bool(COLOR.search(process.err)) if process.stderr else False
     return said, warned
 
@@ -403,12 +397,12 @@ def test_colours_are_where_a_person_types_and_reads(
 
 def test_without_anything_else_it_can_be_said_why(start: Start) -> None:
     process = start("ppp", DUMB)
-    process.outputs.build_plain().error("there is no such option")
+    process.outputs.build_plain().emit(events.Error("there is no such option"))
     assert (process.out, process.err) == (b"", b"gemini-live: error: there is no such option\n")
 
 
 def test_without_any_stream_nothing_is_said_and_nothing_breaks(start: Start) -> None:
     process = start("---")
-    process.outputs.build_plain().error("lost")
+    process.outputs.build_plain().emit(events.Error("lost"))
     output, _ = process.build()
-    output.answered("lost", asked=True, cut_off=False)
+    output.emit(Answered(1, "lost", asked=True, cut_off=False))

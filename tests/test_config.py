@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from gemini_live.config import Color, Config, OutputFormat, Timings
+from gemini_live.config import Color, Config, OutputFormat
+from gemini_live.conversation.timings import Timings
 from gemini_live.models import MODELS
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from gemini_live.errors import EXIT_CODE_MEANINGS, format_causes
 from gemini_live.options import build_parser
+from gemini_live.output.events import format_table
 from gemini_live.output.help import COMMANDS, KEYS
-from gemini_live.output.jsonl import EVENT_TYPES
 from gemini_live.simulator import FAULT_KINDS
 
 ROOT = Path(__file__).parent.parent
@@ -24,11 +24,6 @@ TEXT = {page: page.read_text(encoding="utf-8") for page in PAGES}
 def _options() -> str:
     with mock.patch.dict(os.environ, COLUMNS="110"):
         return f"```\n{build_parser().format_help()}```"
-
-
-def _jsonl() -> str:
-    rows = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in EVENT_TYPES.items())
-    return f"| type | fields and meaning |\n|---|---|\n{rows}"
 
 
 def _faults() -> str:
@@ -54,7 +49,7 @@ def code(words: str) -> str:
 TABLES = {
     "faults": _faults,
     "options": _options,
-    "jsonl": _jsonl,
+    "jsonl": format_table,
     "causes": format_causes,
     "keys": lambda: _table("key", KEYS),
     "commands": lambda: _table("command", COMMANDS),

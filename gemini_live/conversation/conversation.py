@@ -23,7 +23,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from ..config import Timings
+from .history import History
+from .outcomes import (
+    Answered,
+    Exchange,
+    LateWords,
+    ModelSaid,
+    Notice,
+    Opening,
+    Outcome,
+    Question,
+    QuestionComplete,
+    Restarted,
+    Silence,
+    SpeechLost,
+    Unfinished,
+    UserSaid,
+)
+from .timings import Timings
 
 IN_PROGRESS = "IN_PROGRESS"
 """The interaction status of a turn that another one follows."""
@@ -36,107 +53,6 @@ _SENTENCE_ENDS = (".", "!", "?", "\u2026", "\u3002", "\uff01", "\uff1f", "\u061f
 
 MAX_ASKED = 3
 """On how many connections one question is asked."""
-MAX_HISTORY_EXCHANGES = 200
-MAX_HISTORY_CHARS = 100_000
-"""Of the conversation that is kept to be told to a fresh session."""
-
-
-@dataclass(eq=False, kw_only=True)
-class Question:
-    """A line that the user typed, or the initial message."""
-
-    text: str
-    waits: bool
-    """Whether it is asked only when everything before it has been answered (a pipe), not at once (a terminal)."""
-    times_asked: int = 0
-    called: dict[str, None] = field(default_factory=dict)
-    """The names of the functions that were called to answer it, on whatever connection."""
-    pictures: tuple[bytes, ...] = ()
-    """What the user showed just before it, as JPEGs: they are shown again where it is asked again."""
-    lost_text: str = ""
-    """What the last answer to it had said that broke off."""
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """One settled piece of the conversation."""
-
-    user: str
-    model: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answered:
-    """An answer has ended, and its words are all there."""
-
-    question: Question | None
-    """`None`: something that was said, not typed."""
-    text: str
-    cut_off: bool
-    """Whether it was interrupted and did not go on."""
-
-
-@dataclass(frozen=True)
-class Restarted:
-    """The answer was cut off by nobody and begins anew: what was printed of it does not count."""
-
-    lost_text: str
-
-
-@dataclass(frozen=True)
-class NextTurn:
-    """The words that follow are of another server turn of the same answer: `TURN_SEAM` stands before them."""
-
-
-@dataclass(frozen=True)
-class LateWords:
-    """Words of an answer that has been handed out already."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Unfinished:
-    """Words of an answer that will not be whole: the session fails, or is ended from outside."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class SpeechLost:
-    """What the user said was on its way, and will not be answered."""
-
-    why: str
-    """In one line, for the user."""
-
-
-@dataclass(frozen=True)
-class Notice:
-    """Something the user should know, in one line."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Silence:
-    """The server said nothing for too long while a typed turn is open: the connection is lost."""
-
-    silence_s: float
-
-
-Outcome = Answered | Restarted | NextTurn | LateWords | Unfinished | SpeechLost | Notice | Silence
-
-
-@dataclass(frozen=True, kw_only=True)
-class Opening:
-    """What a new connection begins with."""
-
-    handle: str | None
-    """The resumption handle, where the old session can go on."""
-    history: tuple[Exchange, ...] = ()
-    """What to tell a fresh session of the conversation so far."""
-    omitted: int = 0
-    """How many older exchanges are left out of the history."""
 
 
 class _Turn(Enum):
@@ -153,6 +69,7 @@ class _Turn(Enum):
 class _Answer:
     """The model's side of one exchange: one server turn, or several with function calls or statuses between them."""
 
+    exchange: int
     question: Question | None
     heard: list[str]
     """What the user said that it answers."""
@@ -177,6 +94,10 @@ class _Answer:
     """When the server turn ended whose words are the last ones, unless words of another have come."""
     follow_up_since_s: float | None = None
     """Since when another turn is waited for: after a function's result, or after an interruption."""
+    knows_question: bool = False
+    """True if `QuestionComplete` was returned for its exchange."""
+    reason: str | None = None
+    """Why the service ended its last turn early."""
 
     @property
     def has_more(self) -> bool:
@@ -184,36 +105,10 @@ class _Answer:
         return self.generation_complete_s is None or self.in_progress or self.follow_up_since_s is not None
 
 
-class _History:
-    """The settled conversation, as much of it as is worth telling to a fresh session."""
-
-    def __init__(self) -> None:
-        self.exchanges: deque[Exchange] = deque()
-        self.omitted = 0
-        self._n_chars = 0
-
-    def add(self, exchange: Exchange) -> None:
-        """Keep `exchange`, and forget the oldest ones where there are too many."""
-        self.exchanges.append(exchange)
-        self._n_chars += len(exchange.user) + len(exchange.model)
-        while len(self.exchanges) > 1 and (
-            len(self.exchanges) > MAX_HISTORY_EXCHANGES or self._n_chars > MAX_HISTORY_CHARS
-        ):
-            oldest = self.exchanges.popleft()
-            self._n_chars -= len(oldest.user) + len(oldest.model)
-            self.omitted += 1
-
-    def extend_last(self, text: str) -> None:
-        """Add words of the model to the newest exchange."""
-        last = self.exchanges.pop()
-        self._n_chars -= len(last.user) + len(last.model)
-        self.add(Exchange(last.user, last.model + text))
-
-
 class Conversation:
     """The state of one conversation, across connections."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0915 - one statement for each attribute
         self,
         *,
         timings: Timings | None = None,
@@ -241,6 +136,12 @@ class Conversation:
         self.turns_complete = 0
         self.n_begun = 0
         """Answers that have begun."""
+        self._n_exchanges = 0
+        """The highest number that an exchange has."""
+        self._open_exchange: int | None = None
+        """The number of an exchange that began with speech and has neither a typed question nor an answer yet."""
+        self._last_answered = 0
+        """The exchange of the newest answer that was returned as `Answered`."""
         self.last_question: Question | None = None
         """The newest that there is, asked or not."""
         self._words_trail = words_trail
@@ -273,7 +174,7 @@ class Conversation:
         """Whether the newest answer that was spoken began with words, before any sound."""
         self._handle: str | None = None
         """Covers every settled exchange: it is forgotten when it is older than one."""
-        self._history = _History()
+        self._history = History()
         self._history_is_known = True
         """Whether the server of this connection knows the conversation so far, so that a handle covers it."""
 
@@ -299,6 +200,9 @@ class Conversation:
         if self._answer is not None and self._answer.interrupted and self._answer.turn is _Turn.ENDED:
             outcomes += self._end_answer(now_s) + self._settle()  # what follows answers this question
         self._queue.popleft()
+        if not question.exchange:  # it joins what the user said since the last answer began
+            question.exchange = self._open_exchange or self._new_exchange()
+            self._open_exchange = None
         question.times_asked += 1
         self._asked.append(question)
         self._last_message_s = now_s
@@ -313,10 +217,16 @@ class Conversation:
         else:
             self._voice_wait_s = self.timings.after_audio_end_s
 
-    def answer_stopped(self) -> None:
-        """Note that the user wants no more of the present answer: it is not asked for again."""
+    def answer_stopped(self) -> int | None:
+        """Give up the present answer: the user wants no more of it, and it is not asked for again.
+
+        Returns:
+            Its exchange; `None` if there is no answer whose words can still come.
+        """
         if self._answer is not None:
             self._answer.is_stopped = True
+        answer = self._answer or self._settling
+        return None if answer is None else answer.exchange
 
     # What the server says
 
@@ -324,20 +234,19 @@ class Conversation:
         """Note that there was a message, whatever it said."""
         self._last_message_s = now_s
 
-    def heard(self, text: str, now_s: float, *, speaks: bool = False) -> bool:
-        """Take transcribed words of the user; return whether they are late ones of what is being answered.
+    def heard(self, text: str, now_s: float, *, speaks: bool = False) -> list[Outcome]:
+        """Add transcribed words of the user to the exchange that they belong to.
 
-        `speaks`: the user is known to have begun to speak since the answer began, so that they are new.
+        `speaks`: the user is known to have begun to speak since the answer began, so that the words are new.
         """
         self._last_sign_s = now_s
         self.hears_user = True
         answer = self._answer
-        if answer is not None and answer.question is None and not answer.interrupted:
-            late = now_s - answer.began_s <= self.timings.late_transcript_s and not speaks
-        else:
-            late = False
-        (answer.heard if answer is not None and late else self._heard).append(text)
-        return late
+        if answer is not None and not (answer.knows_question or answer.interrupted or speaks):
+            answer.heard.append(text)
+            return [UserSaid(answer.exchange, text, late=True)]
+        self._heard.append(text)
+        return [UserSaid(self._next_exchange(), text)]
 
     def words_received(self, text: str, now_s: float) -> list[Outcome]:
         """Take words of the model that are a transcript: they may belong to the turn that has just ended."""
@@ -349,11 +258,11 @@ class Conversation:
             if self._settling is not None and not self._has_all_words(self._settling):
                 self._settling.words.append(text)
                 self._settles_s = now_s + self._trailing_s
-                return []
+                return [ModelSaid(self._settling.exchange, text)]
             late = now_s - self._settles_s <= self.timings.late_transcript_s and not (self._heard or self._words_lead)
             if self._history.exchanges and (late or not self.hears_user):
                 self._history.extend_last(text)
-                return [LateWords(text)]
+                return [LateWords(self._last_answered, text)]
         outcomes: list[Outcome] = []
         if answer is None or self._is_past(answer, now_s):
             answer, outcomes = self._take_up(now_s)
@@ -375,15 +284,17 @@ class Conversation:
             outcomes += self._add_words(answer, text, now_s)
         return outcomes
 
-    def generation_completed(self, now_s: float) -> None:
+    def generation_completed(self, now_s: float) -> list[Outcome]:
         """Note `generationComplete`."""
+        outcomes: list[Outcome] = []
         if self._answer is None and (self._asked or self._heard):
-            self._begin_answer(now_s)
+            self._begin_answer(now_s, outcomes)
         answer = self._answer
         if answer is not None and self._has_gone_on(answer):
             answer.interrupted, answer.follow_up_since_s = False, None
         if answer is not None and not answer.interrupted:
             answer.generation_complete_s = now_s
+        return outcomes
 
     def interrupted(self, now_s: float) -> list[Outcome]:
         """Note `interrupted`: by something the user said or typed, or by nobody."""
@@ -393,7 +304,7 @@ class Conversation:
                 self._owed_ends = max(self._owed_ends, 1)
                 return []
             outcomes = self._settle()
-        answer = self._answer or self._begin_answer(now_s)
+        answer = self._answer or self._begin_answer(now_s, outcomes)
         answer.interrupted, answer.n_taken_back = True, None
         answer.in_progress = False
         answer.may_have_ended = False
@@ -403,8 +314,8 @@ class Conversation:
         self._speech_ends_s = now_s
         return outcomes
 
-    def turn_completed(self, now_s: float, status: str | None = None) -> list[Outcome]:
-        """Note `turnComplete`, with the interaction status where there is one."""
+    def turn_completed(self, now_s: float, status: str | None = None, reason: str | None = None) -> list[Outcome]:
+        """Note `turnComplete`, with the interaction status and the reason for an early end, if there are any."""
         answer = self._answer
         mid_answer = answer is None or (answer.generation_complete_s is None and not answer.interrupted)
         if self._owed_ends and mid_answer and status != IN_PROGRESS:
@@ -417,7 +328,8 @@ class Conversation:
             if not (self._asked or self._heard) and (self._settling or not self.hears_user):
                 return []  # nobody asked, and nothing was said
             outcomes = self._settle()
-            answer = self._begin_answer(now_s)
+            answer = self._begin_answer(now_s, outcomes)
+        answer.reason = reason
         answer.in_progress = status == IN_PROGRESS
         follows = answer.follow_up_since_s is not None and answer.turn is not _Turn.ENDED
         if answer.words or answer.turn is _Turn.SPEAKING:
@@ -507,6 +419,15 @@ class Conversation:
         return self._answer.question if self._answer is not None else None
 
     @property
+    def exchange(self) -> int:
+        """The number of the exchange being answered; else of the next one to be answered, else of the last one."""
+        if self._answer is not None:
+            return self._answer.exchange
+        if self._asked:
+            return self._asked[0].exchange
+        return self._open_exchange or (self._settling.exchange if self._settling else self._last_answered)
+
+    @property
     def is_busy(self) -> bool:
         """Whether an answer or a call is open, or a question was asked that is not answered yet."""
         return bool(self._answer or self._open_calls or self._asked)
@@ -582,6 +503,7 @@ class Conversation:
         """
         outcomes = self._settle()
         answer = self._answer
+        lost_exchange = self._next_exchange() if self._heard else None
         was_heard = bool(self._heard) and now_s - self._last_sign_s <= self.timings.after_audio_end_s
         awaits_answer = was_heard or (self._voice_wait_s is not None and self._voice_unanswered)
         voice_lost = speaks or awaits_answer
@@ -591,12 +513,16 @@ class Conversation:
         elif answer is not None and answer.question is None:
             # What the server knows of it is gone, but the handle is still worth more than the history.
             voice_lost = answer.interrupted = True
+            lost_exchange = lost_exchange or answer.exchange
             self._settling = answer
             outcomes += self._settle()
         elif answer is not None:
             outcomes += self._break_off(answer)
         if voice_lost:
-            outcomes.append(SpeechLost("the connection was lost during a spoken turn, which cannot be asked again"))
+            outcomes.append(SpeechLost(lost_exchange))
+            outcomes.append(Notice("the connection was lost during a spoken turn, which cannot be asked again"))
+            if lost_exchange == self._open_exchange:
+                self._open_exchange = None
         self._answer = self._voice_wait_s = None
         self._heard.clear()
         self._open_calls.clear()
@@ -616,9 +542,9 @@ class Conversation:
         answer = self._answer
         if answer is not None and answer.question is not None:
             self._break_off(answer)
-        spoken = "".join(answer.words) if answer is not None else ""
-        typed = [question.lost_text for question in (*self._asked, *self._queue)]
-        return [Unfinished(text) for text in (spoken, *typed) if text]
+        spoken = [(answer.exchange, "".join(answer.words))] if answer is not None else []
+        typed = [(question.exchange, question.lost_text) for question in (*self._asked, *self._queue)]
+        return [Unfinished(exchange, text) for exchange, text in (*spoken, *typed) if text]
 
     @property
     def n_to_ask_again(self) -> int:
@@ -631,6 +557,19 @@ class Conversation:
         return next((question for question in self._queue if question.times_asked >= MAX_ASKED), None)
 
     # Inside
+
+    def _new_exchange(self) -> int:
+        self._n_exchanges += 1
+        return self._n_exchanges
+
+    def _next_exchange(self) -> int:
+        """Return the number of the exchange that comes after the present answer: the one that is answered next."""
+        n_in_answer = int(self._answer is not None and self._answer.question is not None)
+        if len(self._asked) > n_in_answer:
+            return self._asked[n_in_answer].exchange
+        if self._open_exchange is None:
+            self._open_exchange = self._new_exchange()
+        return self._open_exchange
 
     @property
     def _trailing_s(self) -> float:
@@ -694,7 +633,7 @@ class Conversation:
         if self._answer is None and settling and not (settling.interrupted or self._asked or self._heard):
             self._resume(settling)
         outcomes += self._settle()
-        answer = self._answer or self._begin_answer(now_s)
+        answer = self._answer or self._begin_answer(now_s, outcomes)
         if answer.interrupted:  # by nobody
             outcomes += self._break_off(answer)
             if answer.turn is not _Turn.ENDED:
@@ -711,9 +650,9 @@ class Conversation:
             answer.seam_s = None
             if answer.words and not (answer.words[-1][-1].isspace() or text[0].isspace()):
                 answer.words.append(TURN_SEAM)
-                outcomes.append(NextTurn())
+                outcomes.append(ModelSaid(answer.exchange, TURN_SEAM))
         answer.words.append(text)
-        return outcomes
+        return [*outcomes, ModelSaid(answer.exchange, text)]
 
     def _lag(self, answer: _Answer, since_s: float) -> bool:
         """Whether words can still be the last ones of a server turn that ended `since_s` ago.
@@ -733,13 +672,23 @@ class Conversation:
         answer.words.clear()
         if answer.question is not None:
             answer.question.lost_text = text
-        return [Restarted(text)]
+        return [Restarted(answer.exchange, text)]
 
-    def _begin_answer(self, now_s: float) -> _Answer:
-        answer = _Answer(question=self._asked[0] if self._asked else None, heard=self._heard, began_s=now_s)
+    def _begin_answer(self, now_s: float, outcomes: list[Outcome]) -> _Answer:
+        """Begin the answer of the next exchange; append to `outcomes` what came of that."""
+        exchange, question = self._next_exchange(), self._asked[0] if self._asked else None
+        if exchange == self._open_exchange:
+            self._open_exchange = None
+        answer = _Answer(exchange=exchange, question=question, heard=self._heard, began_s=now_s)
         self._answer, self._heard = answer, []
         self.n_begun += 1
+        if question is not None:  # else more words of the user may follow: transcripts lag
+            outcomes += self._complete_question(answer)
         return answer
+
+    def _complete_question(self, answer: _Answer) -> list[Outcome]:
+        answer.knows_question = True
+        return [QuestionComplete(answer.exchange)]
 
     def _end_answer(self, now_s: float) -> list[Outcome]:
         """Take the present answer for complete; it is handed out when its last words have come."""
@@ -782,7 +731,9 @@ class Conversation:
         user = "\n".join(filter(None, said))
         if user or text:
             self._history.add(Exchange(user, text))
-        return [Answered(question=answer.question, text=text, cut_off=answer.interrupted)]
+        self._last_answered = answer.exchange
+        asked = answer.question is not None
+        return [Answered(answer.exchange, text, asked=asked, cut_off=answer.interrupted, reason=answer.reason)]
 
     def _close_call(self, call_id: str, now_s: float) -> _Answer | None:
         """Return the answer that a call, which is open no more, belongs to."""
@@ -797,6 +748,9 @@ class Conversation:
         if self._settling is not None:
             yield self._settles_s, lambda _now_s: self._settle()
         answer = self._answer
+        if answer is not None and not answer.knows_question:
+            complete_s = answer.began_s + self.timings.late_transcript_s
+            yield complete_s, lambda _now_s: self._complete_question(answer)
         if self._open_calls:
             return
         if answer is not None and answer.follow_up_since_s is not None and not answer.in_progress:

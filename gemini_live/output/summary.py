@@ -1,11 +1,11 @@
 """What a session amounted to, in lines for people. Pure."""
 
 from collections.abc import Mapping
-from typing import Any
+
+from .events import Summary
 
 SHORTEST_AUDIO_S = 0.05
 """Less sound than this is told of as none."""
-_SIDES = ("prompt", "response")
 
 
 def format_duration(seconds: float) -> str:
@@ -15,26 +15,26 @@ def format_duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def format_summary(summary: Mapping[str, Any]) -> list[str]:
-    """Return a summary as lines for people: what happened, then what it took in tokens, if the service has said."""
-    parts = [format_duration(summary["duration_s"]), _count(summary["answers"], "answer")]
-    if summary["latency_median_s"] is not None:
-        median_s, worst_s = summary["latency_median_s"], summary["latency_worst_s"]
-        parts.append(f"latency median {median_s:.2f} s, worst {worst_s:.2f} s")
-    if summary["interruptions"]:
-        parts.append(_count(summary["interruptions"], "interruption"))
-    if max(summary["audio_in_s"], summary["audio_out_s"]) >= SHORTEST_AUDIO_S:
-        parts.append(f"audio in {summary['audio_in_s']:.1f} s, out {summary['audio_out_s']:.1f} s")
-        parts.append(_count(summary["underruns"], "underrun"))
-    if summary["xruns"]:
-        parts.append(_count(summary["xruns"], "xrun"))
-    if summary["audio_dropped_s"]:
-        parts.append(f"{summary['audio_dropped_s']:.1f} s of your voice dropped")
-    parts.append(_count(summary["reconnects"], "reconnect"))
+def format_summary(summary: Summary) -> list[str]:
+    """Return a summary as lines for people: what happened, then the tokens, if the service reported any."""
+    parts = [format_duration(summary.duration_s), _count(summary.answers, "answer")]
+    if summary.latency_median_s is not None:
+        parts.append(f"latency median {summary.latency_median_s:.2f} s, worst {summary.latency_worst_s:.2f} s")
+    if summary.interruptions:
+        parts.append(_count(summary.interruptions, "interruption"))
+    if max(summary.audio_in_s, summary.audio_out_s) >= SHORTEST_AUDIO_S:
+        parts.append(f"audio in {summary.audio_in_s:.1f} s, out {summary.audio_out_s:.1f} s")
+        parts.append(_count(summary.underruns, "underrun"))
+    if summary.xruns:
+        parts.append(_count(summary.xruns, "xrun"))
+    if summary.audio_dropped_s:
+        parts.append(f"{summary.audio_dropped_s:.1f} s of your voice dropped")
+    parts.append(_count(summary.reconnects, "reconnect"))
     lines = [f"session: {'; '.join(parts)}"]
-    sides = [f"{side} {_format_tokens(summary[f'{side}_tokens'])}" for side in _SIDES if summary[f"{side}_tokens"]]
-    if sides:
-        lines.append(f"tokens, all turns: {'; '.join(sides)}; context now {summary['context_tokens']:,}")
+    sides = {"prompt": summary.prompt_tokens, "response": summary.response_tokens}
+    counts = [f"{side} {_format_tokens(by_modality)}" for side, by_modality in sides.items() if by_modality]
+    if counts:
+        lines.append(f"tokens, all turns: {'; '.join(counts)}; context now {summary.context_tokens:,}")
     return lines
 
 

@@ -1,21 +1,16 @@
-"""What was said and done, in the order in which it was, for a reader: fragments grow, and come out once, as a whole.
+"""Puts what was said and done in the order of the exchanges, and hands out each part once, when it is whole.
 
-Pure, on times that are passed in. Fragments of what the user and the model say come in between each other, and late: an
-utterance stays open until no more of it can come, and what follows waits behind it. `take` hands out what is settled;
-`pending` is the rest, to be shown as it grows.
+Pure, on times that are passed in. Within an exchange, what the user said stands before what the model said and did.
+Pieces of different exchanges may arrive in any order, and the words of a spoken question after those of its answer;
+what stands behind an utterance that is not whole waits. `take` hands out what is whole, `pending` shows the rest.
 """
 
 import re
-from collections import deque
+from bisect import insort_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Generic, TypeVar
-
-from ..config import Timings
-
-LATE_S = Timings().late_transcript_s
-"""For so long after an answer began, words of the user that it answers may come: transcripts lag."""
 
 # Scripts that put no spaces between words, with their punctuation; Korean does, and is not among them.
 _CJK = r"[\u3000-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]"
@@ -25,7 +20,7 @@ _FULL_STOP = re.compile("[.!?\u2026\u3002\uff01\uff1f\u061f\u0964]['\")\\]\u2019
 _SENTENCE_START = re.compile(rf"['\"(\[\u2018\u201c]*(?!{_CJK})[^\W\d_a-z]")
 _WORD = re.compile(rf"{_CJK}|(?:(?!{_CJK})\S)+")
 _LAST_WORD_CHARS = 12
-"""How far back the end of a sentence is looked for."""
+"""How far back the end of a sentence is searched."""
 
 Content = TypeVar("Content")
 
@@ -37,47 +32,50 @@ class Speaker(Enum):
     MODEL = "gemini"
 
 
-@dataclass
+@dataclass(eq=False, kw_only=True)
 class Utterance:
-    """What one of the two said in one go."""
+    """What one of the two said without a break."""
 
+    exchange: int
     speaker: Speaker
     text: str = ""
     mark: str = ""
-    """How it ended, if it did not end by itself."""
-    is_settled: bool = False
+    """How it ended, such as `[cut off]`; empty: by itself."""
+    is_whole: bool = False
     n_taken: int = 0
-    """Characters of it that were handed out."""
+    """How many characters of it `take` has handed out."""
     began_s: float = 0.0
-    heard: list[tuple[int, float]] = field(default_factory=list)
-    """After each fragment: how many characters there are, and when they will have been heard."""
-    n_heard: int | None = None
-    """How many characters were heard before its sound was dropped; `None`: it was not."""
+    """When its first words arrived."""
+    played: list[tuple[int, float]] = field(default_factory=list)
+    """After each fragment: the number of characters so far, and the time when their sound will have been played."""
+    n_played: int | None = None
+    """How many characters had been played when playback was cleared; `None`: playback was not cleared."""
 
 
-@dataclass
+@dataclass(eq=False, kw_only=True)
 class Note(Generic[Content]):
-    """Something that was done, and stands between what was said."""
+    """Something that was done in an exchange, such as a function call."""
 
+    exchange: int
     content: Content
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Some of an utterance, for good: whole lines of one that goes on, or the rest of it."""
+    """A part of an utterance that will not change: whole lines of a long one, or all the rest."""
 
     speaker: Speaker
     text: str
-    """Without the line break that ends it."""
+    """Without the line break at its end."""
     mark: str
     begins: bool
-    """Whether it is the first of its utterance."""
-    unheard: str = ""
-    """Its last words, which stand behind the mark: they came, but their sound was dropped."""
+    """True if it is the first piece of its utterance."""
+    unplayed: str = ""
+    """Its last words, which arrived but were not played; they are not in `text`."""
 
 
 def stitch(text: str, fragment: str) -> str:
-    """Return `text` with the next fragment of it: with one space, or none, wherever the two disagree about it."""
+    """Return `text` with its next fragment, with one space or none between them where the two disagree."""
     if not text:
         return _STRAY_SPACE.sub("", fragment.lstrip())
     seam = max(0, len(text.rstrip(" \t")) - 1)
@@ -88,194 +86,190 @@ def stitch(text: str, fragment: str) -> str:
     return text[:seam] + _STRAY_SPACE.sub("", text[seam:] + fragment)
 
 
-@dataclass
 class Transcript(Generic[Content]):
-    """The conversation as it is read; `Content` is whatever stands for what was done."""
+    """The conversation as it is read. `Content` is the type of the notes' content."""
 
-    _entries: deque[Utterance | Note[Content]] = field(default_factory=deque)
-    """What was not handed out yet, in order."""
-    _answers: bool = False
-    """Whether an answer has begun and not ended."""
-    _began_s: float = 0.0
-    _is_typed: bool = False
-    """Whether the newest thing that is not answered was typed."""
-    _question: Utterance | None = None
-    """What the user said that is being answered, as long as late words of it may come."""
-    _next: Utterance | None = None
-    """What the user said since."""
-    _words: Utterance | None = None
-    """What the model is saying."""
-    _is_stopped: bool = False
-    """Whether the user wants to hear, and read, no more of this answer."""
+    def __init__(self) -> None:
+        self._entries: list[Utterance | Note[Content]] = []
+        """What `take` has not handed out, ordered by exchange, the user's side first."""
+        self._n_complete = 0
+        """The highest exchange whose question is complete."""
+        self._stopped = 0
+        """The exchange whose answer the user stopped; 0: none."""
 
-    def typed(self, text: str) -> None:
-        """Take a line that was sent."""
-        self._entries.append(Utterance(Speaker.USER, text, is_settled=True))
-        self._is_typed = True
+    def typed(self, exchange: int, text: str) -> None:
+        """Add a typed question."""
+        self._add(Utterance(exchange=exchange, speaker=Speaker.USER, text=text, is_whole=True))
 
-    def heard(self, fragment: str, *, late: bool) -> None:
-        """Take words of the user; `late`: they are answered already."""
-        # It may be answered by sounds, and no words yet.
-        utterance = (self._question if late else None) or self._next
-        if utterance is None:
-            utterance = Utterance(Speaker.USER)
-            self._entries.append(utterance)
-            self._next = utterance
-        utterance.text = stitch(utterance.text, fragment)
+    def heard(self, exchange: int, fragment: str) -> None:
+        """Add words of a spoken question."""
+        question = self._find_open(exchange, Speaker.USER)
+        if question is None:
+            question = Utterance(exchange=exchange, speaker=Speaker.USER)
+            self._add(question)
+        question.text = stitch(question.text, fragment)
 
-    def words(self, fragment: str, now_s: float, queued_s: float = 0.0) -> None:
-        """Take words of the model, which are being heard, or will have been in `queued_s`."""
-        self._begin(now_s)
-        if self._is_stopped:
+    def question_complete(self, exchange: int) -> None:
+        """Declare the question of an exchange whole: `take` may hand it out, and the answer after it."""
+        self._n_complete = max(self._n_complete, exchange)
+        for entry in self._entries:
+            if entry.exchange <= exchange and _side(entry) is Speaker.USER:
+                _end(entry)
+
+    def words(self, exchange: int, fragment: str, now_s: float, queued_s: float = 0.0) -> None:
+        """Add words of an answer; their sound will have been played in `queued_s` seconds."""
+        if exchange == self._stopped:
             return
-        if self._words is not None and self._entries[-1] is not self._words and _goes_on_anew(self._words, fragment):
-            self._end_words("")
-        if self._words is None:
-            self._words = Utterance(Speaker.MODEL, began_s=now_s)
-            self._entries.append(self._words)
-        self._words.text = stitch(self._words.text, fragment)
-        self._words.heard.append((len(self._words.text), now_s + queued_s))
+        answer = self._find_open(exchange, Speaker.MODEL)
+        if answer is not None and self._has_note_after(answer) and _begins_sentence(answer, fragment):
+            _end(answer)
+            answer = None
+        if answer is None:
+            answer = Utterance(exchange=exchange, speaker=Speaker.MODEL, began_s=now_s)
+            self._add(answer)
+        answer.text = stitch(answer.text, fragment)
+        answer.played.append((len(answer.text), now_s + queued_s))
+
+    def act(self, exchange: int, content: Content) -> None:
+        """Add something that the model does; words of the answer that follow begin another utterance."""
+        _end(self._find_open(exchange, Speaker.MODEL))
+        self.note(exchange, content)
+
+    def note(self, exchange: int, content: Content) -> None:
+        """Add something that happened in an exchange, after what was said in it so far."""
+        self._add(Note(exchange=exchange, content=content))
 
     def silenced(self, mark: str, now_s: float) -> None:
-        """Note that what was not heard yet of the answer will not be: `mark` stands before it."""
-        if self._words is not None and self._words.n_heard is None:
-            self._words.n_heard = _count_heard(self._words, now_s)
-            self._words.mark = mark
+        """Mark the newest answer, if it is not whole, where playback was cleared."""
+        answer = next((entry for entry in reversed(self._entries) if _is_open(entry, Speaker.MODEL)), None)
+        if isinstance(answer, Utterance) and answer.n_played is None:
+            answer.n_played, answer.mark = _count_played(answer, now_s), mark
 
-    def act(self, content: Content, now_s: float) -> None:
-        """Take something that the model does in its answer: what it says after that is another utterance."""
-        self._begin(now_s)
-        self._end_words("")
-        self.note(content)
+    def stopped(self, exchange: int, mark: str) -> None:
+        """End an answer with `mark`, and drop the words of it that arrive later."""
+        self._end_answer(exchange, mark)
+        self._stopped = exchange
 
-    def note(self, content: Content) -> None:
-        """Take something that stands after what was said so far."""
-        self._entries.append(Note(content))
+    def restarted(self, exchange: int, mark: str) -> None:
+        """End with `mark` what an answer has said so far: it begins again."""
+        if exchange != self._stopped:
+            self._end_answer(exchange, mark)
+        self._stopped = 0
 
-    def restarted(self, mark: str) -> None:
-        """Note that the answer begins anew: what it had said ends with `mark`."""
-        if not self._is_stopped:
-            self._end_words(mark)
-        self._is_stopped = False
+    def answered(self, exchange: int, mark: str = "") -> None:
+        """End an exchange, with `mark` if its answer did not end by itself."""
+        self._end_answer(exchange, "" if exchange == self._stopped else mark)
+        self.question_complete(exchange)
 
-    def stopped(self, mark: str) -> None:
-        """Note that the user stops the answer: nothing more of it is taken."""
-        if self._answers:
-            self._end_words(mark)
-            self._is_stopped = True
+    def late_words(self, exchange: int, fragment: str, mark: str) -> None:
+        """Add words, with `mark`, to an exchange that has ended."""
+        text = fragment.strip()
+        self._add(Utterance(exchange=exchange, speaker=Speaker.MODEL, text=text, mark=mark, is_whole=True))
 
-    def answered(self, mark: str = "") -> None:
-        """Note the end of the answer; `mark` says how, if not by itself."""
-        is_silent = not self._answers
-        self._answers |= bool(mark)
-        self._end_words("" if self._is_stopped else mark)
-        self._is_stopped = False
-        if is_silent:
-            self._question, self._next, self._is_typed = self._next, None, False
-        self._settle_question()
-        self._answers = False
-
-    def speech_lost(self) -> None:
-        """Note that what the user said last will not be answered."""
-        if self._next is not None:
-            self._next.is_settled = True
-            self._next = None
-
-    def late_words(self, fragment: str, mark: str) -> None:
-        """Take words of an answer that has ended."""
-        self._entries.append(Utterance(Speaker.MODEL, fragment.strip(), mark, is_settled=True))
-
-    def settle(self, mark: str) -> None:
-        """Take everything for whole: the session ends. What the model was saying ends with `mark`."""
-        self._end_words(mark if self._words is not None else "")
+    def finish(self, mark: str) -> None:
+        """Declare everything whole, because the session ends; an answer that is not ends with `mark`."""
         for entry in self._entries:
-            if isinstance(entry, Utterance):
-                entry.is_settled = True
-        self._answers, self._question, self._next = False, None, None
+            _end(entry, mark if _is_open(entry, Speaker.MODEL) else "")
+            self._n_complete = max(self._n_complete, entry.exchange)
 
-    def take(self, now_s: float) -> Iterator[Piece | Content]:
-        """Yield, once, what no more can come to: whole utterances, notes, and the whole lines of a long answer."""
-        if self._question is not None and now_s - self._began_s >= LATE_S:
-            self._settle_question()
+    @property
+    def is_inside_utterance(self) -> bool:
+        """True if `take` has handed out some lines of an utterance, and not its end."""
+        return bool(self._entries) and getattr(self._entries[0], "n_taken", 0) > 0
+
+    def take(self) -> Iterator[Piece | Content]:
+        """Hand out, once, what cannot change any more: whole utterances, notes, the whole lines of a long answer."""
         while self._entries:
             entry = self._entries[0]
-            if isinstance(entry, Note):
-                self._entries.popleft()
-                yield entry.content
-            elif entry.is_settled:
-                self._entries.popleft()
-                yield from _rest(entry)
-            else:
-                yield from _whole_lines(entry)
+            if _side(entry) is Speaker.MODEL and entry.exchange > self._n_complete:
+                return  # words of its question may still come
+            if isinstance(entry, Utterance) and not entry.is_whole:
+                yield from _take_lines(entry)
                 return
+            self._entries.pop(0)
+            yield from _rest(entry)
 
     def pending(self) -> Iterator[Piece | Content]:
-        """Yield what `take` has not yielded yet, as it stands."""
+        """Return what `take` has not handed out, as it is now."""
         for entry in self._entries:
-            if isinstance(entry, Note):
-                yield entry.content
-            else:
-                yield from _rest(entry)
+            yield from _rest(entry)
 
-    def _begin(self, now_s: float) -> None:
-        if self._answers:
-            return
-        self._answers, self._began_s = True, now_s
-        self._question, self._next = self._next, None
-        if self._question is None and not self._is_typed:
-            # What the user said may be written down only after the answer to it has begun.
-            self._question = Utterance(Speaker.USER)
-            self._entries.append(self._question)
-        self._is_typed = False
+    def _add(self, entry: Utterance | Note[Content]) -> None:
+        insort_right(self._entries, entry, key=lambda other: (other.exchange, _side(other) is Speaker.MODEL))
 
-    def _end_words(self, mark: str) -> None:
-        if self._words is None and mark and self._answers:
-            self._words = Utterance(Speaker.MODEL)
-            self._entries.append(self._words)
-        if self._words is not None:
-            self._words.mark, self._words.is_settled = mark or self._words.mark, True
-            self._words = None
+    def _find_open(self, exchange: int, speaker: Speaker) -> Utterance | None:
+        """Return the utterance of `speaker` in an exchange that is not whole, if there is one."""
+        for entry in reversed(self._entries):
+            if entry.exchange == exchange and isinstance(entry, Utterance) and _is_open(entry, speaker):
+                return entry
+        return None
 
-    def _settle_question(self) -> None:
-        if self._question is not None:
-            self._question.is_settled = True
-            self._question = None
+    def _has_note_after(self, answer: Utterance) -> bool:
+        behind = self._entries[self._entries.index(answer) + 1 :]
+        return bool(behind) and behind[0].exchange == answer.exchange
+
+    def _end_answer(self, exchange: int, mark: str) -> None:
+        answer = self._find_open(exchange, Speaker.MODEL)
+        if answer is None and mark:
+            answer = Utterance(exchange=exchange, speaker=Speaker.MODEL)
+            self._add(answer)
+        _end(answer, mark)
 
 
-def _goes_on_anew(utterance: Utterance, fragment: str) -> bool:
-    """Whether what is said after something was done is apart from what was said before it."""
-    return fragment.startswith("\n") or bool(_FULL_STOP.search(utterance.text[-_LAST_WORD_CHARS:].rstrip()))
+def _side(entry: Utterance | Note[Content]) -> Speaker:
+    """Return whose part of the exchange an entry belongs to."""
+    return entry.speaker if isinstance(entry, Utterance) else Speaker.MODEL
 
 
-def _count_heard(utterance: Utterance, now_s: float) -> int:
-    """Return after how many characters, at the end of a word, the sound has come to an end.
+def _is_open(entry: Utterance | Note[Content], speaker: Speaker) -> bool:
+    return isinstance(entry, Utterance) and entry.speaker is speaker and not entry.is_whole
 
-    A fragment belongs to the sound that came since the fragment before it, as far as is known.
+
+def _end(entry: Utterance | Note[Content] | None, mark: str = "") -> None:
+    """Declare an utterance whole, with a mark if it did not end by itself."""
+    if isinstance(entry, Utterance):
+        entry.is_whole, entry.mark = True, mark or entry.mark
+
+
+def _begins_sentence(answer: Utterance, fragment: str) -> bool:
+    """True if `fragment` begins another sentence or line than the one that `answer` ends with."""
+    return fragment.startswith("\n") or bool(_FULL_STOP.search(answer.text[-_LAST_WORD_CHARS:].rstrip()))
+
+
+def _count_played(answer: Utterance, now_s: float) -> int:
+    """Return how many characters of an answer have been played, up to the end of a word.
+
+    A fragment is taken to cover the sound that arrived since the fragment before it.
     """
-    n_before, before_s = 0, utterance.began_s
-    for n, heard_s in utterance.heard:
-        if heard_s > now_s:
-            share = max(0.0, now_s - before_s) / (heard_s - before_s)
-            n_heard = n_before + round(share * (n - n_before))
-            ends = (0, *(match.end() for match in _WORD.finditer(utterance.text)))
-            return next((end for end in ends if end >= n_heard), n)
-        n_before, before_s = n, heard_s
-    return len(utterance.text)
+    n_before, before_s = 0, answer.began_s
+    for n, played_s in answer.played:
+        if played_s > now_s:
+            share = max(0.0, now_s - before_s) / (played_s - before_s)
+            n_played = n_before + round(share * (n - n_before))
+            ends = (0, *(match.end() for match in _WORD.finditer(answer.text)))
+            return next((end for end in ends if end >= n_played), n)
+        n_before, before_s = n, played_s
+    return len(answer.text)
 
 
-def _rest(utterance: Utterance) -> Iterator[Piece]:
-    text = utterance.text[utterance.n_taken :].rstrip()
-    if not (text or utterance.mark):
+def _rest(entry: Utterance | Note[Content]) -> Iterator[Piece | Content]:
+    """Return what `take` has not handed out of an entry."""
+    if isinstance(entry, Note):
+        yield entry.content
         return
-    n_heard = len(text)
-    if utterance.mark and utterance.n_heard is not None:
-        n_heard = max(0, utterance.n_heard - utterance.n_taken)
-    heard, unheard = text[:n_heard].rstrip(), text[n_heard:].strip()
-    yield Piece(utterance.speaker, heard, utterance.mark, begins=not utterance.n_taken, unheard=unheard)
+    text = entry.text[entry.n_taken :].rstrip()
+    if not (text or entry.mark):
+        return
+    n_played = len(text)
+    if entry.mark and entry.n_played is not None:
+        n_played = max(0, entry.n_played - entry.n_taken)
+    played, unplayed = text[:n_played].rstrip(), text[n_played:].strip()
+    yield Piece(entry.speaker, played, entry.mark, begins=not entry.n_taken, unplayed=unplayed)
 
 
-def _whole_lines(utterance: Utterance) -> Iterator[Piece]:
-    end = utterance.text.find("\n", len(utterance.text.rstrip()))  # empty lines at the end may be the end
+def _take_lines(utterance: Utterance) -> Iterator[Piece]:
+    """Hand out the whole lines of an answer that is not whole, except empty lines at its end."""
+    end = utterance.text.find("\n", len(utterance.text.rstrip()))
     if end < 0:
         end = utterance.text.rfind("\n")
     if utterance.speaker is Speaker.MODEL and end >= utterance.n_taken:

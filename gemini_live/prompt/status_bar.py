@@ -6,7 +6,7 @@ fields do not all fit, they are shortened in the order of `_SHRINKING`: those th
 
 from collections.abc import Callable
 
-from ..output.plain import one_line
+from ..output.escaping import one_line
 from ..output.status import METER_CELLS, ConnectionState, Fragments, MicrophoneState, Status
 from ..output.summary import format_duration
 

@@ -5,16 +5,15 @@ Runs on the event loop. `help.py` has the words; nothing here is ever said to th
 
 import os
 import shlex
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 from ..errors import GeminiLiveError
+from ..output.events import Output, Reply, Summary
 from ..output.help import COMMAND_MARK, COMMANDS, format_help, is_command, name_of
 from ..output.status import MicrophoneState
 from ..output.summary import format_summary
-from .dispatch import Output
 from .media import Media
 
 
@@ -30,7 +29,7 @@ class Commands:
         media: Media,
         output: Output,
         *,
-        summary: Callable[[], Mapping[str, Any]],
+        summary: Callable[[], Summary],
         save: Callable[[], str],
         quit_session: Callable[[], None],
     ) -> None:
@@ -65,7 +64,7 @@ class Commands:
         name, _, argument = line.strip().partition(" ")
         command = self._commands.get(name.lower())
         if command is None:
-            self._output.reply(_hint(name))
+            self._output.emit(Reply(_hint(name)))
             return ""
         try:
             reply = await command(argument.strip())
@@ -75,7 +74,7 @@ class Commands:
         except GeminiLiveError as error:
             reply = str(error)
         if reply is not None:
-            self._output.reply(reply)
+            self._output.emit(Reply(reply))
         return ""
 
     async def _help(self, argument: str) -> str:

@@ -1,29 +1,18 @@
-"""Applies server events to the speaker, the output and the conversation. Synchronous; runs on the event loop.
+"""Applies server events to the conversation, the speaker and the output. Synchronous; runs on the event loop.
 
-It returns what the session must do, and does none of that itself: nothing here waits for user code, the disk or the
-network.
+Nothing here waits for user code, the disk or the network: what takes time is returned to the session as an `Action`.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..audio.pcm import PcmFormat
-from ..conversation.conversation import (
-    IN_PROGRESS,
-    TURN_SEAM,
-    Answered,
-    Conversation,
-    LateWords,
-    NextTurn,
-    Notice,
-    Outcome,
-    Restarted,
-    Silence,
-    SpeechLost,
-    Unfinished,
-)
+from ..conversation.conversation import IN_PROGRESS, Conversation
+from ..conversation.outcomes import Answered, ModelSaid, Notice, Outcome, Silence
+from ..output import events
+from ..output.events import Output
 from ..wire.events import (
     AudioChunk,
     CodeResult,
@@ -51,41 +40,8 @@ from ..wire.events import (
 from .stats import Stats
 
 
-class Output(Protocol):
-    """What writes the conversation: `Terminal` for people, `Jsonl` for programs."""
-
-    def session_started(self, facts: Mapping[str, Any]) -> None: ...
-    def asked(self, text: str, *, echo: bool) -> None: ...
-    def heard(self, text: str, *, late: bool) -> None: ...
-    def words(self, text: str) -> None: ...
-    def answered(self, text: str, *, asked: bool, cut_off: bool) -> None: ...
-    def restarted(self, text: str) -> None: ...
-    def late_words(self, text: str) -> None: ...
-    def unfinished(self, text: str) -> None: ...
-    def thought(self, text: str) -> None: ...
-    def code(self, language: str, code: str) -> None: ...
-    def code_result(self, outcome: str, output: str) -> None: ...
-    def sources(self, queries: Sequence[str], sources: Sequence[tuple[str, str]]) -> None: ...
-    def tool_call(self, call_id: str, name: str, args: Mapping[str, Any]) -> None: ...
-    def tool_result(self, call_id: str, name: str, response: Mapping[str, Any], *, failed: bool) -> None: ...
-    def tool_cancelled(self, call_id: str, name: str) -> None: ...
-    def function_output(self, line: str) -> None: ...
-    def usage(self, usage: Mapping[str, Any]) -> None: ...
-    def stopped(self) -> None: ...
-    def silenced(self) -> None: ...
-    def speech_lost(self, why: str) -> None: ...
-    def status(self, text: str) -> None: ...
-    def warning(self, text: str) -> None: ...
-    def error(self, text: str) -> None: ...
-    def detail(self, text: str) -> None: ...
-    def commanded(self, line: str) -> None: ...
-    def reply(self, text: str) -> None: ...
-    def summary(self, summary: Mapping[str, Any]) -> None: ...
-    def session_ended(self, exit_code: int) -> None: ...
-
-
 class Playout(Protocol):
-    """Where speech goes: `Speaker`."""
+    """Plays speech: `Speaker`, or a test's."""
 
     @property
     def is_dry(self) -> bool: ...
@@ -100,25 +56,28 @@ class StartCall:
     """Run a function, and answer the call."""
 
     call: FunctionCall
+    exchange: int
+    """The exchange in which the model calls it."""
 
 
 @dataclass(frozen=True)
 class CancelCalls:
-    """Stop these calls; they are not answered."""
+    """Stop these calls, and do not answer them."""
 
     ids: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class LeaveBefore:
-    """The server will close the connection: leave it before."""
+    """Leave the connection before the server closes it."""
 
     time_left_s: float | None
+    """Seconds until then; `None`: the server did not say."""
 
 
 @dataclass(frozen=True)
 class Fail:
-    """The server reported an error: the session is over."""
+    """End the session: the server reported an error."""
 
     code: int | None
     message: str
@@ -128,7 +87,7 @@ Action = StartCall | CancelCalls | LeaveBefore | Fail
 
 
 class Dispatcher:
-    """The one place where what the server says takes effect."""
+    """Applies server events."""
 
     def __init__(
         self,
@@ -139,202 +98,193 @@ class Dispatcher:
         transcript_is_answer: bool,
         clock: Callable[[], float],
     ) -> None:
-        """Begin.
+        """Begin without a connection.
 
         Args:
-            conversation: What the events mean.
-            output: Where words and facts are written.
-            stats: What is counted.
-            transcript_is_answer: Whether the model only writes down what it hears.
-            clock: The time in seconds.
+            conversation: Decides what the events mean.
+            output: Writes what was said and done.
+            stats: Counts it.
+            transcript_is_answer: True if the model's only output is the transcript of what the user says.
+            clock: Returns the time in seconds.
         """
         self.playout: Playout | None = None
-        """Where speech is played, if it is."""
+        """Plays speech; `None`: speech is not played."""
         self.record: Callable[[bytes, int], None] | None = None
-        """Takes all speech with its rate in Hz, played or not."""
+        """Called with all speech and its rate in Hz, played or not."""
         self._conversation = conversation
         self._output = output
         self._stats = stats
         self._transcript_is_answer = transcript_is_answer
         self._clock = clock
         self._discards = False
-        """Speech of an answer that the user stopped is dropped until the server says that it has ended."""
+        """True if speech is not played because the user stopped its answer, which the server has not ended."""
         self._unknown: set[str] = set()
+        """Unknown fields that were reported."""
         self._called: set[str] = set()
-        self._sounding = 0
-        """The number of the answer whose first sound, or word, has come."""
+        """Ids of the calls of this connection."""
+        self._n_sounding = 0
+        """The number of the answer whose first sound or word has arrived."""
 
     def begin_connection(self) -> None:
-        """Forget what belonged to the connection before: an answer that was stopped, the ids of its calls."""
+        """Forget the ids of calls and the stopped answer of the connection before."""
         self._discards = False
         self._called.clear()
 
-    def dispatch(self, events: Sequence[ServerEvent]) -> list[Action]:
+    def dispatch(self, server_events: Sequence[ServerEvent]) -> list[Action]:
         """Apply the events of one message; return what the session must do."""
         now_s = self._clock()
         self._conversation.message_received(now_s)
-        stopped = any(isinstance(event, Interrupted) for event in events)
+        is_interrupted = any(isinstance(event, Interrupted) for event in server_events)
         actions: list[Action] = []
-        for event in events:
+        for event in server_events:
             if isinstance(event, AudioChunk):
-                self._take_speech(event, now_s, plays=not stopped)
+                self._receive_speech(event, now_s, plays=not is_interrupted)
             else:
-                actions += self._take_turn(event, now_s) or self._take_content(event, now_s)
+                actions += self._apply_event(event, now_s)
         return actions
 
     def stop_playing(self) -> None:
-        """Fall silent because the user wants it: what is left of the present answer's speech is dropped, too."""
-        self._fall_silent()
+        """Clear playback because the user wants silence, and discard the rest of the present answer's speech."""
+        self._clear_playback()
         self._discards = self.playout is not None and self._conversation.is_generating
 
-    def _fall_silent(self) -> None:
-        if self.playout is None:
-            return
-        if not self.playout.is_dry:
-            self._output.silenced()
-        self.playout.clear()
-
     def apply(self, outcomes: Sequence[Outcome]) -> Silence | None:
-        """Write what came about; return the silence of the server, which is the session's business."""
+        """Write outcomes of the conversation; return the `Silence`, if there is one, for the session to act on."""
         silence = None
         for outcome in outcomes:
             match outcome:
-                case Answered():
-                    self._stats.n_answers += 1
-                    asked = outcome.question is not None
-                    self._output.answered(outcome.text, asked=asked, cut_off=outcome.cut_off)
-                case Restarted():
-                    self._output.restarted(outcome.lost_text)
-                case NextTurn():
-                    self._output.words(TURN_SEAM)
-                case LateWords():
-                    self._output.late_words(outcome.text)
-                case Unfinished():
-                    self._output.unfinished(outcome.text)
-                case SpeechLost():
-                    self._output.speech_lost(outcome.why)
-                case Notice():
-                    self._output.warning(outcome.text)
+                case Notice(text=text):
+                    self._warn(text)
                 case Silence():
                     silence = outcome
+                case _:
+                    self._stats.n_answers += isinstance(outcome, Answered)
+                    self._output.emit(outcome)
         return silence
 
-    def _take_speech(self, chunk: AudioChunk, now_s: float, *, plays: bool) -> None:
+    def _apply_event(  # noqa: PLR0912, PLR0915 - one case for each event
+        self, event: ServerEvent, now_s: float
+    ) -> list[Action]:
+        """Apply an event other than speech. Over 40 lines: one case for each event."""
+        conversation, exchange = self._conversation, self._conversation.exchange
+        match event:
+            # The turn
+            case Interrupted():
+                self._discards = False
+                self._stats.n_interruptions += 1
+                self._clear_playback()
+                self.apply(conversation.interrupted(now_s))
+            case GenerationComplete():
+                self._discards = False
+                self.apply(conversation.generation_completed(now_s))
+            case TurnComplete(status=status, reason=reason):
+                self._discards = False
+                self._stats.tokens.end_turn()
+                if reason is not None:
+                    self._warn(f"the service ended the turn early: {reason}")
+                self.apply(conversation.turn_completed(now_s, status, reason))
+            case InteractionStatus(status=status) if status == IN_PROGRESS:
+                self.apply(conversation.interaction_in_progress(now_s))
+            case InteractionStatus(status=status):
+                self.apply(conversation.turn_completed(now_s, status))
+            # Words
+            case InputTranscription(text=text) if text and self._transcript_is_answer and not conversation.is_settling:
+                self.apply(conversation.output_received(now_s, text=text))
+            case InputTranscription(text=text) if text and self._transcript_is_answer:
+                self._receive_transcript(text, now_s)  # the last words, which come after the end
+            case InputTranscription(text=text) if text:
+                self.apply(conversation.heard(text, now_s, speaks=self._stats.latency.hears_user))
+            case OutputTranscription(text=text) if text:
+                self._receive_transcript(text, now_s)
+            case ModelText(text=text) if text:
+                self.apply(conversation.output_received(now_s, text=text))
+                self._count_latency(now_s)
+            # What the model does
+            case Thought(text=text) if text:
+                self._output.emit(events.Thought(exchange, text))
+            case ExecutableCode(language=language, code=code):
+                self.apply(conversation.output_received(now_s))
+                self._output.emit(events.Code(conversation.exchange, language, code))
+            case CodeResult(outcome=outcome, output=output):
+                self.apply(conversation.output_received(now_s))
+                self._output.emit(events.CodeResult(conversation.exchange, outcome, output))
+            case Grounding(queries=queries, sources=sources):
+                found = tuple(events.Source(source.title, source.uri) for source in sources)
+                self._output.emit(events.Sources(exchange, queries, found))
+            case ToolCall(calls=calls):
+                return [StartCall(call, conversation.exchange) for call in calls if self._opens(call, now_s)]
+            case ToolCallCancellation(ids=ids):
+                self._called.difference_update(ids)  # a call that is sent again after that is a new one
+                return [CancelCalls(ids)]
+            # The connection
+            case ResumptionUpdate(handle=handle, resumable=resumable):
+                conversation.resumption_updated(handle, resumable=resumable)
+            case GoAway(time_left_s=time_left_s):
+                return [LeaveBefore(time_left_s)]
+            case ServerError(code=code, message=message):
+                return [Fail(code, message)]
+            case Usage():
+                self._stats.tokens.take(event)
+                self._output.emit(events.Usage(**dataclasses.asdict(event)))
+            case Unrecognised(keys=keys):
+                self._report_unknown(keys)
+            case Malformed(problems=problems):
+                self._warn(f"skipped a malformed part of a server message: {'; '.join(problems)}")
+        return []
+
+    def _receive_speech(self, chunk: AudioChunk, now_s: float, *, plays: bool) -> None:
+        """Record and play a chunk of the model's speech; `plays` is False in a message that interrupts it."""
         if self.record is not None:
             self.record(chunk.pcm, chunk.rate_hz)
         if not plays:
             return
         speech_s = PcmFormat(chunk.rate_hz).duration_s(len(chunk.pcm))
         self._stats.spoken_s += speech_s
-        goes_on = self._conversation.is_generating and self._sounding == self._conversation.n_begun
+        is_continued = self._conversation.is_generating and self._n_sounding == self._conversation.n_begun
         self.apply(self._conversation.output_received(now_s, speech_s=speech_s))
-        self._note_first_output(now_s)
+        self._count_latency(now_s)
         if self.playout is not None and not self._discards:
-            self._stats.n_underruns += goes_on and self.playout.is_dry
+            self._stats.n_underruns += is_continued and self.playout.is_dry
             self.playout.write(chunk.pcm, chunk.rate_hz)
 
-    def _note_first_output(self, now_s: float) -> None:
-        """Note what the user has waited for, if it is the first sound or word of an answer."""
-        if self._sounding != self._conversation.n_begun:
-            self._sounding = self._conversation.n_begun
+    def _receive_transcript(self, text: str, now_s: float) -> None:
+        """Add words that the model has spoken, or is about to speak, to the answer that they belong to."""
+        outcomes = self._conversation.words_received(text, now_s)
+        self.apply(outcomes)
+        if self.playout is None and any(isinstance(outcome, ModelSaid) for outcome in outcomes):
+            self._count_latency(now_s)  # with a speaker, the first sound counts
+
+    def _count_latency(self, now_s: float) -> None:
+        """Measure how long the user waited, if this is the first sound or word of an answer."""
+        if self._n_sounding != self._conversation.n_begun:
+            self._n_sounding = self._conversation.n_begun
             delay_s = self.playout.latency_s if self.playout is not None else 0.0
             self._stats.latency.answer_began(now_s + delay_s)
 
-    def _take_turn(self, event: ServerEvent, now_s: float) -> list[Action]:
-        """Apply what moves a turn or the connection along."""
-        conversation = self._conversation
-        match event:
-            case Interrupted():
-                self._discards = False
-                self._stats.n_interruptions += 1
-                self._fall_silent()
-                self.apply(conversation.interrupted(now_s))
-            case GenerationComplete():
-                self._discards = False
-                conversation.generation_completed(now_s)
-            case TurnComplete():
-                self._discards = False
-                self._stats.tokens.end_turn()
-                if event.reason is not None:
-                    self._output.warning(f"the turn ended for a reason of the service's: {event.reason}")
-                self.apply(conversation.turn_completed(now_s, event.status))
-            case InteractionStatus(status=status):
-                if status == IN_PROGRESS:
-                    self.apply(conversation.interaction_in_progress(now_s))
-                else:
-                    self.apply(conversation.turn_completed(now_s, status))
-            case ResumptionUpdate():
-                conversation.resumption_updated(event.handle, resumable=event.resumable)
-            case ToolCall(calls=calls):
-                return [StartCall(call) for call in calls if self._opens(call, now_s)]
-            case ToolCallCancellation(ids=ids):
-                self._called.difference_update(ids)  # one that is sent again after that is a new one
-                return [CancelCalls(ids)]
-            case GoAway(time_left_s=time_left_s):
-                return [LeaveBefore(time_left_s)]
-            case ServerError():
-                return [Fail(event.code, event.message)]
-        return []
+    def _clear_playback(self) -> None:
+        """Discard the speech that was not played yet."""
+        if self.playout is None:
+            return
+        if not self.playout.is_dry:
+            self._output.emit(events.Silenced())
+        self.playout.clear()
 
     def _opens(self, call: FunctionCall, now_s: float) -> bool:
-        """Open a call, unless it is one that the server sent already: it is answered once. One without id is new."""
+        """Open a call; return False if the server has sent its id before, so that it is not run twice."""
         if call.id in self._called:
-            self._output.detail(f"the call {call.id} came twice; it is answered once")
+            self._output.emit(events.Detail(f"the call {call.id} came twice; it is answered once"))
             return False
-        if call.id:
+        if call.id:  # a call without an id is always a new one
             self._called.add(call.id)
         self.apply(self._conversation.call_opened(call.id, now_s))
         return True
 
-    def _take_content(self, event: ServerEvent, now_s: float) -> list[Action]:
-        """Apply what there is to read."""
-        conversation, output = self._conversation, self._output
-        match event:
-            case InputTranscription(text=text) if text and self._transcript_is_answer and not conversation.is_settling:
-                self.apply(conversation.output_received(now_s, text=text))
-                output.words(text)
-            case InputTranscription(text=text) if text and self._transcript_is_answer:
-                self._take_transcript(text, now_s)  # the last words, flushed after the end
-            case InputTranscription(text=text) if text:
-                late = conversation.heard(text, now_s, speaks=self._stats.latency.hears_user)
-                output.heard(text, late=late)
-            case OutputTranscription(text=text) if text:
-                self._take_transcript(text, now_s)
-            case ModelText(text=text) if text:
-                self.apply(conversation.output_received(now_s, text=text))
-                self._note_first_output(now_s)
-                output.words(text)
-            case Thought(text=text) if text:
-                output.thought(text)
-            case ExecutableCode():
-                self.apply(conversation.output_received(now_s))
-                output.code(event.language, event.code)
-            case CodeResult():
-                self.apply(conversation.output_received(now_s))
-                output.code_result(event.outcome, event.output)
-            case Grounding():
-                output.sources(event.queries, [(source.title, source.uri) for source in event.sources])
-            case Usage():
-                self._stats.tokens.take(event)
-                output.usage(dataclasses.asdict(event))
-            case Unrecognised(keys=keys):
-                self._note_unknown(keys)
-            case Malformed(problems=problems):
-                output.warning(f"part of a message of the server's was skipped: {'; '.join(problems)}")
-        return []
-
-    def _take_transcript(self, text: str, now_s: float) -> None:
-        """Apply words that the model has spoken, or is about to."""
-        outcomes = self._conversation.words_received(text, now_s)
-        self.apply(outcomes)
-        if any(isinstance(outcome, LateWords) for outcome in outcomes):
-            return
-        if self.playout is None:  # else it is the sound that is waited for
-            self._note_first_output(now_s)
-        self._output.words(text)
-
-    def _note_unknown(self, keys: Sequence[str]) -> None:
+    def _report_unknown(self, keys: Sequence[str]) -> None:
+        """Report fields that this program does not know, each once."""
         new = [key for key in keys if key not in self._unknown]
         self._unknown.update(new)
         if new:
-            self._output.detail(f"unknown fields of the server's, ignored: {', '.join(new)}")
+            self._output.emit(events.Detail(f"unknown fields of the server, ignored: {', '.join(new)}"))
+
+    def _warn(self, text: str) -> None:
+        self._output.emit(events.Warning(text))

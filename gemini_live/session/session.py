@@ -10,11 +10,15 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, TextIO
 
 from ..audio.pcm import INPUT
-from ..config import Config, Timings
-from ..conversation.conversation import Conversation, Opening, Outcome, Question, SpeechLost
+from ..config import Config
+from ..conversation.conversation import Conversation
+from ..conversation.outcomes import Opening, Outcome, Question, SpeechLost
+from ..conversation.timings import Timings
 from ..errors import ConnectionFailed, GeminiLiveError, ProtocolError, SessionClosed
 from ..functions.call import FunctionCaller
 from ..models import History, Modality, capabilities_of
+from ..output import events
+from ..output.events import Output
 from ..output.help import is_command
 from ..output.status import ConnectionState, Status, meter_cells
 from ..process.streams import read_lines
@@ -24,10 +28,10 @@ from ..wire.events import ServerError, ServerEvent, SetupComplete
 from ..wire.messages import format_message
 from ..wire.parse import parse_server_message
 from ..wire.setup import build_setup
-from ..wire.setup_facts import lacks_words, missing_capabilities, read_setup, unknown_field
+from ..wire.setup_facts import SetupFacts, lacks_words, missing_capabilities, read_setup, unknown_field
 from .calls import Calls
 from .commands import Commands
-from .dispatch import Action, CancelCalls, Dispatcher, Fail, LeaveBefore, Output, StartCall
+from .dispatch import Action, CancelCalls, Dispatcher, Fail, LeaveBefore, StartCall
 from .inputs import Inputs
 from .media import Media
 from .recovery import STABLE_AFTER_S, Recovery, Stage
@@ -83,6 +87,8 @@ class Session:
             ConfigError: The address cannot be used, or the certificates that are to be trusted cannot be read.
         """
         self._config, self._output, self._functions = config, output, functions
+        self._n_attempts = 0
+        """Attempts to connect since the last live connection."""
         self._url = build_url(config.base_url, config.api_version, config.api_key, insecure=config.insecure)
         check_certificates(self._url)
         self._declarations = functions.declarations if functions else []
@@ -118,7 +124,7 @@ class Session:
             plays=self._plays,
             listens=stdin_is_terminal,
             shows_levels=typed_lines is not None,
-            warn=output.warning,
+            warn=self._warn,
             on_microphone_lost=lambda: self._inputs.end_microphone(by_hand=True),
             on_speaker_lost=self._on_speaker_lost,
         )
@@ -160,7 +166,7 @@ class Session:
             live=self._live,
             next_change=self._next_change,
             wake=self._wake,
-            warn=output.warning,
+            warn=self._warn,
         )
         self._outage_told = False
         """Whether the user knows that there is no connection: one line is enough, however many tries it takes."""
@@ -175,7 +181,7 @@ class Session:
             SessionClosed: The session ended with something unanswered, or for a reason that is final.
         """
         for warning in missing_capabilities(self._config, self._facts):
-            self._output.warning(warning)
+            self._warn(warning)
         is_whole = False
         failure: Exception | None = None
         try:
@@ -184,7 +190,6 @@ class Session:
             self._dispatcher.record = self._media.record
             self._inputs.find()
             self._only_connects = self._is_over()
-            self._output.session_started(self._describe())
             async with asyncio.TaskGroup() as self._tasks:
                 inputs = [self._tasks.create_task(give(), name=give.__name__) for give in self._inputs.tasks()]
                 await self._converse()
@@ -199,7 +204,7 @@ class Session:
             self._set_state(ConnectionState.ENDED)
             await self._close(is_whole=is_whole)
             if self._stats.n_connections:
-                self._output.summary(self._summarise())
+                self._output.emit(self._summarise())
         if failure is not None:
             raise failure
 
@@ -241,7 +246,7 @@ class Session:
                 self._apply(outcomes)
                 loses_speech = any(isinstance(outcome, SpeechLost) for outcome in outcomes)
                 if is_polite and not (has_unasked or loses_speech):
-                    self._output.status("the server ended the session")
+                    self._output.emit(events.Status("the server ended the session"))
                     break
                 if self._is_over():
                     if loses_speech:
@@ -292,6 +297,8 @@ class Session:
 
     async def _open(self, opening: Opening) -> None:
         """Open a connection and complete its setup."""
+        self._n_attempts += 1
+        self._output.emit(events.Connecting(self._n_attempts, self._config.server_name))
         headers = build_headers(self._config.api_key)
         on_message = self._show_message if self._config.verbose else None
         connection = await Connection.open(self._url, headers, on_message=on_message)
@@ -304,9 +311,12 @@ class Session:
             omit=self._omitted,
         )
         await connection.send(setup)
-        events = await self._await_setup(connection)
+        received = await self._await_setup(connection)
         self._recovery.went_live()
+        self._n_attempts = 0
         self._stats.n_connections += 1
+        if self._stats.n_connections == 1:
+            self._output.emit(self._describe(read_setup(setup)))
         self._leave_by_s = None
         self._dispatcher.begin_connection()
         announced = read_setup(setup).history_config
@@ -315,14 +325,16 @@ class Session:
             await connection.send(history)
         if opening.history:
             self._tell_fresh_start(opening)
-        self._act(self._dispatcher.dispatch(events))
+        self._act(self._dispatcher.dispatch(received))
 
     def _tell_fresh_start(self, opening: Opening) -> None:
         if capabilities_of(self._config.model).history is History.NOT_SUPPORTED:
-            self._output.status("a new session was begun; this model cannot be told the conversation so far")
+            self._output.emit(
+                events.Status("a new session was begun; this model cannot be told the conversation so far")
+            )
             return
         omitted = f" ({opening.omitted} older exchanges left out)" if opening.omitted else ""
-        self._output.status(f"a new session was begun and told the conversation so far{omitted}")
+        self._output.emit(events.Status(f"a new session was begun and told the conversation so far{omitted}"))
 
     async def _await_setup(self, connection: Connection) -> list[ServerEvent]:
         """Wait for setupComplete; return what else came."""
@@ -354,7 +366,7 @@ class Session:
         """
         question = self._conversation.asked_too_often
         if question is not None:
-            self._output.warning(f"no connection lasted long enough to answer: {question.text}")
+            self._warn(f"no connection lasted long enough to answer: {question.text}")
             raise failure
         announced = self._leave_by_s is not None
         what = "the server is about to close the connection; going on with a new one" if left_by_us else None
@@ -369,7 +381,7 @@ class Session:
         field = unknown_field(failure.reason) if isinstance(failure, SessionClosed) and failure.code == 1007 else None
         if field is not None and field not in self._omitted and self._can_omit(field):
             self._omitted |= {field}
-            self._output.warning(f"the service does not know {field}; connecting again without it")
+            self._warn(f"the service does not know {field}; connecting again without it")
             return
         if self._recovery.drops_handle(failure, stage):
             self._conversation.handle_refused()
@@ -392,12 +404,12 @@ class Session:
     def _tell_outage(self, text: str) -> None:
         """Tell the user in one line that the connection is gone; what follows until there is one is for `--verbose`."""
         if self._outage_told:
-            self._output.detail(text)
+            self._output.emit(events.Detail(text))
             return
         self._outage_told = True
         n_again = self._conversation.n_to_ask_again
         again = f"; asking again: {n_again}" if n_again else ""
-        self._output.status(text + again)
+        self._output.emit(events.Status(text + again))
 
     def _is_polite(self, end: SessionClosed) -> bool:
         """Whether the server ended the session as if nothing were open, and did not announce it."""
@@ -446,7 +458,7 @@ class Session:
         try:
             return parse_server_message(raw)
         except ProtocolError as error:
-            self._output.warning(f"a message of the server's was skipped: {error}")
+            self._warn(f"a message of the server's was skipped: {error}")
             return ()
 
     async def _conduct(self) -> None:
@@ -492,18 +504,18 @@ class Session:
     def _tell_unsent(self) -> None:
         n_unsent = self._conversation.n_waiting
         if n_unsent and not self._quits:
-            self._output.warning(f"--turns {self._config.turns} reached; lines that were not sent: {n_unsent}")
+            self._warn(f"--turns {self._config.turns} reached; lines that were not sent: {n_unsent}")
 
     def _act(self, actions: list[Action]) -> None:
         for action in actions:
             match action:
-                case StartCall(call=call):
-                    self._calls.start(call, self._tasks)
+                case StartCall(call=call, exchange=exchange):
+                    self._calls.start(call, exchange, self._tasks)
                 case CancelCalls(ids=ids):
                     self._calls.cancel(ids)
                 case LeaveBefore(time_left_s=time_left_s) if not self._config.reconnect:
                     left = "soon" if time_left_s is None else f"in {time_left_s:g} s"
-                    self._output.warning(f"the server will end this session {left}")
+                    self._warn(f"the server will end this session {left}")
                 case LeaveBefore(time_left_s=time_left_s):
                     left_s = UNKNOWN_TIME_LEFT_S if time_left_s is None else time_left_s
                     self._leave_by_s = self._clock() + max(0.0, left_s - LEAVE_EARLY_S)
@@ -517,7 +529,7 @@ class Session:
         """Do what a typed line says, if it is a command; return what is to be asked, and fall silent for that."""
         if is_command(line):
             self._apply(self._conversation.finish())  # what is whole stands above it
-            self._output.commanded(line)
+            self._output.emit(events.Commanded(line))
         text = "" if self._quits else await self._commands.run(line)
         if text.strip():
             self._dispatcher.stop_playing()
@@ -528,13 +540,14 @@ class Session:
         """Mute the microphone or open it again: the talk key."""
         reply = self._commands.toggle_microphone()
         if self._media.microphone is None:  # else the bar tells
-            self._output.reply(reply)
+            self._output.emit(events.Reply(reply))
 
     def stop_answer(self) -> None:
         """Fall silent: what is still to come of the answer is dropped, too."""
         self._dispatcher.stop_playing()
-        self._conversation.answer_stopped()
-        self._output.stopped()
+        exchange = self._conversation.answer_stopped()
+        if exchange is not None:
+            self._output.emit(events.Stopped(exchange))
         self._wake()
 
     @property
@@ -575,7 +588,7 @@ class Session:
         if state is not self._state:
             self._state, self._state_since_s = state, self._clock()
 
-    def _summarise(self) -> dict[str, Any]:
+    def _summarise(self) -> events.Summary:
         self._stats.dropped_s = INPUT.duration_s(self._uplink.microphone.n_bytes_dropped)
         self._stats.n_xruns = self._media.n_xruns
         return self._stats.summary(self._clock())
@@ -591,12 +604,12 @@ class Session:
         if not again:
             if question.waits:
                 self._stats.latency.asked(self._clock())
-            self._output.asked(question.text, echo=question.waits)
+            self._output.emit(events.Asked(question.exchange, question.text, typed=not question.waits))
         elif question.called:
             names = ", ".join(question.called)
-            self._output.warning(f"asked again, and may call again what it has called already: {names}")
+            self._warn(f"asked again, and may call again what it has called already: {names}")
         else:
-            self._output.detail(f"asked again on the new connection: {question.text}")
+            self._output.emit(events.Detail(f"asked again on the new connection: {question.text}"))
 
     def _on_progress(self, outcomes: list[Outcome]) -> None:
         """Write what came of something that was sent, and have the conductor set its clock anew."""
@@ -604,20 +617,26 @@ class Session:
         self._note_change()
 
     def _show_message(self, direction: str, raw: str | bytes) -> None:
-        self._output.detail(f"{direction} {format_message(raw)}")
+        self._output.emit(events.Detail(f"{direction} {format_message(raw)}"))
 
     @property
     def _voice(self) -> str | None:
         return self._facts.voice if self._facts.modality is Modality.AUDIO else None
 
-    def _describe(self) -> dict[str, Any]:
-        return {
-            "model": self._config.model,
-            "voice": self._voice,
-            "tools": list(self._facts.tools),
-            "screen": self._media.describe_screen(),
-            "sound": self._media.describe_sound(),
-        }
+    def _describe(self, facts: SetupFacts) -> events.SessionStarted:
+        is_text = facts.modality is not Modality.AUDIO or capabilities_of(self._config.model).transcript_is_answer
+        return events.SessionStarted(
+            model=self._config.model,
+            voice=self._voice,
+            tools=facts.tools,
+            screen=self._media.describe_screen(),
+            sound=self._media.describe_sound(),
+            server=self._config.server_name,
+            has_words=is_text or facts.transcribes_output,
+        )
+
+    def _warn(self, text: str) -> None:
+        self._output.emit(events.Warning(text))
 
 
 def _first(failures: ExceptionGroup[Any]) -> Exception:

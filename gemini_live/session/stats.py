@@ -6,8 +6,8 @@ Pure bookkeeping on the loop's clock: every method takes the time, none reads it
 import statistics
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
-from typing import Any
 
+from ..output.events import Summary
 from ..wire.events import Usage
 
 MAX_LATENCIES = 10_000
@@ -145,24 +145,24 @@ class Stats:
         """Of the user's voice, because the network could not keep up."""
         self._began_s = now_s
 
-    def summary(self, now_s: float) -> dict[str, Any]:
-        """Return all of it as it stands, in names and numbers that JSON can hold."""
-        return {
-            "duration_s": round(now_s - self._began_s, 3),
-            "answers": self.n_answers,
-            "interruptions": self.n_interruptions,
-            "latency_median_s": _rounded(self.latency.median_s),
-            "latency_worst_s": _rounded(self.latency.worst_s),
-            "audio_in_s": round(self.heard_s, 3),
-            "audio_out_s": round(self.spoken_s, 3),
-            "audio_dropped_s": round(self.dropped_s, 3),
-            "underruns": self.n_underruns,
-            "xruns": self.n_xruns,
-            "reconnects": max(0, self.n_connections - 1),
-            "prompt_tokens": self.tokens.by_modality("prompt"),
-            "response_tokens": self.tokens.by_modality("response"),
-            "context_tokens": self.tokens.context,
-        }
+    def summary(self, now_s: float) -> Summary:
+        """Return the numbers so far."""
+        return Summary(
+            duration_s=round(now_s - self._began_s, 3),
+            answers=self.n_answers,
+            interruptions=self.n_interruptions,
+            latency_median_s=_rounded(self.latency.median_s),
+            latency_worst_s=_rounded(self.latency.worst_s),
+            audio_in_s=round(self.heard_s, 3),
+            audio_out_s=round(self.spoken_s, 3),
+            audio_dropped_s=round(self.dropped_s, 3),
+            underruns=self.n_underruns,
+            xruns=self.n_xruns,
+            reconnects=max(0, self.n_connections - 1),
+            prompt_tokens=self.tokens.by_modality("prompt"),
+            response_tokens=self.tokens.by_modality("response"),
+            context_tokens=self.tokens.context,
+        )
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -12,7 +12,8 @@ from typing import Any
 
 from ..audio.buffers import MicQueue
 from ..audio.pcm import INPUT
-from ..conversation.conversation import Conversation, Exchange, Outcome, Question
+from ..conversation.conversation import Conversation
+from ..conversation.outcomes import Exchange, Outcome, Question
 from ..models import History, ModelCapabilities
 from ..wire import messages as client_messages
 from ..wire.connection import Connection

@@ -4,25 +4,24 @@ from functools import partial
 
 import pytest
 
-from gemini_live.config import Timings
-from gemini_live.conversation.conversation import (
-    IN_PROGRESS,
-    MAX_ASKED,
-    MAX_HISTORY_CHARS,
-    MAX_HISTORY_EXCHANGES,
+from gemini_live.conversation.conversation import IN_PROGRESS, MAX_ASKED, TURN_SEAM, Conversation
+from gemini_live.conversation.history import MAX_HISTORY_CHARS, MAX_HISTORY_EXCHANGES
+from gemini_live.conversation.outcomes import (
     Answered,
-    Conversation,
     Exchange,
     LateWords,
-    NextTurn,
+    ModelSaid,
     Notice,
     Outcome,
     Question,
+    QuestionComplete,
     Restarted,
     Silence,
     SpeechLost,
     Unfinished,
+    UserSaid,
 )
+from gemini_live.conversation.timings import Timings
 
 TIMINGS = Timings()
 AFTER_INTERRUPTION = TIMINGS.after_interruption_s
@@ -43,7 +42,12 @@ class Dialogue:
         )
         self.now_s = 100.0
         self.outcomes: list[Outcome] = []
+        """What came about, except pieces of words."""
+        self.pieces: list[Outcome] = []
+        """The pieces of words, and where a question is complete."""
         self.asked: list[str] = []
+        self.typed: dict[int, str] = {}
+        """What was asked, by exchange."""
         self.calls = 0
 
     # The user
@@ -82,8 +86,7 @@ class Dialogue:
         self.message(self.conversation.output_received(self.now_s, text=text))
 
     def generated(self) -> None:
-        self.conversation.generation_completed(self.now_s)
-        self.message([])
+        self.message(self.conversation.generation_completed(self.now_s))
 
     def ended(self, status: str | None = None) -> None:
         self.message(self.conversation.turn_completed(self.now_s, status))
@@ -92,8 +95,7 @@ class Dialogue:
         self.message(self.conversation.interrupted(self.now_s))
 
     def heard(self, text: str) -> None:
-        self.conversation.heard(text, self.now_s)
-        self.message([])
+        self.message(self.conversation.heard(text, self.now_s))
 
     def call(self, call_id: str = "fc-1") -> None:
         self.message(self.conversation.call_opened(call_id, self.now_s))
@@ -143,10 +145,16 @@ class Dialogue:
         self.step(outcomes)
 
     def step(self, outcomes: list[Outcome], *, ask: bool = True) -> None:
-        self.outcomes += outcomes + self.conversation.tick(self.now_s)
+        self.keep(outcomes + self.conversation.tick(self.now_s))
         while ask and (question := self.conversation.next_question()) is not None:
             self.asked.append(question.text)
-            self.outcomes += self.conversation.asked(question, self.now_s)
+            self.keep(self.conversation.asked(question, self.now_s))
+            self.typed[question.exchange] = question.text
+
+    def keep(self, outcomes: list[Outcome]) -> None:
+        for outcome in outcomes:
+            is_piece = isinstance(outcome, UserSaid | QuestionComplete | ModelSaid)
+            (self.pieces if is_piece else self.outcomes).append(outcome)
 
     # What came of it
 
@@ -154,7 +162,7 @@ class Dialogue:
     def answers(self) -> list[str]:
         """The answers handed out, as `question: answer`, with `~` for one that was cut off and `?` for speech."""
         return [
-            f"{outcome.question.text if outcome.question else '?'}: {outcome.text}{'~' * outcome.cut_off}"
+            f"{self.typed[outcome.exchange] if outcome.asked else '?'}: {outcome.text}{'~' * outcome.cut_off}"
             for outcome in self.outcomes
             if isinstance(outcome, Answered)
         ]
@@ -418,8 +426,8 @@ def test_what_is_heard_of_a_user_who_has_begun_to_speak_since_is_new() -> None:
     dialogue.listen()
     dialogue.heard("one")
     dialogue.sound()
-    assert dialogue.conversation.heard(" late", dialogue.now_s)
-    assert not dialogue.conversation.heard("stop", dialogue.now_s, speaks=True)
+    assert dialogue.conversation.heard(" late", dialogue.now_s) == [UserSaid(1, " late", late=True)]
+    assert dialogue.conversation.heard("stop", dialogue.now_s, speaks=True) == [UserSaid(2, "stop")]
     dialogue.interrupted()
     dialogue.ended()
     dialogue.answer("Yes.")
@@ -451,7 +459,7 @@ def test_words_that_come_later_still_are_late_words() -> None:
     dialogue.answer("1")
     dialogue.wait(2.5)
     dialogue.words("st")
-    assert dialogue.outcomes[-1] == LateWords("st")
+    assert dialogue.outcomes[-1] == LateWords(1, "st")
     assert dialogue.conversation.is_quiet
     assert dialogue.history() == [Exchange("one", "1st")]
 
@@ -463,7 +471,7 @@ def test_late_words_do_not_open_an_answer_while_the_user_may_speak() -> None:
     dialogue.answer("1")
     dialogue.wait(2.5)
     dialogue.words("st")
-    assert dialogue.outcomes[-1] == LateWords("st")
+    assert dialogue.outcomes[-1] == LateWords(1, "st")
     dialogue.line("two")
     dialogue.answer("2")
     dialogue.wait(TRAILING)
@@ -879,7 +887,7 @@ def test_an_interruption_by_nobody_is_followed_by_another_turn() -> None:
     assert dialogue.outcomes == []
     dialogue.answer("1")
     dialogue.wait(TRAILING)
-    assert dialogue.outcomes[0] == Restarted("First")
+    assert dialogue.outcomes[0] == Restarted(1, "First")
     assert dialogue.answers == ["one: 1"]
     assert dialogue.asked == ["one", "two"]
 
@@ -1297,6 +1305,7 @@ def test_a_line_typed_after_the_end_of_an_interrupted_turn_finds_it_ended() -> N
     dialogue.ended()
     question = dialogue.conversation.add_question("two", waits=False)
     (ended,) = dialogue.conversation.asked(question, dialogue.now_s)
+    dialogue.typed[question.exchange] = question.text
     assert isinstance(ended, Answered)
     assert ended.cut_off
     dialogue.answer("2")
@@ -1495,12 +1504,12 @@ def test_another_turn_of_an_answer_begins_on_a_line_of_its_own(words_first: bool
         dialogue.sound()
     else:
         dialogue.speak("It")
-    assert dialogue.outcomes == [NextTurn()]
+    assert dialogue.pieces[-2:] == [ModelSaid(1, TURN_SEAM), ModelSaid(1, "It")]
     dialogue.speak("'s one")
     dialogue.words(".")
     end_thinking(dialogue)
     assert dialogue.answers == ["one: One moment\nIt's one."]
-    assert dialogue.outcomes.count(NextTurn()) == 1
+    assert dialogue.pieces.count(ModelSaid(1, TURN_SEAM)) == 1
     assert dialogue.history() == [Exchange("one", "One moment\nIt's one.")]
 
 
@@ -1513,7 +1522,7 @@ def test_turns_that_are_apart_already_stay_as_they_are(leads: bool, space: str) 
     dialogue.speak(space + "It is one." if leads else "It is one.")
     end_thinking(dialogue)
     assert dialogue.answers == [f"one: One moment{space}It is one."]
-    assert NextTurn() not in dialogue.outcomes
+    assert ModelSaid(1, TURN_SEAM) not in dialogue.pieces[1:] or space == TURN_SEAM
 
 
 def test_the_last_words_of_a_turn_stay_with_it_and_what_follows_begins_anew() -> None:
@@ -1926,7 +1935,7 @@ def test_what_an_unfinished_answer_had_said_does_not_count() -> None:
     dialogue.speak("Fir")
     dialogue.generated()
     dialogue.reconnect()
-    assert dialogue.outcomes == [Restarted("Fir")]
+    assert dialogue.outcomes == [Restarted(1, "Fir")]
     dialogue.answer("1")
     dialogue.wait(TRAILING)
     assert dialogue.answers == ["one: 1"]
@@ -2008,8 +2017,9 @@ def test_a_spoken_turn_that_a_drop_cuts_off_is_lost_and_said_so(state: str) -> N
     dialogue.handle()
     dialogue.reconnect()
     dialogue.wait(100)
-    lost = [outcome.why for outcome in dialogue.outcomes if isinstance(outcome, SpeechLost)]
-    assert lost == ["the connection was lost during a spoken turn, which cannot be asked again"]
+    lost = [outcome for outcome in dialogue.outcomes if isinstance(outcome, SpeechLost)]
+    assert lost == [SpeechLost(None if state == "ended" else 1)]
+    assert dialogue.notices == ["the connection was lost during a spoken turn, which cannot be asked again"]
     assert dialogue.answers == (["?: 1~"] if state == "answering" else [])
     assert dialogue.conversation.is_quiet
     assert dialogue.conversation.connect().handle == "h"
@@ -2019,7 +2029,8 @@ def test_what_the_user_was_saying_is_lost_though_it_was_not_heard_yet() -> None:
     dialogue = Dialogue()
     dialogue.listen()
     outcomes = dialogue.conversation.connection_lost(dialogue.now_s, speaks=True)
-    assert [type(outcome) for outcome in outcomes] == [SpeechLost]
+    assert [type(outcome) for outcome in outcomes] == [SpeechLost, Notice]
+    assert outcomes[0] == SpeechLost(None)
 
 
 def test_a_spoken_answer_that_had_come_whole_is_not_lost() -> None:
@@ -2065,7 +2076,7 @@ def test_what_was_said_of_an_answer_that_never_comes_is_handed_out_at_last() -> 
     for text in ("Fi", "Fir", ""):
         dialogue.words(text)
         dialogue.reconnect()
-    assert dialogue.conversation.unfinished() == [Unfinished("Fir")]
+    assert dialogue.conversation.unfinished() == [Unfinished(1, "Fir")]
 
 
 def test_what_was_said_last_counts_of_an_answer_that_broke_off_twice_on_one_connection() -> None:
@@ -2075,9 +2086,9 @@ def test_what_was_said_last_counts_of_an_answer_that_broke_off_twice_on_one_conn
     dialogue.interrupted()
     dialogue.ended()
     dialogue.sound()
-    assert dialogue.outcomes == [Restarted("First")]
+    assert dialogue.outcomes == [Restarted(1, "First")]
     dialogue.lose_connection()
-    assert dialogue.conversation.unfinished() == [Unfinished("First")]
+    assert dialogue.conversation.unfinished() == [Unfinished(1, "First")]
 
 
 def test_an_answer_that_is_open_when_the_session_fails_is_unfinished() -> None:
@@ -2086,7 +2097,7 @@ def test_an_answer_that_is_open_when_the_session_fails_is_unfinished() -> None:
     dialogue.heard("one")
     assert dialogue.conversation.unfinished() == []
     dialogue.speak("Fir")
-    assert dialogue.conversation.unfinished() == [Unfinished("Fir")]
+    assert dialogue.conversation.unfinished() == [Unfinished(1, "Fir")]
 
 
 def test_of_an_answer_that_came_after_all_nothing_is_unfinished() -> None:

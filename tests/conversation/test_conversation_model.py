@@ -27,11 +27,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from gemini_live.config import Timings
-from gemini_live.conversation.conversation import (
-    MAX_ASKED,
+from gemini_live.conversation.conversation import MAX_ASKED, Conversation
+from gemini_live.conversation.outcomes import (
     Answered,
-    Conversation,
     Exchange,
     LateWords,
     Notice,
@@ -41,6 +39,7 @@ from gemini_live.conversation.conversation import (
     Silence,
     SpeechLost,
 )
+from gemini_live.conversation.timings import Timings
 
 TIMINGS = Timings()
 SETTLED_S = 2 * TIMINGS.trailing_words_s
@@ -565,7 +564,7 @@ class World:
         outcomes = self.conversation.connection_lost(self.now_s)
         for outcome in outcomes:
             if isinstance(outcome, Restarted):
-                assert outcome.lost_text in restarts
+                assert outcome.text in restarts
             else:
                 self._check(outcome)
         for ask in open_asks:
@@ -602,7 +601,7 @@ class World:
         """Transcribe a piece of an utterance."""
         piece = f"{ask.name} heard"
         ask.heard += piece
-        self.server.send(lambda c, t: [] if c.heard(piece, t) else None)
+        self.server.send(lambda c, t: c.heard(piece, t))
 
     def interrupt(self) -> None:
         self.speech_ends_s = self.now_s
@@ -660,7 +659,7 @@ class World:
             case Answered():
                 self._check_answer(outcome)
             case Restarted():
-                assert outcome.lost_text == self.expected_restart
+                assert outcome.text == self.expected_restart
                 self.expected_restart = None
             case LateWords():
                 assert outcome.text == self.expected_late
@@ -689,8 +688,8 @@ class World:
             self.told.append(Exchange(ask.text, answered.text))
 
     def _find(self, answered: Answered) -> Ask:
-        if answered.question is not None:
-            return next(ask for ask in self.asks if ask.question is answered.question)
+        if answered.asked:
+            return next(ask for ask in self.asks if ask.question and ask.question.exchange == answered.exchange)
         name = answered.text.partition(".")[0]
         spoken = [ask for ask in self.asks if not ask.question and not ask.is_settled and not ask.is_lost]
         return next(ask for ask in spoken if (ask.name == name if name else not ask.said))

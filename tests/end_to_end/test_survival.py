@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from gemini_live.audio.pcm import INPUT
-from gemini_live.config import Timings
-from gemini_live.conversation.conversation import MAX_HISTORY_EXCHANGES
+from gemini_live.conversation.history import MAX_HISTORY_EXCHANGES
+from gemini_live.conversation.timings import Timings
 from gemini_live.errors import ConnectionFailed, SessionClosed
 from gemini_live.functions.call import FunctionCaller
 from gemini_live.functions.load import load_functions

@@ -6,6 +6,18 @@ from typing import Any
 
 import pytest
 
+from gemini_live.conversation.outcomes import (
+    Answered,
+    LateWords,
+    ModelSaid,
+    QuestionComplete,
+    Restarted,
+    SpeechLost,
+    Unfinished,
+    UserSaid,
+)
+from gemini_live.output import events
+from gemini_live.output.escaping import FOLD_CHARS
 from gemini_live.output.live import (
     BLOCK_LINES,
     CUT_OFF,
@@ -17,12 +29,10 @@ from gemini_live.output.live import (
     UNFINISHED,
     LiveTerminal,
 )
-from gemini_live.output.plain import FOLD_CHARS
 from gemini_live.output.status import Fragments
-from gemini_live.output.transcript import LATE_S
 from gemini_live.process.streams import BackgroundWriter
 from gemini_live.session.stats import Stats
-from tests.output.test_plain import NASTY, STARTED, everything
+from tests.output.test_plain import NASTY, STARTED, everything, started_with
 
 WAIT_S = 10
 
@@ -37,7 +47,6 @@ class Prompt:
         columns: int = 100,
         quiet: bool = False,
         verbose: bool = False,
-        has_words: bool = True,
     ) -> None:
         self.now_s = 1_000.0
         self.columns = columns
@@ -56,7 +65,6 @@ class Prompt:
             clock=lambda: self.now_s,
             quiet=quiet,
             verbose=verbose,
-            has_words=has_words,
         )
 
     @property
@@ -75,16 +83,20 @@ class Prompt:
         assert self._stdout.getvalue() == ""  # all goes through the prompt
         return self._stderr.getvalue()
 
-    def answer(self, *words: str, cut_off: bool = False) -> None:
+    def ask(self, text: str, exchange: int = 1) -> None:
+        """Have a person type a line, and the model begin to answer it."""
+        self.terminal.emit(events.Asked(exchange, text, typed=True))
+        self.terminal.emit(QuestionComplete(exchange))
+
+    def answer(self, *words: str, exchange: int = 1, cut_off: bool = False) -> None:
         """Have the model answer a typed line."""
         for fragment in words:
-            self.terminal.words(fragment)
-        self.terminal.answered("".join(words), asked=True, cut_off=cut_off)
+            self.terminal.emit(ModelSaid(exchange, fragment))
+        self.terminal.emit(Answered(exchange, "".join(words), asked=True, cut_off=cut_off))
 
-    def wait(self) -> None:
+    def complete_question(self, exchange: int = 1) -> None:
         """Let the time pass in which words of the user may come."""
-        self.now_s += LATE_S
-        self.terminal.advance()
+        self.terminal.emit(QuestionComplete(exchange))
 
 
 def plain(fragments: Fragments) -> str:
@@ -101,25 +113,25 @@ def style_of(fragments: Fragments, part: str) -> str:
 
 def test_a_line_is_printed_when_it_is_sent_and_its_answer_when_it_is_whole() -> None:
     prompt = Prompt()
-    prompt.terminal.asked("What is it?", echo=False)
+    prompt.ask("What is it?")
     assert prompt.above == ["you: What is it?"]
-    prompt.terminal.words("It ")
-    prompt.terminal.words("is.")
+    prompt.terminal.emit(ModelSaid(1, "It "))
+    prompt.terminal.emit(ModelSaid(1, "is."))
     assert (prompt.above, prompt.growing) == (["you: What is it?"], ["gemini: It is."])
-    prompt.terminal.answered("It is.", asked=True, cut_off=False)
+    prompt.terminal.emit(Answered(1, "It is.", asked=True, cut_off=False))
     assert (prompt.above, prompt.growing) == (["you: What is it?", "gemini: It is."], [])
 
 
 @pytest.mark.parametrize("echo", [False, True])
 def test_a_line_is_printed_once_whoever_typed_it(echo: bool) -> None:
     prompt = Prompt()
-    prompt.terminal.asked("hello", echo=echo)
+    prompt.terminal.emit(events.Asked(1, "hello", typed=not echo))
     assert prompt.above == ["you: hello"]
 
 
 def test_who_says_something_stands_before_it_in_a_style_of_its_own() -> None:
     prompt = Prompt()
-    prompt.terminal.asked("hello", echo=False)
+    prompt.ask("hello")
     prompt.answer("Hi.", cut_off=True)
     assert style_of(prompt.printed, "you:") == "class:you"
     assert style_of(prompt.printed, "gemini:") == "class:model"
@@ -129,40 +141,39 @@ def test_who_says_something_stands_before_it_in_a_style_of_its_own() -> None:
 
 def test_whole_lines_of_a_long_answer_are_printed_while_the_rest_grows() -> None:
     prompt = Prompt()
-    prompt.terminal.asked("a poem", echo=False)
-    prompt.terminal.words("Roses\nare red,\nvio")
+    prompt.ask("a poem")
+    prompt.terminal.emit(ModelSaid(1, "Roses\nare red,\nvio"))
     assert prompt.above[1:] == ["gemini: Roses", "are red,"]
     assert prompt.growing == ["vio"]
-    prompt.terminal.words("lets")
+    prompt.terminal.emit(ModelSaid(1, "lets"))
     assert prompt.growing == ["violets"]
-    prompt.terminal.answered("Roses\nare red,\nviolets", asked=True, cut_off=False)
+    prompt.terminal.emit(Answered(1, "Roses\nare red,\nviolets", asked=True, cut_off=False))
     assert prompt.above[1:] == ["gemini: Roses", "are red,", "violets"]
 
 
 def test_what_the_user_said_stands_before_the_answer_to_it_however_late_it_comes() -> None:
     prompt = Prompt()
-    prompt.terminal.heard("What is", late=False)
-    prompt.terminal.words("It is ")
-    prompt.terminal.heard(" the time?", late=True)
-    prompt.terminal.words("noon.")
+    prompt.terminal.emit(UserSaid(1, "What is", late=False))
+    prompt.terminal.emit(ModelSaid(1, "It is "))
+    prompt.terminal.emit(UserSaid(1, " the time?", late=True))
+    prompt.terminal.emit(ModelSaid(1, "noon."))
     assert prompt.above == []
     assert prompt.growing == ["you: What is the time?", "gemini: It is noon."]
-    prompt.terminal.answered("It is noon.", asked=False, cut_off=False)
+    prompt.terminal.emit(Answered(1, "It is noon.", asked=False, cut_off=False))
     assert prompt.above == ["you: What is the time?", "gemini: It is noon."]
 
 
-def test_what_waited_for_late_words_is_printed_when_none_can_come_any_more() -> None:
+def test_an_answer_is_printed_when_its_question_is_complete() -> None:
     prompt = Prompt()
-    prompt.terminal.words("Line one.\nLine two.\n")
-    prompt.terminal.advance()
+    prompt.terminal.emit(ModelSaid(1, "Line one.\nLine two.\n"))
     assert prompt.above == []
-    prompt.wait()
+    prompt.complete_question()
     assert prompt.above == ["gemini: Line one.", "Line two."]
 
 
 def test_an_answer_that_was_cut_off_is_marked_where_it_was() -> None:
     prompt = Prompt()
-    prompt.terminal.asked("a story", echo=False)
+    prompt.ask("a story")
     prompt.answer("Once upon a", cut_off=True)
     assert prompt.above[-1] == f"gemini: Once upon a {CUT_OFF}"
 
@@ -171,54 +182,54 @@ def test_an_answer_that_was_cut_off_is_marked_where_it_was() -> None:
 def test_an_answer_whose_sound_was_cut_off_is_marked_where_it_was_last_heard(way: str) -> None:
     mark = CUT_OFF if way == "interrupted" else STOPPED
     prompt = Prompt()
-    prompt.terminal.asked("count", echo=False)
+    prompt.ask("count")
     for n, word in enumerate(["One,", " two,", " three,", " four,"], start=1):
         prompt.queued_s = n
-        prompt.terminal.words(word)
+        prompt.terminal.emit(ModelSaid(1, word))
     prompt.now_s += 2.0
-    prompt.terminal.silenced()
+    prompt.terminal.emit(events.Silenced())
     if way == "stopped":
-        prompt.terminal.stopped()
+        prompt.terminal.emit(events.Stopped(1))
     prompt.now_s += 1.0
-    prompt.terminal.answered("One, two, three, four,", asked=True, cut_off=True)
-    assert prompt.above == ["you: count", f"gemini: One, two, {mark} three, four,"]
+    prompt.terminal.emit(Answered(1, "One, two, three, four,", asked=True, cut_off=True))
+    assert prompt.above == ["you: count", f"gemini: One, two, {mark[:-1]}, not played: three, four,]"]
     assert style_of(prompt.printed, "three") == "class:unheard"
 
 
 def test_an_answer_that_goes_on_after_its_sound_was_dropped_shows_what_is_not_heard() -> None:
     prompt = Prompt()
-    prompt.terminal.asked("count", echo=False)
+    prompt.ask("count")
     prompt.queued_s = 5.0
-    prompt.terminal.words("One")
+    prompt.terminal.emit(ModelSaid(1, "One"))
     prompt.now_s += 5.0
-    prompt.terminal.words(" two")
-    prompt.terminal.silenced()
-    assert prompt.growing == [f"gemini: One {CUT_OFF} two"]
+    prompt.terminal.emit(ModelSaid(1, " two"))
+    prompt.terminal.emit(events.Silenced())
+    assert prompt.growing == ["gemini: One [cut off, not played: two]"]
     prompt.answer(" three")
-    assert prompt.above == ["you: count", f"gemini: One {CUT_OFF} two three"]
+    assert prompt.above == ["you: count", "gemini: One [cut off, not played: two three]"]
 
 
 def test_an_answer_that_was_cut_off_before_its_first_word_is_told_of_all_the_same() -> None:
     prompt = Prompt()
-    prompt.terminal.asked("a story", echo=False)
+    prompt.ask("a story")
     prompt.answer(cut_off=True)
     assert prompt.above[-1] == f"gemini: {CUT_OFF}"
 
 
 def test_an_answer_that_begins_anew_shows_what_does_not_count() -> None:
     prompt = Prompt()
-    prompt.terminal.asked("count", echo=False)
-    prompt.terminal.words("One")
-    prompt.terminal.restarted("One")
+    prompt.ask("count")
+    prompt.terminal.emit(ModelSaid(1, "One"))
+    prompt.terminal.emit(Restarted(1, "One"))
     prompt.answer("One, two.")
     assert prompt.above[1:] == [f"gemini: One {CUT_OFF}", "gemini: One, two."]
 
 
 def test_words_that_come_after_their_answer_are_marked() -> None:
     prompt = Prompt()
-    prompt.terminal.asked("count", echo=False)
+    prompt.ask("count")
     prompt.answer("One")
-    prompt.terminal.late_words(" two ")
+    prompt.terminal.emit(LateWords(1, " two "))
     assert prompt.above[1:] == ["gemini: One", f"gemini: two {LATE}"]
 
 
@@ -235,51 +246,46 @@ def test_words_that_come_after_their_answer_are_marked() -> None:
 def test_an_answer_without_words_is_told_of_where_words_were_to_be_expected(
     asked: bool, cut_off: bool, has_words: bool, shown: list[str]
 ) -> None:
-    prompt = Prompt(has_words=has_words)
-    prompt.terminal.answered("", asked=asked, cut_off=cut_off)
-    assert prompt.above == shown
+    prompt = Prompt()
+    prompt.terminal.emit(events.SessionStarted(model="m", voice=None, has_words=has_words))
+    n_before = len(prompt.above)
+    prompt.terminal.emit(Answered(1, "", asked=asked, cut_off=cut_off))
+    assert prompt.above[n_before:] == shown
 
 
 def test_an_answer_of_nothing_but_white_space_has_no_words() -> None:
     prompt = Prompt()
-    prompt.terminal.asked("?", echo=False)
+    prompt.ask("?")
     prompt.answer("\n \n")
     assert prompt.above[1:] == [f"gemini: {NO_WORDS}"]
 
 
 def test_an_answer_that_never_ends_is_printed_with_the_end_of_the_session() -> None:
     prompt = Prompt()
-    prompt.terminal.heard("hello", late=False)
-    prompt.terminal.words("half")
-    prompt.terminal.unfinished("half")
+    prompt.terminal.emit(UserSaid(1, "hello", late=False))
+    prompt.terminal.emit(ModelSaid(1, "half"))
+    prompt.terminal.emit(Unfinished(1, "half"))
     assert prompt.above == []
-    prompt.terminal.session_ended(4)
+    prompt.terminal.emit(events.SessionEnded(4))
     assert (prompt.above, prompt.growing) == (["you: hello", f"gemini: half {UNFINISHED}"], [])
 
 
 def test_an_answer_that_the_user_stops_is_marked_where_it_was_and_no_more_of_it_is_shown() -> None:
     prompt = Prompt()
-    prompt.terminal.asked("a story", echo=False)
-    prompt.terminal.words("Once upon")
-    prompt.terminal.stopped()
+    prompt.ask("a story")
+    prompt.terminal.emit(ModelSaid(1, "Once upon"))
+    prompt.terminal.emit(events.Stopped(1))
     assert prompt.above[1:] == [f"gemini: Once upon {STOPPED}"]
     prompt.answer(" a time", cut_off=True)
-    prompt.answer("Yes?")
-    assert prompt.above[2:] == ["gemini: Yes?"]
-
-
-def test_where_nothing_is_said_there_is_nothing_to_stop() -> None:
-    prompt = Prompt()
-    prompt.terminal.stopped()
-    prompt.terminal.asked("hello", echo=False)
-    prompt.answer("Hi.")
-    assert prompt.above == ["you: hello", "gemini: Hi."]
+    prompt.ask("and then?", exchange=2)
+    prompt.answer("Yes?", exchange=2)
+    assert prompt.above[2:] == ["you: and then?", "gemini: Yes?"]
 
 
 def test_an_error_stands_below_all_that_was_said() -> None:
     prompt = Prompt()
-    prompt.terminal.heard("hello", late=False)
-    prompt.terminal.error("it broke")
+    prompt.terminal.emit(UserSaid(1, "hello", late=False))
+    prompt.terminal.emit(events.Error("it broke"))
     assert prompt.above == ["you: hello", "gemini-live: error: it broke"]
 
 
@@ -289,34 +295,51 @@ def test_an_error_stands_below_all_that_was_said() -> None:
 @pytest.mark.parametrize(
     ("write", "lines"),
     [
-        (lambda t: t.code("PYTHON", "print(1)\nprint(2)\n"), ["[code] python", "    print(1)", "    print(2)"]),
-        (lambda t: t.code("PYTHON", "if x:\n\tprint(1)"), ["[code] python", "    if x:", "        print(1)"]),
-        (lambda t: t.code("PYTHON", ""), ["[code] python"]),
-        (lambda t: t.code_result("OUTCOME_OK", "1\n\n2\n"), ["[code result] ok", "    1", "    ", "    2"]),
-        (lambda t: t.code_result("OUTCOME_FAILED", "\n"), ["[code result] failed"]),
-        (lambda t: t.tool_call("1", "f", {"a": 1, "b": ["x\ny"]}), ['[call] f(a=1, b=["x\\ny"])']),
-        (lambda t: t.tool_result("1", "f", {"output": "ö"}, failed=False), ['[result] f: {"output": "ö"}']),
-        (lambda t: t.tool_result("1", "f", {"error": "no"}, failed=True), ['[failed] f: {"error": "no"}']),
-        (lambda t: t.tool_cancelled("1", "f"), ["[cancelled] f"]),
-        (lambda t: t.sources(["one", "two"], []), ["[search] one, two"]),
         (
-            lambda t: t.sources([], [("A page", "https://x"), ("", "https://y")]),
+            lambda t: t.emit(events.Code(1, "PYTHON", "print(1)\nprint(2)\n")),
+            ["[code] python", "    print(1)", "    print(2)"],
+        ),
+        (
+            lambda t: t.emit(events.Code(1, "PYTHON", "if x:\n\tprint(1)")),
+            ["[code] python", "    if x:", "        print(1)"],
+        ),
+        (lambda t: t.emit(events.Code(1, "PYTHON", "")), ["[code] python"]),
+        (
+            lambda t: t.emit(events.CodeResult(1, "OUTCOME_OK", "1\n\n2\n")),
+            ["[code result] ok", "    1", "    ", "    2"],
+        ),
+        (lambda t: t.emit(events.CodeResult(1, "OUTCOME_FAILED", "\n")), ["[code result] failed"]),
+        (lambda t: t.emit(events.ToolCall(1, "1", "f", {"a": 1, "b": ["x\ny"]})), ['[call] f(a=1, b=["x\\ny"])']),
+        (
+            lambda t: t.emit(events.ToolResult(1, "1", "f", {"output": "ö"}, failed=False)),
+            ['[result] f: {"output": "ö"}'],
+        ),
+        (
+            lambda t: t.emit(events.ToolResult(1, "1", "f", {"error": "no"}, failed=True)),
+            ['[failed] f: {"error": "no"}'],
+        ),
+        (lambda t: t.emit(events.ToolCancelled(1, "1", "f")), ["[cancelled] f"]),
+        (lambda t: t.emit(events.Sources(1, ["one", "two"], [])), ["[search] one, two"]),
+        (
+            lambda t: t.emit(
+                events.Sources(1, [], [events.Source("A page", "https://x"), events.Source("", "https://y")])
+            ),
             ["[source] A page https://x", "[source] https://y"],
         ),
-        (lambda t: t.sources([], []), []),
-        (lambda t: t.function_output("a\tb\x1b"), ["| a\tb\\x1b"]),
-        (lambda t: t.status("all is well\n"), ["all is well\\n"]),
-        (lambda t: t.warning("careful"), ["gemini-live: warning: careful"]),
-        (lambda t: t.error("too late"), ["gemini-live: error: too late"]),
-        (lambda t: t.session_started(STARTED), ["gemini-x; voice Puck; tools: search, f"]),
-        (lambda t: t.reply("one\ntwo"), ["one", "two"]),
-        (lambda t: t.thought("hm"), []),
-        (lambda t: t.usage({"total_tokens": 1}), []),
+        (lambda t: t.emit(events.Sources(1, [], [])), []),
+        (lambda t: t.emit(events.FunctionOutput("a\tb\x1b")), ["| a\tb\\x1b"]),
+        (lambda t: t.emit(events.Status("all is well\n")), ["all is well\\n"]),
+        (lambda t: t.emit(events.Warning("careful")), ["gemini-live: warning: careful"]),
+        (lambda t: t.emit(events.Error("too late")), ["gemini-live: error: too late"]),
+        (lambda t: t.emit(events.SessionStarted(**STARTED)), ["gemini-x; voice Puck; tools: search, f"]),
+        (lambda t: t.emit(events.Reply("one\ntwo")), ["one", "two"]),
+        (lambda t: t.emit(events.Thought(1, "hm")), []),
+        (lambda t: t.emit(events.Usage(total_tokens=1)), []),
     ],
 )
 def test_what_is_done_is_printed(write: Callable[[LiveTerminal], None], lines: list[str]) -> None:
     prompt = Prompt()
-    prompt.terminal.asked("question", echo=False)
+    prompt.ask("question")
     write(prompt.terminal)
     assert prompt.above[1:] == lines
     assert prompt.err == ""
@@ -324,7 +347,7 @@ def test_what_is_done_is_printed(write: Callable[[LiveTerminal], None], lines: l
 
 def test_each_kind_of_line_has_a_style_that_its_words_say_too() -> None:
     prompt = Prompt()
-    prompt.terminal.asked("question", echo=False)
+    prompt.ask("question")
     everything(prompt.terminal, "text")
     styles = {
         "[call]": "class:label",
@@ -339,16 +362,16 @@ def test_each_kind_of_line_has_a_style_that_its_words_say_too() -> None:
 
 def test_what_the_model_does_stands_between_what_it_says_before_and_after_it() -> None:
     prompt = Prompt()
-    prompt.terminal.asked("the time?", echo=False)
-    prompt.terminal.words("Let me see.")
-    prompt.terminal.tool_call("1", "clock", {})
-    prompt.terminal.tool_result("1", "clock", {"output": "noon"}, failed=False)
-    prompt.terminal.words(" It is noon.")
-    prompt.terminal.code("PYTHON", "1")
-    prompt.terminal.code_result("OUTCOME_OK", "1")
-    prompt.terminal.words("Done.")
-    prompt.terminal.sources([], [("", "https://x")])
-    prompt.terminal.answered("Let me see. It is noon. Done.", asked=True, cut_off=False)
+    prompt.ask("the time?")
+    prompt.terminal.emit(ModelSaid(1, "Let me see."))
+    prompt.terminal.emit(events.ToolCall(1, "1", "clock", {}))
+    prompt.terminal.emit(events.ToolResult(1, "1", "clock", {"output": "noon"}, failed=False))
+    prompt.terminal.emit(ModelSaid(1, " It is noon."))
+    prompt.terminal.emit(events.Code(1, "PYTHON", "1"))
+    prompt.terminal.emit(events.CodeResult(1, "OUTCOME_OK", "1"))
+    prompt.terminal.emit(ModelSaid(1, "Done."))
+    prompt.terminal.emit(events.Sources(1, [], [events.Source("", "https://x")]))
+    prompt.terminal.emit(Answered(1, "Let me see. It is noon. Done.", asked=True, cut_off=False))
     assert prompt.above[1:] == [
         "gemini: Let me see.",
         "[call] clock()",
@@ -365,38 +388,38 @@ def test_what_the_model_does_stands_between_what_it_says_before_and_after_it() -
 
 def test_what_is_done_waits_for_the_words_of_the_user_that_it_follows() -> None:
     prompt = Prompt()
-    prompt.terminal.heard("the time?", late=False)
-    prompt.terminal.tool_call("1", "clock", {})
-    prompt.terminal.tool_result("1", "clock", {"output": "noon"}, failed=False)
+    prompt.terminal.emit(UserSaid(1, "the time?", late=False))
+    prompt.terminal.emit(events.ToolCall(1, "1", "clock", {}))
+    prompt.terminal.emit(events.ToolResult(1, "1", "clock", {"output": "noon"}, failed=False))
     assert prompt.above == []
     assert prompt.growing == ["you: the time?", "[call] clock()", '[result] clock: {"output": "noon"}']
-    prompt.wait()
+    prompt.complete_question()
     assert prompt.growing == []
     assert prompt.above == ["you: the time?", "[call] clock()", '[result] clock: {"output": "noon"}']
 
 
 def test_what_a_function_prints_stands_after_the_call_that_it_belongs_to() -> None:
     prompt = Prompt()
-    prompt.terminal.heard("the time?", late=False)
-    prompt.terminal.tool_call("1", "clock", {})
-    prompt.terminal.function_output("ticking")
+    prompt.terminal.emit(UserSaid(1, "the time?", late=False))
+    prompt.terminal.emit(events.ToolCall(1, "1", "clock", {}))
+    prompt.terminal.emit(events.FunctionOutput("ticking"))
     assert prompt.above == []
-    prompt.terminal.tool_result("1", "clock", {"output": "noon"}, failed=False)
-    prompt.wait()
+    prompt.terminal.emit(events.ToolResult(1, "1", "clock", {"output": "noon"}, failed=False))
+    prompt.complete_question()
     assert prompt.above == ["you: the time?", "[call] clock()", "| ticking", '[result] clock: {"output": "noon"}']
 
 
 def test_of_all_that_functions_print_at_a_time_the_rest_is_counted() -> None:
     prompt = Prompt()
-    prompt.terminal.asked("?", echo=False)
-    prompt.terminal.tool_call("1", "f", {})
+    prompt.ask("?")
+    prompt.terminal.emit(events.ToolCall(1, "1", "f", {}))
     for n in range(PRINTED_LINES + 1_234):
-        prompt.terminal.function_output(str(n))
+        prompt.terminal.emit(events.FunctionOutput(str(n)))
     assert prompt.above[2:] == [f"| {n}" for n in range(PRINTED_LINES)]
     assert prompt.growing == ["| ... (1,234 more lines)"]
-    prompt.terminal.tool_result("1", "f", {"output": 1}, failed=False)
+    prompt.terminal.emit(events.ToolResult(1, "1", "f", {"output": 1}, failed=False))
     assert prompt.above[2 + PRINTED_LINES :] == ["| ... (1,234 more lines)", '[result] f: {"output": 1}']
-    prompt.terminal.function_output("again")
+    prompt.terminal.emit(events.FunctionOutput("again"))
     assert prompt.above[-1] == "| again"
     assert prompt.growing == []
 
@@ -404,16 +427,16 @@ def test_of_all_that_functions_print_at_a_time_the_rest_is_counted() -> None:
 def test_what_is_not_shown_of_what_functions_print_is_told_before_anything_else() -> None:
     prompt = Prompt()
     others: list[Callable[[], None]] = [
-        lambda: prompt.terminal.warning("w"),
-        lambda: prompt.terminal.reply("r"),
-        lambda: prompt.terminal.commanded("/c"),
-        lambda: prompt.terminal.status("s"),
-        lambda: prompt.terminal.heard("h", late=False),
-        lambda: prompt.terminal.late_words("l"),
+        lambda: prompt.terminal.emit(events.Warning("w")),
+        lambda: prompt.terminal.emit(events.Reply("r")),
+        lambda: prompt.terminal.emit(events.Commanded("/c")),
+        lambda: prompt.terminal.emit(events.Status("s")),
+        lambda: prompt.terminal.emit(UserSaid(1, "h", late=False)),
+        lambda: prompt.terminal.emit(LateWords(1, "l")),
     ]
     for other in others:
         for n in range(PRINTED_LINES + 5):
-            prompt.terminal.function_output(str(n))
+            prompt.terminal.emit(events.FunctionOutput(str(n)))
         other()
     assert plain(prompt.printed + prompt.terminal.pending()).count("| ... (5 more lines)") == len(others)
 
@@ -421,7 +444,7 @@ def test_what_is_not_shown_of_what_functions_print_is_told_before_anything_else(
 def test_quiet_counts_nothing_of_what_functions_print() -> None:
     prompt = Prompt(quiet=True)
     for n in range(PRINTED_LINES + 5):
-        prompt.terminal.function_output(str(n))
+        prompt.terminal.emit(events.FunctionOutput(str(n)))
     assert (prompt.above, prompt.growing) == ([], [])
 
 
@@ -429,7 +452,7 @@ def test_quiet_counts_nothing_of_what_functions_print() -> None:
 def test_what_functions_print_is_shown_whole_to_those_who_want_it(options: dict[str, bool]) -> None:
     prompt = Prompt(**options)
     for n in range(3 * PRINTED_LINES):
-        prompt.terminal.function_output(str(n))
+        prompt.terminal.emit(events.FunctionOutput(str(n)))
     shown = prompt.above if "verbose" in options else prompt.err.splitlines()
     assert shown == [f"| {n}" for n in range(3 * PRINTED_LINES)]
 
@@ -437,27 +460,27 @@ def test_what_functions_print_is_shown_whole_to_those_who_want_it(options: dict[
 @pytest.mark.parametrize(("line", "seen"), [("0%\r50%\r100%", "100%"), ("done\r", "done"), ("\r\r", "")])
 def test_of_a_line_that_was_written_over_the_last_state_is_shown(line: str, seen: str) -> None:
     prompt = Prompt()
-    prompt.terminal.function_output(line)
+    prompt.terminal.emit(events.FunctionOutput(line))
     assert plain(prompt.printed) == f"| {seen}\n"
 
 
 def test_what_would_turn_words_around_is_made_visible_and_what_languages_need_is_not() -> None:
     prompt = Prompt()
-    prompt.terminal.asked("a\u202eb", echo=False)
+    prompt.ask("a\u202eb")
     prompt.answer("\u202dx\u202c \u05d0\u200f \u2067y\u2069 \u2028z")
     assert prompt.above == ["you: a\\u202eb", "gemini: \\u202dx\u202c \u05d0\u200f \u2067y\u2069 \\u2028z"]
 
 
 def test_the_result_of_a_slow_function_stands_between_two_answers() -> None:
     prompt = Prompt()
-    prompt.terminal.asked("slow", echo=False)
-    prompt.terminal.tool_call("1", "slow", {})
-    prompt.terminal.asked("another", echo=False)
-    prompt.terminal.words("ok another")
-    prompt.terminal.tool_result("1", "slow", {"output": 1}, failed=False)
-    prompt.terminal.words("\n")
-    prompt.terminal.words("The result is in.")
-    prompt.terminal.answered("ok another\nThe result is in.", asked=True, cut_off=False)
+    prompt.ask("slow")
+    prompt.terminal.emit(events.ToolCall(1, "1", "slow", {}))
+    prompt.ask("another")
+    prompt.terminal.emit(ModelSaid(1, "ok another"))
+    prompt.terminal.emit(events.ToolResult(1, "1", "slow", {"output": 1}, failed=False))
+    prompt.terminal.emit(ModelSaid(1, "\n"))
+    prompt.terminal.emit(ModelSaid(1, "The result is in."))
+    prompt.terminal.emit(Answered(1, "ok another\nThe result is in.", asked=True, cut_off=False))
     assert prompt.above[2:] == [
         "you: another",
         "gemini: ok another",
@@ -468,17 +491,19 @@ def test_the_result_of_a_slow_function_stands_between_two_answers() -> None:
 
 def test_what_the_user_said_is_printed_though_it_will_not_be_answered() -> None:
     prompt = Prompt()
-    prompt.terminal.heard("hello", late=False)
-    prompt.terminal.speech_lost("the connection was lost")
-    prompt.terminal.heard("again", late=False)
+    prompt.terminal.emit(UserSaid(1, "hello", late=False))
+    prompt.terminal.emit(SpeechLost(1))
+    prompt.terminal.emit(events.Warning("the connection was lost"))
+    prompt.terminal.emit(UserSaid(2, "again", late=False))
     assert prompt.above == ["you: hello", "gemini-live: warning: the connection was lost"]
     assert prompt.growing == ["you: again"]
 
 
 def test_a_source_has_its_title_and_a_link_that_can_be_followed() -> None:
     prompt = Prompt(columns=20)
+    prompt.complete_question()
     link = "https://example.com/" + "x" * 1_000
-    prompt.terminal.sources([], [("A page", link)])
+    prompt.terminal.emit(events.Sources(1, [], [events.Source("A page", link)]))
     assert prompt.above == [f"[source] A page {link}"]
     assert style_of(prompt.printed, "https:") == "class:link"
 
@@ -493,12 +518,12 @@ def fold_lengths(prompt: Prompt) -> list[int]:
 @pytest.mark.parametrize("columns", [20, 80, 120])
 def test_what_a_tool_is_given_and_gives_takes_a_few_rows_at_most(columns: int) -> None:
     prompt = Prompt(columns=columns)
-    prompt.terminal.asked("?", echo=False)
+    prompt.ask("?")
     text = "y" * 390
-    prompt.terminal.tool_call("1", "f", {"text": text})
-    prompt.terminal.tool_result("1", "f", {"output": text}, failed=True)
-    prompt.terminal.tool_cancelled("1", text)
-    prompt.terminal.sources([text], [])
+    prompt.terminal.emit(events.ToolCall(1, "1", "f", {"text": text}))
+    prompt.terminal.emit(events.ToolResult(1, "1", "f", {"output": text}, failed=True))
+    prompt.terminal.emit(events.ToolCancelled(1, "1", text))
+    prompt.terminal.emit(events.Sources(1, [text], []))
     rows = max(FOLD_ROWS, -(-90 // columns))  # forty characters are always shown
     assert len(prompt.above) == 5
     for line in prompt.above[1:]:
@@ -509,68 +534,71 @@ def test_what_a_tool_is_given_and_gives_takes_a_few_rows_at_most(columns: int) -
 
 def test_what_fits_is_not_folded() -> None:
     prompt = Prompt(columns=100)
-    prompt.terminal.tool_cancelled("1", "x" * 200)
+    prompt.complete_question()
+    prompt.terminal.emit(events.ToolCancelled(1, "1", "x" * 200))
     assert prompt.above == [f"[cancelled] {'x' * 200}"]
 
 
 def test_folding_follows_the_width_of_the_window() -> None:
     prompt = Prompt(columns=40)
+    prompt.complete_question()
     for prompt.columns in (40, 80):
-        prompt.terminal.tool_cancelled("1", "x" * 300)
+        prompt.terminal.emit(events.ToolCancelled(1, "1", "x" * 300))
     narrow, wide = fold_lengths(prompt)
     assert 0.5 * 3 * 40 < narrow <= 3 * 40 < wide <= 3 * 80
 
 
 def test_long_code_and_long_output_are_folded_by_lines() -> None:
     prompt = Prompt()
-    prompt.terminal.asked("?", echo=False)
+    prompt.ask("?")
     for n_lines in (BLOCK_LINES, BLOCK_LINES + 1, 5_000):
         text = "\n".join(map(str, range(n_lines)))
         shown = [f"    {n}" for n in range(BLOCK_LINES)]
         if n_lines > BLOCK_LINES:
             shown.append(f"    ... ({n_lines - BLOCK_LINES:,} more lines)")
         before = len(prompt.above)
-        prompt.terminal.code("PYTHON", text)
-        prompt.terminal.code_result("OUTCOME_OK", text)
+        prompt.terminal.emit(events.Code(1, "PYTHON", text))
+        prompt.terminal.emit(events.CodeResult(1, "OUTCOME_OK", text))
         assert prompt.above[before:] == ["[code] python", *shown, "[code result] ok", *shown]
 
 
 def test_languages_and_outcomes_are_shown_without_their_control_characters() -> None:
     prompt = Prompt()
-    prompt.terminal.asked("?", echo=False)
-    prompt.terminal.code("PY\x9b31m\ud83d", "1")
-    prompt.terminal.code_result("OUTCOME_\x9b", "1")
+    prompt.ask("?")
+    prompt.terminal.emit(events.Code(1, "PY\x9b31m\ud83d", "1"))
+    prompt.terminal.emit(events.CodeResult(1, "OUTCOME_\x9b", "1"))
     assert prompt.above[1:] == ["[code] py\\x9b31m\\ud83d", "    1", "[code result] \\x9b", "    1"]
 
 
 def test_an_answer_that_is_asked_for_again_after_it_was_stopped_is_shown() -> None:
     prompt = Prompt()
-    prompt.terminal.asked("q", echo=False)
-    prompt.terminal.words("One")
-    prompt.terminal.stopped()
-    prompt.terminal.restarted("One")
-    prompt.terminal.words("One two")
-    prompt.terminal.answered("One two", asked=True, cut_off=False)
+    prompt.ask("q")
+    prompt.terminal.emit(ModelSaid(1, "One"))
+    prompt.terminal.emit(events.Stopped(1))
+    prompt.terminal.emit(Restarted(1, "One"))
+    prompt.terminal.emit(ModelSaid(1, "One two"))
+    prompt.terminal.emit(Answered(1, "One two", asked=True, cut_off=False))
     assert prompt.above == ["you: q", "gemini: One [stopped]", "gemini: One two"]
 
 
 def test_a_long_line_of_code_is_cut_and_says_so() -> None:
     prompt = Prompt()
-    prompt.terminal.code_result("OUTCOME_OK", "z" * 12_345)
+    prompt.complete_question()
+    prompt.terminal.emit(events.CodeResult(1, "OUTCOME_OK", "z" * 12_345))
     assert prompt.above[1] == f"    {'z' * FOLD_CHARS}... (12,345 characters)"
 
 
 def test_what_is_said_printed_warned_and_failed_is_never_folded() -> None:
     prompt = Prompt(columns=20, verbose=True)
     long = "w" * 2_000
-    prompt.terminal.asked(long, echo=False)
+    prompt.ask(long)
     prompt.answer(long)
-    prompt.terminal.function_output(long)
-    prompt.terminal.warning(long)
-    prompt.terminal.status(long)
-    prompt.terminal.detail(long)
-    prompt.terminal.reply(long)
-    prompt.terminal.error(long)
+    prompt.terminal.emit(events.FunctionOutput(long))
+    prompt.terminal.emit(events.Warning(long))
+    prompt.terminal.emit(events.Status(long))
+    prompt.terminal.emit(events.Detail(long))
+    prompt.terminal.emit(events.Reply(long))
+    prompt.terminal.emit(events.Error(long))
     assert plain(prompt.printed).count(long) == 8
 
 
@@ -580,11 +608,12 @@ def test_what_is_said_printed_warned_and_failed_is_never_folded() -> None:
 def test_quiet_leaves_what_is_said_the_replies_and_the_errors() -> None:
     prompt = Prompt(quiet=True)
     everything(prompt.terminal, "text")
-    prompt.terminal.reply("a reply")
-    prompt.terminal.summary(Stats(0.0).summary(1.0))
+    prompt.terminal.emit(events.Reply("a reply"))
+    prompt.terminal.emit(Stats(0.0).summary(1.0))
     assert prompt.above == [
         "you: text",
         "you: text",
+        f"gemini: text {CUT_OFF}",
         f"gemini: text {CUT_OFF}",
         f"gemini: text {LATE}",
         "gemini-live: error: text",
@@ -594,9 +623,9 @@ def test_quiet_leaves_what_is_said_the_replies_and_the_errors() -> None:
 
 def test_quiet_leaves_what_is_said_before_and_after_a_call_in_one_piece() -> None:
     prompt = Prompt(quiet=True)
-    prompt.terminal.asked("?", echo=False)
-    prompt.terminal.words("Let me see.")
-    prompt.terminal.tool_call("1", "f", {})
+    prompt.ask("?")
+    prompt.terminal.emit(ModelSaid(1, "Let me see."))
+    prompt.terminal.emit(events.ToolCall(1, "1", "f", {}))
     prompt.answer(" Noon.")
     assert prompt.above == ["you: ?", "gemini: Let me see. Noon."]
 
@@ -604,7 +633,7 @@ def test_quiet_leaves_what_is_said_before_and_after_a_call_in_one_piece() -> Non
 def test_messages_are_for_verbose() -> None:
     for verbose, shown in ((False, []), (True, ['< {"a": 1}'])):
         prompt = Prompt(verbose=verbose)
-        prompt.terminal.detail('< {"a": 1}')
+        prompt.terminal.emit(events.Detail('< {"a": 1}'))
         assert prompt.above == shown
 
 
@@ -613,14 +642,14 @@ def test_messages_are_for_verbose() -> None:
 
 def test_what_the_session_amounts_to_stands_below_all_that_was_said() -> None:
     prompt = Prompt()
-    prompt.terminal.heard("hello", late=False)
-    prompt.terminal.summary(Stats(0.0).summary(7.0))
+    prompt.terminal.emit(UserSaid(1, "hello", late=False))
+    prompt.terminal.emit(Stats(0.0).summary(7.0))
     assert prompt.above == ["you: hello", "session: 0:07; 0 answers; 0 reconnects"]
 
 
 def test_the_end_of_nothing_prints_nothing() -> None:
     prompt = Prompt()
-    prompt.terminal.session_ended(0)
+    prompt.terminal.emit(events.SessionEnded(0))
     assert (prompt.printed, prompt.growing) == ([], [])
 
 
@@ -630,10 +659,11 @@ def test_the_end_of_nothing_prints_nothing() -> None:
 def test_where_stderr_is_another_place_only_what_is_said_and_replied_is_on_the_terminal() -> None:
     prompt = Prompt(shares_stderr=False, verbose=True)
     everything(prompt.terminal, "text")
-    prompt.terminal.reply("a reply")
+    prompt.terminal.emit(events.Reply("a reply"))
     assert prompt.above == [
         "you: text",
         "you: text",
+        f"gemini: text {CUT_OFF}",
         f"gemini: text {CUT_OFF}",
         f"gemini: text {LATE}",
         "a reply",
@@ -647,19 +677,20 @@ def test_where_stderr_is_another_place_only_what_is_said_and_replied_is_on_the_t
 
 def test_what_goes_to_another_place_is_not_shown_as_it_waits_either() -> None:
     prompt = Prompt(shares_stderr=False)
-    prompt.terminal.heard("the time?", late=False)
-    prompt.terminal.tool_call("1", "clock", {})
-    prompt.terminal.words("It is")
+    prompt.terminal.emit(UserSaid(1, "the time?", late=False))
+    prompt.terminal.emit(events.ToolCall(1, "1", "clock", {}))
+    prompt.terminal.emit(ModelSaid(1, "It is"))
     assert prompt.growing == ["you: the time?", "gemini: It is"]
     assert prompt.err == ""
-    prompt.wait()
+    prompt.complete_question()
     assert prompt.err == "[call] clock()\n"
 
 
 def test_another_place_gets_no_styles() -> None:
     prompt = Prompt(shares_stderr=False)
-    prompt.terminal.warning("careful")
-    prompt.terminal.tool_cancelled("1", "f")
+    prompt.complete_question()
+    prompt.terminal.emit(events.Warning("careful"))
+    prompt.terminal.emit(events.ToolCancelled(1, "1", "f"))
     assert prompt.err == "gemini-live: warning: careful\n[cancelled] f\n"
     assert prompt.printed == []
 
@@ -677,7 +708,6 @@ def test_without_any_stderr_what_is_said_is_printed_still() -> None:
         clock=lambda: 0.0,
         quiet=False,
         verbose=True,
-        has_words=True,
     )
     everything(terminal, "text")
     assert "gemini: text" in plain(printed)
@@ -689,31 +719,31 @@ def test_without_any_stderr_what_is_said_is_printed_still() -> None:
 def test_the_record_is_the_conversation_in_its_order_with_what_is_not_whole_yet() -> None:
     prompt = Prompt()
     assert prompt.terminal.record == ""
-    prompt.terminal.asked("the time?", echo=False)
-    prompt.terminal.tool_call("1", "clock", {})
-    prompt.terminal.words("It is\nno")
+    prompt.ask("the time?")
+    prompt.terminal.emit(events.ToolCall(1, "1", "clock", {}))
+    prompt.terminal.emit(ModelSaid(1, "It is\nno"))
     assert prompt.terminal.record == "you: the time?\n[call] clock()\ngemini: It is\nno\n"
-    prompt.terminal.words("on.")
-    prompt.terminal.answered("It is\nnoon.", asked=True, cut_off=False)
+    prompt.terminal.emit(ModelSaid(1, "on."))
+    prompt.terminal.emit(Answered(1, "It is\nnoon.", asked=True, cut_off=False))
     assert prompt.terminal.record == "you: the time?\n[call] clock()\ngemini: It is\nnoon.\n"
 
 
 def test_the_record_has_nothing_of_what_happens_around_the_conversation() -> None:
     prompt = Prompt(verbose=True)
-    prompt.terminal.session_started(STARTED)
-    prompt.terminal.asked("hello", echo=False)
-    prompt.terminal.status("status")
-    prompt.terminal.warning("warning")
-    prompt.terminal.detail("detail")
-    prompt.terminal.reply("reply")
+    prompt.terminal.emit(events.SessionStarted(**STARTED))
+    prompt.ask("hello")
+    prompt.terminal.emit(events.Status("status"))
+    prompt.terminal.emit(events.Warning("warning"))
+    prompt.terminal.emit(events.Detail("detail"))
+    prompt.terminal.emit(events.Reply("reply"))
     prompt.answer("Hi.")
-    prompt.terminal.error("error")
+    prompt.terminal.emit(events.Error("error"))
     assert prompt.terminal.record == "you: hello\ngemini: Hi.\n"
 
 
 def test_looking_at_what_grows_changes_nothing() -> None:
     prompt = Prompt()
-    prompt.terminal.words("half")
+    prompt.terminal.emit(ModelSaid(1, "half"))
     before = prompt.terminal.pending()
     assert prompt.terminal.record == "gemini: half\n"
     assert prompt.terminal.pending() == before
@@ -731,24 +761,24 @@ def assert_clean(text: str) -> None:
 
 
 SAYS: Sequence[Callable[[LiveTerminal, str], Any]] = (
-    lambda t, text: t.asked(text, echo=True),
-    lambda t, text: t.heard(text, late=False),
-    lambda t, text: t.words(text),
-    lambda t, text: t.restarted(text),
-    lambda t, text: t.late_words(text),
-    lambda t, text: t.code("PYTHON", text),
-    lambda t, text: t.code_result("OUTCOME_OK", text),
-    lambda t, text: t.sources([text], [(text, text)]),
-    lambda t, text: t.tool_call(text, text, {text: text, "list": [text]}),
-    lambda t, text: t.tool_result(text, text, {text: text}, failed=True),
-    lambda t, text: t.tool_cancelled(text, text),
-    lambda t, text: t.function_output(text),
-    lambda t, text: t.status(text),
-    lambda t, text: t.warning(text),
-    lambda t, text: t.error(text),
-    lambda t, text: t.detail(text),
-    lambda t, text: t.reply(text),
-    lambda t, text: t.session_started({"model": text, "voice": text, "tools": [text], "screen": text, "sound": [text]}),
+    lambda t, text: t.emit(events.Asked(1, text, typed=False)),
+    lambda t, text: t.emit(UserSaid(1, text, late=False)),
+    lambda t, text: t.emit(ModelSaid(1, text)),
+    lambda t, text: t.emit(Restarted(1, text)),
+    lambda t, text: t.emit(LateWords(1, text)),
+    lambda t, text: t.emit(events.Code(1, "PYTHON", text)),
+    lambda t, text: t.emit(events.CodeResult(1, "OUTCOME_OK", text)),
+    lambda t, text: t.emit(events.Sources(1, [text], [events.Source(text, text)])),
+    lambda t, text: t.emit(events.ToolCall(1, text, text, {text: text, "list": [text]})),
+    lambda t, text: t.emit(events.ToolResult(1, text, text, {text: text}, failed=True)),
+    lambda t, text: t.emit(events.ToolCancelled(1, text, text)),
+    lambda t, text: t.emit(events.FunctionOutput(text)),
+    lambda t, text: t.emit(events.Status(text)),
+    lambda t, text: t.emit(events.Warning(text)),
+    lambda t, text: t.emit(events.Error(text)),
+    lambda t, text: t.emit(events.Detail(text)),
+    lambda t, text: t.emit(events.Reply(text)),
+    lambda t, text: t.emit(started_with(text)),
 )
 
 
@@ -758,9 +788,9 @@ def test_no_control_character_of_another_program_is_ever_written(
     say: Callable[[LiveTerminal, str], Any], shares_stderr: bool
 ) -> None:
     prompt = Prompt(shares_stderr=shares_stderr, verbose=True)
-    prompt.terminal.asked("?", echo=False)
+    prompt.ask("?")
     say(prompt.terminal, NASTY)
     assert_clean(plain(prompt.terminal.pending()))
     assert_clean(prompt.terminal.record)
-    prompt.terminal.session_ended(0)
+    prompt.terminal.emit(events.SessionEnded(0))
     assert_clean(plain(prompt.printed) + prompt.err)

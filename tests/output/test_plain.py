@@ -6,7 +6,18 @@ from typing import Any
 
 import pytest
 
-from gemini_live.output.plain import FOLD_CHARS, Terminal, escape, one_line
+from gemini_live.conversation.outcomes import (
+    Answered,
+    LateWords,
+    ModelSaid,
+    QuestionComplete,
+    Restarted,
+    Unfinished,
+    UserSaid,
+)
+from gemini_live.output import events
+from gemini_live.output.escaping import FOLD_CHARS, escape, one_line
+from gemini_live.output.plain import Terminal
 from gemini_live.process.streams import BackgroundWriter
 
 WAIT_S = 10
@@ -75,31 +86,38 @@ def on_a_screen(**switches: bool) -> Written:
 STARTED: dict[str, Any] = {"model": "gemini-x", "voice": "Puck", "tools": ["search", "f"], "screen": None, "sound": []}
 
 
+def started_with(text: str) -> events.SessionStarted:
+    """Return a start with `text` in every field that takes one."""
+    return events.SessionStarted(model=text, voice=text, tools=[text], screen=text, sound=[text], server=text)
+
+
 def everything(terminal: Terminal, text: str) -> None:
     """Have the terminal write `text` by every way there is."""
-    facts = {"model": text, "voice": text, "tools": [text], "screen": text, "sound": [text]}
-    terminal.session_started(facts)
-    terminal.asked(text, echo=True)
-    terminal.heard(text, late=False)
-    terminal.words(text)
-    terminal.answered(text, asked=True, cut_off=True)
-    terminal.restarted(text)
-    terminal.late_words(text)
-    terminal.unfinished(text)
-    terminal.thought(text)
-    terminal.code(text, text)
-    terminal.code_result(text, text)
-    terminal.sources([text], [(text, text)])
-    terminal.tool_call(text, text, {text: text, "list": [text]})
-    terminal.tool_result(text, text, {text: text}, failed=True)
-    terminal.tool_cancelled(text, text)
-    terminal.function_output(text)
-    terminal.usage({text: 1})
-    terminal.status(text)
-    terminal.warning(text)
-    terminal.error(text)
-    terminal.detail(text)
-    terminal.session_ended(0)
+    terminal.emit(events.Connecting(1, text))
+    terminal.emit(started_with(text))
+    terminal.emit(events.Asked(1, text, typed=False))
+    terminal.emit(UserSaid(1, text, late=False))
+    terminal.emit(QuestionComplete(1))
+    terminal.emit(ModelSaid(1, text))
+    terminal.emit(Restarted(1, text))
+    terminal.emit(ModelSaid(1, text))
+    terminal.emit(Answered(1, text, asked=True, cut_off=True))
+    terminal.emit(LateWords(1, text))
+    terminal.emit(Unfinished(1, text))
+    terminal.emit(events.Thought(1, text))
+    terminal.emit(events.Code(1, text, text))
+    terminal.emit(events.CodeResult(1, text, text))
+    terminal.emit(events.Sources(1, [text], [events.Source(text, text)]))
+    terminal.emit(events.ToolCall(1, text, text, {text: text, "list": [text]}))
+    terminal.emit(events.ToolResult(1, text, text, {text: text}, failed=True))
+    terminal.emit(events.ToolCancelled(1, text, text))
+    terminal.emit(events.FunctionOutput(text))
+    terminal.emit(events.Usage(prompt_by_modality={text: 1}))
+    terminal.emit(events.Status(text))
+    terminal.emit(events.Warning(text))
+    terminal.emit(events.Error(text))
+    terminal.emit(events.Detail(text))
+    terminal.emit(events.SessionEnded(0))
 
 
 # Control characters
@@ -133,9 +151,9 @@ REORDERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 def test_a_line_of_facts_shows_what_would_make_it_look_like_another() -> None:
     assert one_line(f"a{REORDERING}b") == ("a\\u202a\\u202b\\u202c\\u202d\\u202e\\u2066\\u2067\\u2068\\u2069b")
     written = in_a_pipe()
-    written.terminal.sources([], [("gpj.\u202eexe", "https://example.com/\u2067")])
-    written.terminal.tool_call("1", "f", {"path": "\u202efdp.exe"})
-    written.terminal.function_output("\u202eprinted")
+    written.terminal.emit(events.Sources(1, [], [events.Source("gpj.\u202eexe", "https://example.com/\u2067")]))
+    written.terminal.emit(events.ToolCall(1, "1", "f", {"path": "\u202efdp.exe"}))
+    written.terminal.emit(events.FunctionOutput("\u202eprinted"))
     assert written.err == (
         '[source] gpj.\\u202eexe https://example.com/\\u2067\n[call] f(path="\\u202efdp.exe")\n\\u202eprinted\n'
     )
@@ -149,11 +167,12 @@ def test_what_writing_and_emoji_are_made_of_is_left_alone(text: str) -> None:
     assert one_line(text) == text
 
 
-def test_the_models_words_are_left_in_their_order() -> None:
+def test_words_keep_what_languages_need_and_show_what_turns_text_around() -> None:
     piped, shown = in_a_pipe(), on_a_screen()
-    piped.terminal.answered(REORDERING, asked=True, cut_off=False)
-    shown.terminal.words(REORDERING)
-    assert (piped.out, shown.out) == (f"{REORDERING}\n", f"gemini: {REORDERING}")
+    piped.terminal.emit(Answered(1, REORDERING, asked=True, cut_off=False))
+    shown.terminal.emit(ModelSaid(1, REORDERING))
+    visible = "\u202a\u202b\u202c\\u202d\\u202e\u2066\u2067\u2068\u2069"
+    assert (piped.out, shown.out) == (f"{visible}\n", f"gemini: {visible}")
 
 
 @pytest.mark.parametrize("make", [in_a_pipe, on_a_screen])
@@ -186,15 +205,15 @@ def test_a_long_line_is_cut_and_says_so() -> None:
 def test_calls_results_and_code_are_folded_and_errors_are_not() -> None:
     long = "y" * 2_000
     written = in_a_pipe()
-    written.terminal.tool_call("1", "f", {"text": long})
-    written.terminal.tool_result("1", "f", {"output": long}, failed=False)
-    written.terminal.code("PYTHON", long)
-    written.terminal.code_result("OUTCOME_OK", long)
+    written.terminal.emit(events.ToolCall(1, "1", "f", {"text": long}))
+    written.terminal.emit(events.ToolResult(1, "1", "f", {"output": long}, failed=False))
+    written.terminal.emit(events.Code(1, "PYTHON", long))
+    written.terminal.emit(events.CodeResult(1, "OUTCOME_OK", long))
     assert all(len(line) < FOLD_CHARS + 50 for line in written.err.splitlines())
     before = len(written.err)
-    written.terminal.error(long)
-    written.terminal.warning(long)
-    written.terminal.detail(long)
+    written.terminal.emit(events.Error(long))
+    written.terminal.emit(events.Warning(long))
+    written.terminal.emit(events.Detail(long))
     assert written.err[before:].count(long) == 3
 
 
@@ -204,65 +223,65 @@ def test_calls_results_and_code_are_folded_and_errors_are_not() -> None:
 def test_a_pipe_gets_whole_answers_one_each_and_nothing_else() -> None:
     written = in_a_pipe()
     terminal = written.terminal
-    terminal.session_started(STARTED)
-    terminal.asked("one?", echo=True)
-    terminal.words("An ")
-    terminal.heard("something", late=False)
-    terminal.words("answer.")
+    terminal.emit(events.SessionStarted(**STARTED))
+    terminal.emit(events.Asked(1, "one?", typed=False))
+    terminal.emit(ModelSaid(1, "An "))
+    terminal.emit(UserSaid(1, "something", late=False))
+    terminal.emit(ModelSaid(1, "answer."))
     assert written.out == ""
-    terminal.answered("An answer.", asked=True, cut_off=False)
-    terminal.asked("two?", echo=True)
-    terminal.answered("Two\n  lines\tof it ", asked=True, cut_off=False)
-    terminal.session_ended(0)
+    terminal.emit(Answered(1, "An answer.", asked=True, cut_off=False))
+    terminal.emit(events.Asked(1, "two?", typed=False))
+    terminal.emit(Answered(1, "Two\n  lines\tof it ", asked=True, cut_off=False))
+    terminal.emit(events.SessionEnded(0))
     assert written.out == "An answer.\nTwo\n  lines\tof it \n"
 
 
 def test_an_empty_answer_to_a_typed_line_is_an_empty_line() -> None:
     written = in_a_pipe()
-    written.terminal.answered("", asked=True, cut_off=False)
+    written.terminal.emit(Answered(1, "", asked=True, cut_off=False))
     assert written.out == "\n"
 
 
 def test_an_empty_answer_to_what_was_said_is_nothing() -> None:
     written = in_a_pipe()
-    written.terminal.answered("", asked=False, cut_off=False)
+    written.terminal.emit(Answered(1, "", asked=False, cut_off=False))
     assert written.out == ""
 
 
 def test_an_answer_to_what_was_said_reaches_a_pipe() -> None:
     written = in_a_pipe()
-    written.terminal.answered("spoken", asked=False, cut_off=False)
+    written.terminal.emit(Answered(1, "spoken", asked=False, cut_off=False))
     assert written.out == "spoken\n"
 
 
 def test_words_that_come_too_late_are_told_beside_the_pipe_that_has_its_answer() -> None:
     written = in_a_pipe()
-    written.terminal.answered("early", asked=True, cut_off=False)
-    written.terminal.late_words(" late\x1b")
+    written.terminal.emit(Answered(1, "early", asked=True, cut_off=False))
+    written.terminal.emit(LateWords(1, " late\x1b"))
     assert written.out == "early\n"
     assert written.err == "[late words]  late\\x1b\n"
 
 
 def test_words_of_an_answer_that_never_ended_are_told_beside_the_pipe_whole() -> None:
     written = in_a_pipe()
-    written.terminal.unfinished("word " * FOLD_CHARS + "\nend")
+    written.terminal.emit(Unfinished(1, "word " * FOLD_CHARS + "\nend"))
     assert written.out == ""
     assert written.err == f"[unfinished] {'word ' * FOLD_CHARS}\\nend\n"
 
 
 def test_words_of_an_answer_that_never_ended_are_on_the_screen_already() -> None:
     written = on_a_screen()
-    written.terminal.words("half")
-    written.terminal.unfinished("half")
-    written.terminal.session_ended(4)
+    written.terminal.emit(ModelSaid(1, "half"))
+    written.terminal.emit(Unfinished(1, "half"))
+    written.terminal.emit(events.SessionEnded(4))
     assert written.out == "gemini: half\n"
 
 
 def test_words_that_do_not_count_never_reach_a_pipe() -> None:
     written = in_a_pipe()
-    written.terminal.words("wrong")
-    written.terminal.restarted("wrong")
-    written.terminal.answered("right", asked=True, cut_off=False)
+    written.terminal.emit(ModelSaid(1, "wrong"))
+    written.terminal.emit(Restarted(1, "wrong"))
+    written.terminal.emit(Answered(1, "right", asked=True, cut_off=False))
     assert written.out == "right\n"
     assert written.err == ""
 
@@ -285,67 +304,67 @@ def test_missing_streams_are_done_without() -> None:
 def test_a_terminal_gets_words_as_they_come_with_who_says_them() -> None:
     written = on_a_screen()
     terminal = written.terminal
-    terminal.asked("what is it?", echo=True)
-    terminal.words("It ")
+    terminal.emit(events.Asked(1, "what is it?", typed=False))
+    terminal.emit(ModelSaid(1, "It "))
     assert written.out == "you: what is it?\ngemini: It "
-    terminal.words("is.")
-    terminal.answered("It is.", asked=True, cut_off=False)
-    terminal.heard(" and", late=False)
-    terminal.heard(" now", late=False)
-    terminal.words("Now.")
-    terminal.session_ended(0)
+    terminal.emit(ModelSaid(1, "is."))
+    terminal.emit(Answered(1, "It is.", asked=True, cut_off=False))
+    terminal.emit(UserSaid(1, " and", late=False))
+    terminal.emit(UserSaid(1, " now", late=False))
+    terminal.emit(ModelSaid(1, "Now."))
+    terminal.emit(events.SessionEnded(0))
     assert written.out == "you: what is it?\ngemini: It is.\nyou: and now\ngemini: Now.\n"
 
 
 def test_a_line_that_was_typed_is_not_repeated() -> None:
     written = on_a_screen()
-    written.terminal.asked("typed here", echo=False)
+    written.terminal.emit(events.Asked(1, "typed here", typed=True))
     assert written.out == ""
 
 
 def test_a_question_ends_the_line_of_the_answer_that_it_stops() -> None:
     written = on_a_screen()
-    written.terminal.words("I was say")
-    written.terminal.asked("stop", echo=True)
-    written.terminal.words("Yes?")
+    written.terminal.emit(ModelSaid(1, "I was say"))
+    written.terminal.emit(events.Asked(1, "stop", typed=False))
+    written.terminal.emit(ModelSaid(1, "Yes?"))
     assert written.out == "gemini: I was say\nyou: stop\ngemini: Yes?"
 
 
 def test_a_line_that_was_typed_has_ended_the_one_on_the_screen_by_itself() -> None:
     written = on_a_screen()
-    written.terminal.words("I was say")
+    written.terminal.emit(ModelSaid(1, "I was say"))
     before = len(written.out)
-    written.terminal.asked("stop", echo=False)
-    written.terminal.words("Yes?")
+    written.terminal.emit(events.Asked(1, "stop", typed=True))
+    written.terminal.emit(ModelSaid(1, "Yes?"))
     assert written.out[before:] == "gemini: Yes?"
 
 
 def test_white_space_alone_begins_no_line() -> None:
     written = on_a_screen()
-    written.terminal.words(" \n ")
+    written.terminal.emit(ModelSaid(1, " \n "))
     assert written.out == ""
-    written.terminal.words("  text")
+    written.terminal.emit(ModelSaid(1, "  text"))
     assert written.out == "gemini: text"
 
 
 def test_words_after_the_end_of_an_answer_are_said_too() -> None:
     written = on_a_screen()
-    written.terminal.words("early")
-    written.terminal.answered("early late", asked=True, cut_off=False)
-    written.terminal.late_words("late")
+    written.terminal.emit(ModelSaid(1, "early"))
+    written.terminal.emit(Answered(1, "early late", asked=True, cut_off=False))
+    written.terminal.emit(LateWords(1, "late"))
     assert written.out == "gemini: early\ngemini: late"
 
 
 def test_a_status_line_never_lands_inside_the_words_on_the_screen() -> None:
     written = on_a_screen()
     terminal = written.terminal
-    terminal.words("The weather ")
-    terminal.tool_call("1", "weather", {"place": "Köln"})
-    terminal.words("is fine.")
-    terminal.warning("something")
-    terminal.function_output("printed")
-    terminal.words("More.")
-    terminal.session_ended(0)
+    terminal.emit(ModelSaid(1, "The weather "))
+    terminal.emit(events.ToolCall(1, "1", "weather", {"place": "Köln"}))
+    terminal.emit(ModelSaid(1, "is fine."))
+    terminal.emit(events.Warning("something"))
+    terminal.emit(events.FunctionOutput("printed"))
+    terminal.emit(ModelSaid(1, "More."))
+    terminal.emit(events.SessionEnded(0))
     assert written.out.splitlines() == [
         "gemini: The weather ",
         '[call] weather(place="Köln")',
@@ -359,24 +378,24 @@ def test_a_status_line_never_lands_inside_the_words_on_the_screen() -> None:
 def test_status_lines_that_go_to_a_file_do_not_break_up_the_words_on_the_screen() -> None:
     written = Written(stdout=Screen(), stderr=io.StringIO())
     for piece in ("one ", "two ", "three"):
-        written.terminal.detail("a message")
-        written.terminal.words(piece)
+        written.terminal.emit(events.Detail("a message"))
+        written.terminal.emit(ModelSaid(1, piece))
     assert written.out == "gemini: one two three"
     assert written.err == "a message\n" * 3
 
 
 def test_an_answer_that_was_cut_off_is_marked() -> None:
     written = on_a_screen()
-    written.terminal.words("Once upon")
-    written.terminal.answered("Once upon", asked=True, cut_off=True)
+    written.terminal.emit(ModelSaid(1, "Once upon"))
+    written.terminal.emit(Answered(1, "Once upon", asked=True, cut_off=True))
     assert written.out == "gemini: Once upon\n[cut off] the answer was interrupted\n"
 
 
 def test_an_answer_that_begins_anew_says_what_does_not_count() -> None:
     written = on_a_screen()
-    written.terminal.words("Once")
-    written.terminal.restarted("Once")
-    written.terminal.words("Twice")
+    written.terminal.emit(ModelSaid(1, "Once"))
+    written.terminal.emit(Restarted(1, "Once"))
+    written.terminal.emit(ModelSaid(1, "Twice"))
     assert written.out == "gemini: Once\n[cut off] the answer broke off; it had said: Once\ngemini: Twice"
 
 
@@ -385,16 +404,16 @@ def test_an_answer_that_begins_anew_says_what_does_not_count() -> None:
 
 def test_colours_tell_who_speaks_and_are_taken_back() -> None:
     written = on_a_screen(color=True)
-    written.terminal.asked("hi", echo=True)
-    written.terminal.words("hello")
+    written.terminal.emit(events.Asked(1, "hi", typed=False))
+    written.terminal.emit(ModelSaid(1, "hello"))
     assert written.out == "\x1b[36myou:\x1b[0m hi\n\x1b[1;32mgemini:\x1b[0m hello"
 
 
 def test_labels_and_warnings_are_coloured_apart_from_their_text() -> None:
     written = in_a_pipe(color=True)
-    written.terminal.tool_cancelled("1", "f")
-    written.terminal.warning("careful")
-    written.terminal.error("too late")
+    written.terminal.emit(events.ToolCancelled(1, "1", "f"))
+    written.terminal.emit(events.Warning("careful"))
+    written.terminal.emit(events.Error("too late"))
     assert written.err.splitlines() == [
         "\x1b[35m[cancelled]\x1b[0m f",
         "\x1b[33mgemini-live: warning:\x1b[0m careful",
@@ -416,35 +435,38 @@ def test_without_colour_every_kind_of_line_is_still_told_apart() -> None:
 def test_the_first_line_names_model_voice_tools_screen_and_sound() -> None:
     written = in_a_pipe()
     facts = STARTED | {"screen": "screen 1 at 1 fps", "sound": ["microphone A", "speaker B"]}
-    written.terminal.session_started(facts)
+    written.terminal.emit(events.SessionStarted(**facts))
     assert written.err == "gemini-x; voice Puck; tools: search, f; screen 1 at 1 fps; microphone A; speaker B\n"
 
 
 def test_the_first_line_leaves_out_what_there_is_not() -> None:
     written = in_a_pipe()
-    written.terminal.session_started({"model": "m", "voice": None, "tools": [], "screen": None, "sound": []})
+    written.terminal.emit(events.SessionStarted(model="m", voice=None))
     assert written.err == "m; tools: none\n"
 
 
 @pytest.mark.parametrize(
     ("write", "line"),
     [
-        (lambda t: t.code("PYTHON", "print(1)\nprint(2)"), "[code] python: print(1)\\nprint(2)"),
-        (lambda t: t.code_result("OUTCOME_OK", "1\n2\n"), "[code result] ok: 1\\n2\\n"),
-        (lambda t: t.code_result("OUTCOME_FAILED", "x"), "[code result] failed: x"),
-        (lambda t: t.tool_call("1", "f", {}), "[call] f()"),
-        (lambda t: t.tool_call("1", "f", {"a": 1, "b": [None]}), "[call] f(a=1, b=[null])"),
-        (lambda t: t.tool_result("1", "f", {"output": "ö"}, failed=False), '[result] f: {"output": "ö"}'),
-        (lambda t: t.tool_result("1", "f", {"error": "no"}, failed=True), '[failed] f: {"error": "no"}'),
-        (lambda t: t.tool_cancelled("1", "f"), "[cancelled] f"),
-        (lambda t: t.function_output("a\tb\\n\x1b"), "a\tb\\n\\x1b"),
-        (lambda t: t.status("all is well"), "all is well"),
-        (lambda t: t.warning("careful"), "gemini-live: warning: careful"),
-        (lambda t: t.error("it failed"), "gemini-live: error: it failed"),
-        (lambda t: t.detail('< {"a":1}'), '< {"a":1}'),
-        (lambda t: t.sources([], [("Title", "https://x")]), "[source] Title https://x"),
-        (lambda t: t.sources([], [("", "https://x")]), "[source] https://x"),
-        (lambda t: t.sources(["one", "two"], []), "[search] one, two"),
+        (lambda t: t.emit(events.Code(1, "PYTHON", "print(1)\nprint(2)")), "[code] python: print(1)\\nprint(2)"),
+        (lambda t: t.emit(events.CodeResult(1, "OUTCOME_OK", "1\n2\n")), "[code result] ok: 1\\n2\\n"),
+        (lambda t: t.emit(events.CodeResult(1, "OUTCOME_FAILED", "x")), "[code result] failed: x"),
+        (lambda t: t.emit(events.ToolCall(1, "1", "f", {})), "[call] f()"),
+        (lambda t: t.emit(events.ToolCall(1, "1", "f", {"a": 1, "b": [None]})), "[call] f(a=1, b=[null])"),
+        (
+            lambda t: t.emit(events.ToolResult(1, "1", "f", {"output": "ö"}, failed=False)),
+            '[result] f: {"output": "ö"}',
+        ),
+        (lambda t: t.emit(events.ToolResult(1, "1", "f", {"error": "no"}, failed=True)), '[failed] f: {"error": "no"}'),
+        (lambda t: t.emit(events.ToolCancelled(1, "1", "f")), "[cancelled] f"),
+        (lambda t: t.emit(events.FunctionOutput("a\tb\\n\x1b")), "a\tb\\n\\x1b"),
+        (lambda t: t.emit(events.Status("all is well")), "all is well"),
+        (lambda t: t.emit(events.Warning("careful")), "gemini-live: warning: careful"),
+        (lambda t: t.emit(events.Error("it failed")), "gemini-live: error: it failed"),
+        (lambda t: t.emit(events.Detail('< {"a":1}')), '< {"a":1}'),
+        (lambda t: t.emit(events.Sources(1, [], [events.Source("Title", "https://x")])), "[source] Title https://x"),
+        (lambda t: t.emit(events.Sources(1, [], [events.Source("", "https://x")])), "[source] https://x"),
+        (lambda t: t.emit(events.Sources(1, ["one", "two"], [])), "[search] one, two"),
     ],
 )
 def test_what_is_done_goes_to_stderr_one_line_each(write: Callable[[Terminal], None], line: str) -> None:
@@ -455,14 +477,14 @@ def test_what_is_done_goes_to_stderr_one_line_each(write: Callable[[Terminal], N
 
 def test_every_source_has_a_line_of_its_own() -> None:
     written = in_a_pipe()
-    written.terminal.sources(["q"], [("A", "https://a"), ("B", "https://b")])
+    written.terminal.emit(events.Sources(1, ["q"], [events.Source("A", "https://a"), events.Source("B", "https://b")]))
     assert written.err == "[search] q\n[source] A https://a\n[source] B https://b\n"
 
 
 def test_thoughts_and_token_counts_are_for_programs() -> None:
     written = in_a_pipe()
-    written.terminal.thought("hm")
-    written.terminal.usage({"total_tokens": 1})
+    written.terminal.emit(events.Thought(1, "hm"))
+    written.terminal.emit(events.Usage(total_tokens=1))
     assert written.out + written.err == ""
 
 
@@ -478,5 +500,5 @@ def test_quiet_leaves_the_answers_and_the_errors() -> None:
 
 def test_details_are_for_verbose() -> None:
     written = in_a_pipe(verbose=False)
-    written.terminal.detail("a message")
+    written.terminal.emit(events.Detail("a message"))
     assert written.err == ""

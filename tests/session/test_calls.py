@@ -5,14 +5,13 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from gemini_live.conversation.conversation import Answered, Outcome, Question
+from gemini_live.conversation.outcomes import Answered, Outcome, Question
 from gemini_live.functions.load import load_functions
 from gemini_live.session.calls import Calls
-from gemini_live.session.dispatch import Output
 from gemini_live.wire.events import FunctionCall
 from tests.session import test_uplink as uplink_bench
 from tests.session.test_dispatch import Recorder
@@ -68,7 +67,7 @@ class Bench:
             self.functions,
             self.uplink.conversation,
             self.uplink.uplink,
-            cast(Output, self.recorder),
+            self.recorder,
             blocking=blocking,
             apply=self.applied.extend,
             clock=lambda: self.uplink.now_s,
@@ -98,7 +97,7 @@ class Bench:
 
     def call(self, name: str, call_id: str = "c", **args: Any) -> None:
         self.uplink.conversation.call_opened(call_id, self.uplink.now_s)
-        self.calls.start(FunctionCall(id=call_id, name=name, args=args), self.tasks)
+        self.calls.start(FunctionCall(id=call_id, name=name, args=args), 1, self.tasks)
 
     def ask(self, text: str) -> Question:
         question = self.uplink.conversation.add_question(text, waits=False)
@@ -149,7 +148,7 @@ async def test_a_function_that_is_not_there_is_answered_too(make: Make) -> None:
 async def test_a_call_whose_arguments_are_lost_is_answered_and_not_made(make: Make) -> None:
     bench = make()
     async with bench.running():
-        bench.calls.start(FunctionCall("c", "add", None), bench.tasks)
+        bench.calls.start(FunctionCall("c", "add", None), 1, bench.tasks)
     assert bench.answers[0]["response"] == {"error": "the arguments are not a valid JSON object"}
 
 
@@ -283,7 +282,7 @@ async def test_a_plain_function_that_is_cancelled_runs_on_and_that_is_said(make:
 
 
 async def test_what_comes_of_a_cancelled_call_is_applied(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench, outcome = make(), Answered(question=None, text="", cut_off=True)
+    bench, outcome = make(), Answered(1, "", asked=False, cut_off=True)
     monkeypatch.setattr(bench.uplink.conversation, "call_cancelled", lambda call_id, now_s: [outcome])
     async with bench.running():
         bench.call("wait", word="one")

@@ -2,21 +2,20 @@
 
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 
 from gemini_live.config import Config
 from gemini_live.errors import DeviceError
+from gemini_live.output.events import Event, Reply, Summary
 from gemini_live.output.help import COMMANDS, format_help
 from gemini_live.output.status import MicrophoneState
 from gemini_live.session import commands
 from gemini_live.session.commands import Commands
-from gemini_live.session.dispatch import Output
 from gemini_live.session.stats import Stats
 from gemini_live.wire.events import Usage
 from tests.fakes import FakeGrabber, FakePyAudio
@@ -36,7 +35,7 @@ class Typed:
         self.n_quit = 0
         self._commands = Commands(
             self.bench.media,
-            cast(Output, self),
+            self,
             summary=self._summarise,
             save=lambda: self.conversation,
             quit_session=self._quit,
@@ -53,8 +52,10 @@ class Typed:
         (reply,) = self.replies[before:]
         return reply
 
-    def reply(self, text: str) -> None:
-        self.replies.append(text)
+    def emit(self, event: Event) -> None:
+        """Keep a reply."""
+        assert isinstance(event, Reply)
+        self.replies.append(event.text)
 
     @asynccontextmanager
     async def with_devices(self) -> AsyncIterator[None]:
@@ -62,7 +63,7 @@ class Typed:
             await media.start()
             yield
 
-    def _summarise(self) -> Mapping[str, Any]:
+    def _summarise(self) -> Summary:
         return self.stats.summary(65.0)
 
     def _quit(self) -> None:

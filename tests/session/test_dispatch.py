@@ -1,23 +1,27 @@
 """What each server event does to the speaker, the output and the conversation, and what it asks of the session."""
 
-from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from gemini_live.conversation.conversation import (
+from gemini_live.conversation.conversation import Conversation
+from gemini_live.conversation.outcomes import (
     Answered,
-    Conversation,
     LateWords,
+    ModelSaid,
     Notice,
     Outcome,
     Question,
+    QuestionComplete,
     Restarted,
     Silence,
     SpeechLost,
     Unfinished,
+    UserSaid,
 )
-from gemini_live.session.dispatch import Action, CancelCalls, Dispatcher, Fail, LeaveBefore, Output, StartCall
+from gemini_live.output import events
+from gemini_live.output.events import Event
+from gemini_live.session.dispatch import Action, CancelCalls, Dispatcher, Fail, LeaveBefore, StartCall
 from gemini_live.session.stats import Stats
 from gemini_live.wire.events import (
     AudioChunk,
@@ -49,18 +53,25 @@ from gemini_live.wire.events import (
     WaitingForInput,
 )
 from gemini_live.wire.messages import FunctionResponse
+from tests.told import describe
 
 CHUNK = AudioChunk(pcm=bytes(480), rate_hz=24_000)
 
 
 class Recorder:
-    """Stands for the output: notes the name and the arguments of every call."""
+    """Stands for the output: keeps the events."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[Any, ...]] = []
+        self.events: list[Event] = []
 
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *args, **named: self.calls.append((name, *args, *named.values()))
+    def emit(self, event: Event) -> None:
+        """Keep an event."""
+        self.events.append(event)
+
+    @property
+    def calls(self) -> list[tuple[Any, ...]]:
+        """The type and the values of each event."""
+        return [describe(event) for event in self.events if not isinstance(event, QuestionComplete)]
 
 
 class FakeSpeaker:
@@ -94,7 +105,7 @@ class Bench:
         self.recorded: list[tuple[bytes, int]] = []
         self.dispatcher = Dispatcher(
             self.conversation,
-            cast(Output, self.recorder),
+            self.recorder,
             self.stats,
             transcript_is_answer=transcript_is_answer,
             clock=lambda: self.now_s,
@@ -324,7 +335,7 @@ def test_a_new_connection_plays_again() -> None:
         (CodeResult("OUTCOME_OK", "2"), ("code_result", "OUTCOME_OK", "2")),
         (
             Grounding(("query",), (Source("Title", "https://x"), Source("", "https://y"))),
-            ("sources", ("query",), [("Title", "https://x"), ("", "https://y")]),
+            ("sources", ("query",), (events.Source("Title", "https://x"), events.Source("", "https://y"))),
         ),
     ],
     ids=repr,
@@ -374,15 +385,15 @@ def test_every_part_of_a_message_takes_effect_in_its_order() -> None:
     )
     assert [entry[0] for entry in bench.written] == ["usage", "heard", "words", "words", "code", "sources"]
     assert bench.speaker.queued == [(CHUNK.pcm, 24_000)]
-    assert actions == [StartCall(call()), LeaveBefore(5.0)]
+    assert actions == [StartCall(call(), exchange=1), LeaveBefore(5.0)]
 
 
 def test_token_counts_are_written_as_fields() -> None:
     bench = Bench()
     bench.receive(Usage(prompt_tokens=1, total_tokens=3, response_by_modality={"AUDIO": 2}))
-    ((name, fields),) = bench.written
-    assert name == "usage"
-    assert (fields["prompt_tokens"], fields["total_tokens"], fields["response_by_modality"]) == (1, 3, {"AUDIO": 2})
+    assert bench.recorder.events == [
+        events.Usage(prompt_tokens=1, total_tokens=3, response_by_modality={"AUDIO": 2}),
+    ]
 
 
 def test_the_words_of_an_answer_are_put_together() -> None:
@@ -392,7 +403,7 @@ def test_the_words_of_an_answer_are_put_together() -> None:
     bench.receive(OutputTranscription("there"), GenerationComplete(), TurnComplete(None, None))
     bench.receive(OutputTranscription("!"))  # words may trail the end
     bench.settle()
-    assert bench.written[-1] == ("answered", "Hello there!", True, False)
+    assert bench.written[-1] == ("answered", "Hello there!", True, False, None)
 
 
 def test_words_after_an_answer_was_written_are_late_words_and_nothing_else() -> None:
@@ -415,7 +426,7 @@ def test_where_the_transcript_is_the_product_heard_words_are_the_answer() -> Non
     assert bench.written == [
         ("words", "what was said"),
         ("words", " last"),
-        ("answered", "what was said last", False, False),
+        ("answered", "what was said last", False, False, None),
     ]
 
 
@@ -437,7 +448,12 @@ def test_a_turn_that_ended_badly_says_why() -> None:
     bench = Bench()
     bench.ask()
     bench.receive(TurnComplete("PROHIBITED_INPUT_CONTENT", None))
-    assert bench.written == [("warning", "the turn ended for a reason of the service's: PROHIBITED_INPUT_CONTENT")]
+    bench.settle()
+    assert bench.recorder.events == [
+        events.Warning("the service ended the turn early: PROHIBITED_INPUT_CONTENT"),
+        QuestionComplete(1),
+        Answered(1, "", asked=True, cut_off=False, reason="PROHIBITED_INPUT_CONTENT"),
+    ]
 
 
 def test_a_turn_that_goes_on_is_not_complete_until_it_is_idle() -> None:
@@ -449,7 +465,7 @@ def test_a_turn_that_goes_on_is_not_complete_until_it_is_idle() -> None:
     bench.receive(OutputTranscription(" done"), InteractionStatus("IDLE"))
     bench.settle()
     assert bench.conversation.is_quiet
-    assert bench.written[-1] == ("answered", "one moment done", True, False)
+    assert bench.written[-1] == ("answered", "one moment done", True, False, None)
 
 
 def test_a_resumption_handle_is_kept() -> None:
@@ -476,14 +492,17 @@ def test_every_message_counts_as_a_sign_of_life() -> None:
 def test_calls_are_handed_to_the_session_and_open_in_the_conversation() -> None:
     bench = Bench()
     bench.ask()
-    assert bench.receive(ToolCall((call("a"), call("b", "g")))) == [StartCall(call("a")), StartCall(call("b", "g"))]
+    assert bench.receive(ToolCall((call("a"), call("b", "g")))) == [
+        StartCall(call("a"), exchange=1),
+        StartCall(call("b", "g"), exchange=1),
+    ]
     assert bench.conversation.has_open_calls
 
 
 def test_a_call_that_comes_twice_is_made_once() -> None:
     bench = Bench()
-    assert bench.receive(ToolCall((call("a"), call("a")))) == [StartCall(call("a"))]
-    assert bench.receive(ToolCall((call("a"), call("b")))) == [StartCall(call("b"))]
+    assert bench.receive(ToolCall((call("a"), call("a")))) == [StartCall(call("a"), exchange=1)]
+    assert bench.receive(ToolCall((call("a"), call("b")))) == [StartCall(call("b"), exchange=1)]
     assert [entry[0] for entry in bench.written] == ["detail", "detail"]
 
 
@@ -512,14 +531,14 @@ def test_a_call_that_was_cancelled_may_be_made_again() -> None:
     bench = Bench()
     bench.receive(ToolCall((call("a"),)))
     bench.receive(ToolCallCancellation(("a",)))
-    assert bench.receive(ToolCall((call("a"),))) == [StartCall(call("a"))]
+    assert bench.receive(ToolCall((call("a"),))) == [StartCall(call("a"), exchange=1)]
 
 
 def test_another_connection_may_use_the_same_ids() -> None:
     bench = Bench()
     bench.receive(ToolCall((call("a"),)))
     bench.dispatcher.begin_connection()
-    assert bench.receive(ToolCall((call("a"),))) == [StartCall(call("a"))]
+    assert bench.receive(ToolCall((call("a"),))) == [StartCall(call("a"), exchange=1)]
 
 
 # The connection
@@ -573,23 +592,22 @@ def test_a_part_that_is_malformed_is_warned_about_and_the_rest_takes_effect() ->
 @pytest.mark.parametrize(
     ("outcome", "written"),
     [
-        (
-            Answered(question=Question(text="q", waits=True), text="a", cut_off=False),
-            ("answered", "a", True, False),
-        ),
-        (Answered(question=None, text="a", cut_off=True), ("answered", "a", False, True)),
-        (Restarted("lost"), ("restarted", "lost")),
-        (LateWords("late"), ("late_words", "late")),
-        (Unfinished("half"), ("unfinished", "half")),
-        (Notice("careful"), ("warning", "careful")),
-        (SpeechLost("nobody heard it"), ("speech_lost", "nobody heard it")),
+        (UserSaid(7, "a", late=True), UserSaid(7, "a", late=True)),
+        (QuestionComplete(7), QuestionComplete(7)),
+        (ModelSaid(7, "a"), ModelSaid(7, "a")),
+        (Answered(7, "a", asked=True, cut_off=False), Answered(7, "a", asked=True, cut_off=False)),
+        (Restarted(7, "lost"), Restarted(7, "lost")),
+        (LateWords(7, "late"), LateWords(7, "late")),
+        (Unfinished(7, "half"), Unfinished(7, "half")),
+        (SpeechLost(7), SpeechLost(7)),
+        (Notice("careful"), events.Warning("careful")),
     ],
     ids=repr,
 )
-def test_what_came_about_is_written(outcome: Outcome, written: tuple[Any, ...]) -> None:
+def test_outcomes_are_written_as_they_are_and_notices_as_warnings(outcome: Outcome, written: events.Event) -> None:
     bench = Bench()
     assert bench.dispatcher.apply([outcome]) is None
-    assert bench.written == [written]
+    assert bench.recorder.events == [written]
 
 
 def test_the_words_of_an_answer_make_up_the_whole_with_what_stands_between_its_turns() -> None:
@@ -800,7 +818,7 @@ def test_answers_are_counted_when_they_are_handed_out_cut_off_or_not() -> None:
         assert bench.stats.n_answers == n_answers - 1
         bench.settle()
         assert bench.stats.n_answers == n_answers
-    bench.dispatcher.apply([Answered(question=None, text="", cut_off=True), Restarted("x"), LateWords("y")])
+    bench.dispatcher.apply([Answered(3, "", asked=False, cut_off=True), Restarted(3, "x"), LateWords(3, "y")])
     assert bench.stats.n_answers == 3
 
 

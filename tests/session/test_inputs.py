@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gemini_live.config import Config
-from gemini_live.conversation.conversation import Question
+from gemini_live.conversation.outcomes import Question
 from gemini_live.models import ModelCapabilities, capabilities_of
 from gemini_live.session import inputs as inputs_module
 from gemini_live.session.inputs import Inputs

@@ -9,24 +9,26 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from gemini_live.config import Config, Timings
+from gemini_live.config import Config
+from gemini_live.conversation.timings import Timings
 from gemini_live.errors import ConfigError, ConnectionFailed, DeviceError, SessionClosed
 from gemini_live.functions.call import FunctionCaller
 from gemini_live.functions.load import load_functions
 from gemini_live.models import capabilities_of
+from gemini_live.output.events import Event
 from gemini_live.output.status import ConnectionState, MicrophoneState
 from gemini_live.process.daemon_executor import DaemonExecutor
 from gemini_live.session import inputs as inputs_module
 from gemini_live.session import session as session_module
-from gemini_live.session.dispatch import Output
 from gemini_live.session.session import Session
 from gemini_live.simulator import SessionRecord, Simulator
 from tests.accelerated import run_accelerated
 from tests.fakes import FakePyAudio
+from tests.told import describe
 
 TEXT_MODEL = "gemini-robotics-er-2-streaming-preview"
 LIVENESS_S = 30.0
@@ -83,12 +85,11 @@ class Written:
         self.session: asyncio.Task[Written] | None = None
         self._changed = asyncio.Event()
 
-    def __getattr__(self, kind: str) -> Any:
-        def take(*args: Any, **facts: Any) -> None:
-            self.events.append((kind, (*args, *facts.values())))
-            self._changed.set()
-
-        return take
+    def emit(self, event: Event) -> None:
+        """Keep an event."""
+        kind, *args = describe(event)
+        self.events.append((kind, tuple(args)))
+        self._changed.set()
 
     def of(self, kind: str) -> list[Any]:
         """Return the first argument of every event of a kind."""
@@ -171,7 +172,7 @@ async def hold(
     asyncio.get_running_loop().set_default_executor(DaemonExecutor())
     session = Session(
         config,
-        cast(Output, written),
+        written,
         functions=functions,
         stdin=stdin.stream if stdin else None,
         stdin_is_terminal=is_terminal,
@@ -838,7 +839,7 @@ class AtPrompt:
         asyncio.get_running_loop().set_default_executor(DaemonExecutor())
         self.session = Session(
             config,
-            cast(Output, self.written),
+            self.written,
             functions=functions,
             stdin=io.StringIO(),
             stdin_is_terminal=True,

@@ -1,5 +1,6 @@
 """Latency, tokens and the summary of a session."""
 
+import dataclasses
 import json
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gemini_live.output.events import Summary
 from gemini_live.output.summary import format_duration, format_summary
 from gemini_live.session.stats import MAX_LATENCIES, Latency, Stats, Tokens
 from gemini_live.wire.events import Usage
@@ -14,11 +16,9 @@ from gemini_live.wire.events import Usage
 counts = st.integers(0, 10_000)
 
 
-def summary(**changes: Any) -> dict[str, Any]:
+def summary(**changes: Any) -> Summary:
     """Return the summary of a session of a minute and a bit in which nothing happened, but for `changes`."""
-    nothing = Stats(0.0).summary(67.0)
-    assert set(changes) <= set(nothing)
-    return {**nothing, **changes}
+    return dataclasses.replace(Stats(0.0).summary(67.0), **changes)
 
 
 def tokens_of(*turns: list[Usage]) -> Tokens:
@@ -249,22 +249,22 @@ def test_the_end_of_a_turn_without_a_report_changes_nothing() -> None:
 
 
 def test_a_session_in_which_nothing_happened_has_a_summary_too() -> None:
-    assert Stats(5.0).summary(6.23456) == {
-        "duration_s": 1.235,
-        "answers": 0,
-        "interruptions": 0,
-        "latency_median_s": None,
-        "latency_worst_s": None,
-        "audio_in_s": 0.0,
-        "audio_out_s": 0.0,
-        "audio_dropped_s": 0.0,
-        "underruns": 0,
-        "xruns": 0,
-        "reconnects": 0,
-        "prompt_tokens": {},
-        "response_tokens": {},
-        "context_tokens": 0,
-    }
+    assert Stats(5.0).summary(6.23456) == Summary(
+        duration_s=1.235,
+        answers=0,
+        interruptions=0,
+        latency_median_s=None,
+        latency_worst_s=None,
+        audio_in_s=0.0,
+        audio_out_s=0.0,
+        audio_dropped_s=0.0,
+        underruns=0,
+        xruns=0,
+        reconnects=0,
+        prompt_tokens={},
+        response_tokens={},
+        context_tokens=0,
+    )
 
 
 def test_the_summary_has_all_that_was_counted_as_json_can_hold_it() -> None:
@@ -277,29 +277,29 @@ def test_the_summary_has_all_that_was_counted_as_json_can_hold_it() -> None:
         stats.latency.answer_began(waited_s)
     stats.tokens.take(Usage(prompt_tokens=9, response_tokens=4, response_by_modality={"TEXT": 4}))
     made = stats.summary(160.0)
-    assert json.loads(json.dumps(made)) == made
-    assert made == {
-        "duration_s": 60.0,
-        "answers": 3,
-        "interruptions": 1,
-        "latency_median_s": 0.417,
-        "latency_worst_s": 0.5,
-        "audio_in_s": 1.235,
-        "audio_out_s": 7.0,
-        "audio_dropped_s": 0.5,
-        "underruns": 2,
-        "xruns": 3,
-        "reconnects": 3,
-        "prompt_tokens": {"OTHER": 9},
-        "response_tokens": {"TEXT": 4},
-        "context_tokens": 9,
-    }
+    assert json.loads(json.dumps(dataclasses.asdict(made))) == dataclasses.asdict(made)
+    assert made == Summary(
+        duration_s=60.0,
+        answers=3,
+        interruptions=1,
+        latency_median_s=0.417,
+        latency_worst_s=0.5,
+        audio_in_s=1.235,
+        audio_out_s=7.0,
+        audio_dropped_s=0.5,
+        underruns=2,
+        xruns=3,
+        reconnects=3,
+        prompt_tokens={"OTHER": 9},
+        response_tokens={"TEXT": 4},
+        context_tokens=9,
+    )
 
 
 def test_the_first_connection_is_no_reconnect() -> None:
     stats = Stats(0.0)
     stats.n_connections = 1
-    assert stats.summary(1.0)["reconnects"] == 0
+    assert stats.summary(1.0).reconnects == 0
 
 
 # For people

@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from gemini_live.conversation.conversation import Answered, Conversation, Exchange, Outcome, Question
+from gemini_live.conversation.conversation import Conversation
+from gemini_live.conversation.outcomes import Answered, Exchange, Outcome, Question
 from gemini_live.errors import SessionClosed
 from gemini_live.models import MODELS, ModelCapabilities, capabilities_of
 from gemini_live.session import uplink as uplink_module

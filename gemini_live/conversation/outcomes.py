@@ -1,0 +1,181 @@
+"""What a `Conversation` returns: what was said, in which exchange, and how each exchange ended. Pure data.
+
+An exchange is a question, typed or spoken, with its answer. The conversation numbers the exchanges from 1, in the order
+in which they began, and never gives a number twice. For each exchange the outcomes come in this order:
+
+1. `UserSaid`, any number of times: pieces of the transcript of what the user said. (A typed line is not an outcome: the
+   session asks it, and `Question.exchange` holds its number.)
+2. `QuestionComplete`, at most once: no `UserSaid` of this exchange follows. It may come after the first `ModelSaid`,
+   because the transcript of a spoken question may come after the answer has begun.
+3. `ModelSaid`, any number of times, and `Restarted` each time that the answer begins again.
+4. One of these ends the exchange: `Answered`; `SpeechLost`; `Unfinished`, when the session ends.
+5. `LateWords`, any number of times after `Answered`.
+
+Exchanges overlap: the user may begin exchange 5 while exchange 4 is being answered. `Answered` comes in the order of
+the numbers, except that a question that is asked again on a new connection keeps its number.
+
+The writers of `output/` write the first group of classes as they are: `output/events.py` lists them with all others.
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(eq=False, kw_only=True)
+class Question:
+    """A line that the user typed, or the initial message."""
+
+    text: str
+    waits: bool
+    """True if it is asked only after everything before it was answered (a pipe); False: at once (a terminal)."""
+    exchange: int = 0
+    """The number of its exchange; 0 until it is asked for the first time."""
+    times_asked: int = 0
+    called: dict[str, None] = field(default_factory=dict)
+    """The names of the functions that were called to answer it, on all connections."""
+    pictures: tuple[bytes, ...] = ()
+    """JPEGs that the user showed just before it. They are sent again when it is asked again."""
+    lost_text: str = ""
+    """The text of its last answer that broke off."""
+
+
+# Written to the user, each with the number of its exchange
+
+
+@dataclass(frozen=True)
+class UserSaid:
+    """A piece of the transcript of what the user said."""
+
+    exchange: int
+    """The exchange that these words belong to."""
+    text: str
+    """The words."""
+    late: bool = False
+    """True if the answer to these words had already begun."""
+
+
+@dataclass(frozen=True)
+class QuestionComplete:
+    """The transcript of what the user said in an exchange is complete."""
+
+    exchange: int
+    """The exchange."""
+
+
+@dataclass(frozen=True)
+class ModelSaid:
+    """A piece of an answer's text: the model's own text, or the transcript of its speech."""
+
+    exchange: int
+    """The exchange that is being answered."""
+    text: str
+    """The words. A line break stands between two server turns of one answer where the model sent no white space."""
+
+
+@dataclass(frozen=True)
+class Restarted:
+    """The answer begins again: the text that was written so far is not part of it."""
+
+    exchange: int
+    """The exchange that is being answered."""
+    text: str
+    """The discarded text."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An answer is complete: its text is the `words` of its exchange since the last `restarted`."""
+
+    exchange: int
+    """The exchange that has ended."""
+    text: str
+    """The whole answer."""
+    asked: bool
+    """True if the question was typed, False if it was spoken."""
+    cut_off: bool
+    """True if the answer was interrupted and not continued."""
+    reason: str | None = None
+    """The service's reason for ending the answer early, such as `SAFETY`; null if there was none."""
+
+
+@dataclass(frozen=True)
+class LateWords:
+    """Words of an answer that arrived after it was complete."""
+
+    exchange: int
+    """The exchange that they belong to."""
+    text: str
+    """The words."""
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """The text of an answer that was not complete when the session failed or was stopped."""
+
+    exchange: int
+    """The exchange that was being answered."""
+    text: str
+    """The words."""
+
+
+@dataclass(frozen=True)
+class SpeechLost:
+    """What the user said will not be answered, because the connection was lost. A warning that says so follows."""
+
+    exchange: int | None
+    """The exchange of the lost speech; null if no transcript of it had arrived."""
+
+
+# For the session
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something that the user should know."""
+
+    text: str
+    """One line."""
+
+
+@dataclass(frozen=True)
+class Silence:
+    """The server sent nothing for too long while a typed question was open: the connection is lost."""
+
+    silence_s: float
+    """Seconds since the last message."""
+
+
+Outcome = (
+    UserSaid
+    | QuestionComplete
+    | ModelSaid
+    | Restarted
+    | Answered
+    | LateWords
+    | Unfinished
+    | SpeechLost
+    | Notice
+    | Silence
+)
+
+
+# What is told to a new connection
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """The text of an exchange that has ended, as it is told to a fresh session."""
+
+    user: str
+    model: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """What a new connection begins with."""
+
+    handle: str | None
+    """The handle for resuming the session; `None`: the session is a fresh one."""
+    history: tuple[Exchange, ...] = ()
+    """What a fresh session is told of the conversation so far."""
+    omitted: int = 0
+    """How many older exchanges are not in `history`."""

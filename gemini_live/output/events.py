@@ -1,0 +1,388 @@
+"""Everything that can be written about a session: one frozen dataclass for each event. Pure data.
+
+`Terminal`, `LiveTerminal` and `Jsonl` have one method, `emit`, that matches on these classes. To add an event, add a
+class here, add it to `Event`, and add a `case` to each writer that shows it.
+
+`Jsonl` writes every class of `IN_JSONL`, with its fields as they are named here. That is a versioned schema: within one
+version, add classes and fields, but change none. `format_table` makes its documentation from the docstrings.
+"""
+
+import ast
+import dataclasses
+import inspect
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, get_args
+
+from ..conversation.outcomes import (
+    Answered,
+    LateWords,
+    ModelSaid,
+    QuestionComplete,
+    Restarted,
+    SpeechLost,
+    Unfinished,
+    UserSaid,
+)
+
+# The session
+
+
+@dataclass(frozen=True)
+class Connecting:
+    """A connection to the server is being opened: the first one, or another after a loss."""
+
+    attempt: int
+    """Counts the attempts since the last live connection, from 1."""
+    server: str | None
+    """`simulator`, or the host of a base URL that is not Google's; null: Google's service."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionStarted:
+    """The first connection is live: the server accepted the setup."""
+
+    model: str
+    """The model's id."""
+    voice: str | None
+    """The voice; null if the model answers in text."""
+    tools: Sequence[str] = ()
+    """The tools and functions that the model may use."""
+    screen: str | None = None
+    """Which screen is shared, and how often; null: none."""
+    sound: Sequence[str] = ()
+    """The devices and files of the sound, each with its direction."""
+    server: str | None = None
+    """`simulator`, or the host of a base URL that is not Google's; null: Google's service."""
+    has_words: bool = True
+    """True if answers come as text or with a transcript."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What happened in the session, in numbers."""
+
+    duration_s: float
+    """Seconds since the start."""
+    answers: int
+    """How many answers were complete or cut off."""
+    interruptions: int
+    """How often the server reported an interruption."""
+    latency_median_s: float | None
+    """Seconds from the end of a question to the first sound or word of its answer, the median; null: no answer."""
+    latency_worst_s: float | None
+    """The longest of these latencies."""
+    audio_in_s: float
+    """Seconds of the user's voice that were sent."""
+    audio_out_s: float
+    """Seconds of the model's voice that were received."""
+    audio_dropped_s: float
+    """Seconds of the user's voice that were dropped because the network was too slow."""
+    underruns: int
+    """How often playback ran dry inside an answer."""
+    xruns: int
+    """How often PortAudio reported lost sound."""
+    reconnects: int
+    """How often the connection was replaced."""
+    prompt_tokens: Mapping[str, int]
+    """By modality, of all turns."""
+    response_tokens: Mapping[str, int]
+    """By modality, of all turns."""
+    context_tokens: int
+    """The size of the newest prompt."""
+
+
+@dataclass(frozen=True)
+class SessionEnded:
+    """The program ends. This is always the last event, except where the options themselves cannot be read."""
+
+    exit_code: int
+    """The exit code of the process."""
+
+
+# The conversation, beside the outcomes of `conversation/`
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A typed line or the initial message was sent. A question that is sent again is not reported again."""
+
+    exchange: int
+    """The exchange that the question belongs to."""
+    text: str
+    """The line."""
+    typed: bool
+    """True if a person typed it at the terminal, so that it is on the screen already."""
+
+
+@dataclass(frozen=True)
+class Thought:
+    """A summary of the model's thinking."""
+
+    exchange: int
+    """The exchange that is being answered."""
+    text: str
+    """The summary, or a piece of it."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """Code that the model runs on the server."""
+
+    exchange: int
+    """The exchange that is being answered."""
+    language: str
+    """The language, such as `PYTHON`."""
+    code: str
+    """The source."""
+
+
+@dataclass(frozen=True)
+class CodeResult:
+    """What the model's code printed."""
+
+    exchange: int
+    """The exchange that is being answered."""
+    outcome: str
+    """`OUTCOME_OK` or another outcome of the service."""
+    output: str
+    """What was printed."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A page that the model used."""
+
+    title: str
+    """The title; may be empty."""
+    uri: str
+    """The link."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What the model searched, and the pages that it used."""
+
+    exchange: int
+    """The exchange that is being answered."""
+    queries: Sequence[str]
+    """The search queries."""
+    sources: Sequence[Source]
+    """The pages, each with `title` and `uri`."""
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """The model calls a function."""
+
+    exchange: int
+    """The exchange that is being answered."""
+    id: str
+    """The call's id, which its result has too."""
+    name: str
+    """The function."""
+    args: Mapping[str, Any]
+    """The arguments."""
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """The result of a function is sent to the model."""
+
+    exchange: int
+    """The exchange of the call."""
+    id: str
+    """The call's id."""
+    name: str
+    """The function."""
+    response: Mapping[str, Any]
+    """The result as it is sent."""
+    failed: bool
+    """True if the function failed; `response` holds the error."""
+
+
+@dataclass(frozen=True)
+class ToolCancelled:
+    """A call ended without a result."""
+
+    exchange: int
+    """The exchange of the call."""
+    id: str
+    """The call's id."""
+    name: str
+    """The function."""
+
+
+@dataclass(frozen=True)
+class FunctionOutput:
+    """A line that a function printed."""
+
+    text: str
+    """The line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """Token counts as the service reports them, for one turn."""
+
+    prompt_tokens: int = 0
+    """Tokens of the prompt, which is the whole context again."""
+    response_tokens: int = 0
+    """Tokens of the answer."""
+    total_tokens: int = 0
+    """The service's own sum."""
+    thoughts_tokens: int = 0
+    """Tokens of the model's thinking."""
+    tool_use_prompt_tokens: int = 0
+    """Tokens of the results of tools."""
+    cached_tokens: int = 0
+    """Tokens of the prompt that came from a cache."""
+    prompt_by_modality: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """Tokens of the prompt by modality."""
+    response_by_modality: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """Tokens of the answer by modality."""
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The user stopped an answer with a key: what is still to come of it is not shown."""
+
+    exchange: int
+    """The exchange that is being answered."""
+
+
+@dataclass(frozen=True)
+class Silenced:
+    """Playback was cleared before it had ended: the newest words were not played."""
+
+
+# Messages for people
+
+
+@dataclass(frozen=True)
+class Status:
+    """Something happened that needs no attention. For people: do not parse it."""
+
+    text: str
+    """One line."""
+
+
+@dataclass(frozen=True)
+class Warning:
+    """Something may need attention. For people: do not parse it."""
+
+    text: str
+    """One line."""
+
+
+@dataclass(frozen=True)
+class Error:
+    """The session fails. For people: do not parse it."""
+
+    text: str
+    """What happened, why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Detail:
+    """A line of `--verbose`."""
+
+    text: str
+    """One line."""
+
+
+@dataclass(frozen=True)
+class Commanded:
+    """The user typed a command."""
+
+    line: str
+    """The command."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The answer to a command that the user typed."""
+
+    text: str
+    """One line or several."""
+
+
+Event = (
+    Connecting
+    | SessionStarted
+    | Asked
+    | UserSaid
+    | QuestionComplete
+    | ModelSaid
+    | Answered
+    | Restarted
+    | LateWords
+    | Unfinished
+    | SpeechLost
+    | Thought
+    | Code
+    | CodeResult
+    | Sources
+    | ToolCall
+    | ToolResult
+    | ToolCancelled
+    | FunctionOutput
+    | Usage
+    | Stopped
+    | Silenced
+    | Status
+    | Warning
+    | Error
+    | Detail
+    | Commanded
+    | Reply
+    | Summary
+    | SessionEnded
+)
+
+NOT_IN_JSONL = (QuestionComplete, Stopped, Silenced, Detail, Commanded)
+"""Only a terminal needs these."""
+IN_JSONL: tuple[type[Event], ...] = tuple(cls for cls in get_args(Event) if cls not in NOT_IN_JSONL)
+
+_NAMES = {UserSaid: "heard", ModelSaid: "words"}
+"""Types whose names in the schema are older than their classes."""
+
+
+class Output(Protocol):
+    """Writes the session: `Terminal` and `LiveTerminal` for people, `Jsonl` for programs."""
+
+    def emit(self, event: Event) -> None:
+        """Write `event`, if this writer shows it."""
+
+
+def type_name(cls: type[Event]) -> str:
+    """Return the `type` of an event in JSON lines: `ToolCall` is `tool_call`."""
+    return _NAMES.get(cls) or re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+
+
+def format_table() -> str:
+    """Return the Markdown table of the types of JSON lines, from the docstrings of the classes and their fields."""
+    rows = [_format_row(cls) for cls in IN_JSONL]
+    return "\n".join(["| type | when | fields |", "|---|---|---|", *rows])
+
+
+def _format_row(cls: type[Event]) -> str:
+    fields = "<br>".join(f"`{name}`: {text}" for name, text in _field_docstrings(cls).items())
+    return f"| `{type_name(cls)}` | {_join_lines(cls.__doc__ or '')} | {fields} |"
+
+
+def _field_docstrings(cls: type[Event]) -> dict[str, str]:
+    """Return the docstring under each field of a dataclass."""
+    (node,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+    assert isinstance(node, ast.ClassDef)
+    docstrings = {}
+    for field, below in zip(node.body, node.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
+            docstrings[field.target.id] = _join_lines(ast.literal_eval(below.value))
+    return docstrings
+
+
+def _join_lines(text: str) -> str:
+    return " ".join(text.split())

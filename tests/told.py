@@ -1,0 +1,16 @@
+"""What a writer is told, as tests compare it: the type of an event and the values of its fields."""
+
+import dataclasses
+from typing import Any
+
+from gemini_live.output.events import Event, SessionStarted, Summary, Usage, type_name
+
+
+def describe(event: Event) -> tuple[Any, ...]:
+    """Return the type and the values of an event, without its exchange; an event of many fields stays as it is."""
+    kind = type_name(type(event))
+    if isinstance(event, SessionStarted | Summary | Usage):
+        return kind, event
+    values = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
+    values.pop("exchange", None)
+    return kind, *values.values()
