@@ -109,7 +109,11 @@ def lines(tmp_path: Path) -> Path:
 
 
 def test_the_answer_is_on_stdout_and_the_rest_on_stderr() -> None:
-    assert call(*SIMULATED, *ASK) == (0, "Good morning.\n", f"{SIMULATED[1].removeprefix('--model=')}; tools: none\n")
+    assert call(*SIMULATED, *ASK) == (
+        0,
+        "Good morning.\n",
+        f"simulator; {SIMULATED[1].removeprefix('--model=')}; tools: none\n",
+    )
 
 
 def test_a_file_of_lines_is_answered_line_by_line(lines: Path) -> None:
@@ -266,7 +270,7 @@ def test_jsonl_is_one_object_an_event_and_says_how_it_ended(functions: str) -> N
     result = call(*SIMULATED, functions, "--no-stdin", "--output-format=jsonl", asked)
     kinds = [event["type"] for event in result.events]
     assert kinds[0] == "function_output"  # of the import
-    assert kinds[1:4] == ["session_started", "asked", "tool_call"]
+    assert kinds[1:5] == ["connecting", "session_started", "asked", "tool_call"]
     assert kinds[-1] == "session_ended"
     assert {"tool_result", "words", "usage", "answered"} < set(kinds)
     assert all(event["v"] == 1 and event["t_s"] >= 0 for event in result.events)

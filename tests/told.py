@@ -7,10 +7,11 @@ from gemini_live.output.events import Event, SessionStarted, Summary, Usage, typ
 
 
 def describe(event: Event) -> tuple[Any, ...]:
-    """Return the type and the values of an event, without its exchange; an event of many fields stays as it is."""
+    """Return the type and the values of an event, without its exchange, unless that is all; an event of many fields stays whole."""
     kind = type_name(type(event))
     if isinstance(event, SessionStarted | Summary | Usage):
         return kind, event
     values = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
-    values.pop("exchange", None)
+    if len(values) > 1:
+        values.pop("exchange", None)
     return kind, *values.values()

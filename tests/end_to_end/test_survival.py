@@ -526,9 +526,8 @@ async def test_a_spoken_turn_that_a_drop_cut_off_is_not_asked_again_and_that_is_
         await server.wait_for_session(2, timeout_s=60)
         await asyncio.sleep(5)
         await talk.stop()
-    assert talk.written.of("speech_lost") == [
-        "the connection was lost during a spoken turn, which cannot be asked again"
-    ]
+    assert talk.written.of("speech_lost") == [1]
+    assert "the connection was lost during a spoken turn, which cannot be asked again" in talk.written.of("warning")
 
 
 @pytest.mark.parametrize("fault", ["close:1007:no more", "close:1008", "close:1011", "close:1000", "reset"])

@@ -95,7 +95,7 @@ def test_a_typed_line_is_answered_above_the_prompt() -> None:
     with PseudoTerminal("--simulate=--pace 0", "--voice=Aoede", "--no-audio-output", "--no-audio-input") as terminal:
         before = terminal.settings
         terminal.wait_for_prompt()
-        assert terminal.screen[0] == "gemini-3.8-live; voice Aoede; tools: none"
+        assert terminal.screen[0] == "simulator; gemini-3.8-live; voice Aoede; tools: none"
         terminal.type("Good morning.\n")
         terminal.wait_for("you: Good morning.", "gemini: Good morning.", ">", "latency", "tokens")
         terminal.type("\x04")

@@ -321,7 +321,7 @@ async def test_an_answer_that_nobody_cut_off_is_waited_for_again() -> None:
     async with simulator("interrupted@turn1") as server:
         written = await hold(configure(server, speaks=True, initial_message="one two three four five six"))
     # The simulator does not begin anew: what is waited for does not come, and the session ends.
-    [(text, _asked, cut_off)] = [args for kind, args in written.events if kind == "answered"]
+    [(text, _asked, cut_off, _reason)] = [args for kind, args in written.events if kind == "answered"]
     assert cut_off is True
     assert "one two three four five six".startswith(text.strip())
 
@@ -905,7 +905,7 @@ async def test_what_was_typed_is_not_shown_again_and_the_initial_message_is() ->
         await prompt.written.wait_for("answered")
         prompt.type("second")
         await prompt.written.wait_for("answered", 2)
-    assert [args for kind, args in prompt.written.events if kind == "asked"] == [("first", True), ("second", False)]
+    assert [args for kind, args in prompt.written.events if kind == "asked"] == [("first", False), ("second", True)]
 
 
 async def test_the_status_follows_the_connection_from_its_beginning_to_its_end() -> None:
@@ -1083,8 +1083,8 @@ async def test_a_session_that_was_live_is_summed_up_at_its_end() -> None:
     async with simulator() as server:
         written = await hold(configure(server, initial_message="Hi."))
     (summary,) = written.of("summary")
-    assert (summary["answers"], summary["reconnects"], summary["interruptions"]) == (1, 0, 0)
-    assert summary["latency_median_s"] is not None
+    assert (summary.answers, summary.reconnects, summary.interruptions) == (1, 0, 0)
+    assert summary.latency_median_s is not None
     assert written.kinds[-1] == "summary"
 
 
@@ -1102,7 +1102,7 @@ async def test_every_connection_but_the_first_is_a_reconnect(stdin: Lines) -> No
     async with simulator("close:1011@turn2*1") as server:
         written = await hold(configure(server), stdin=stdin)
     (summary,) = written.of("summary")
-    assert (summary["answers"], summary["reconnects"]) == (2, 1)
+    assert (summary.answers, summary.reconnects) == (2, 1)
 
 
 async def test_a_session_that_never_was_is_not_summed_up() -> None:
