@@ -7,7 +7,7 @@ from gemini_live.output.events import Event, SessionStarted, Summary, Usage, typ
 
 
 def describe(event: Event) -> tuple[Any, ...]:
-    """Return the type and the values of an event, without its exchange, unless that is all; an event of many fields stays whole."""
+    """Return the type and the values of an event, but not its exchange, if it has other values too."""
     kind = type_name(type(event))
     if isinstance(event, SessionStarted | Summary | Usage):
         return kind, event
