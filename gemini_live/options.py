@@ -1,10 +1,13 @@
-"""The command's options: the parser, and what argv and the environment make of a `Config`.
+"""The command's options: the parser, and the `Config` that argv and the environment make.
 
-Defaults are those of `Config`, the only place that has any: the parser leaves out what was not given. Pure, but for the
-file that `--setup @FILE` names, and a look at whether two names are one file.
+Only `Config` holds defaults: the parser leaves out what was not given. Pure, except for reading the file of
+`--setup @FILE` and checking whether two paths are the same file.
+
+The length: one entry for each option, and `--help` reads best if all of them are in one place.
 """
 
 import argparse
+import difflib
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -30,6 +33,9 @@ _DEFAULTS = {field.name: field.default for field in fields(Config)}
 _API_VERSION = re.compile(r"v\d+((alpha|beta)\d*)?")
 _VERTEX_VARIABLES = ("GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_ENTERPRISE")
 
+_KEY_VARIABLES = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
+"""The first one that is set is used."""
+
 _ENVIRONMENT = """\
 environment:
   GOOGLE_API_KEY, GEMINI_API_KEY  the key, or a token (auth_tokens/...)
@@ -40,15 +46,72 @@ environment:
   SSL_CERT_FILE                   certificates to trust
   NO_COLOR                        no colours, unless --color always"""
 
+_EXAMPLES = """\
+examples:
+  gemini-live --voice Aoede
+      talk, with a microphone and a speaker
+  gemini-live --import-functions tools.py
+      let the model call your Python functions
+  echo 'What is a monad?' | gemini-live --text-output
+      ask from a script; the answer goes to stdout
+
+Try it without a key: gemini-live --simulate
+Documentation: README.md and the folder docs/ of the repository"""
+
+
+class _Once(argparse.Action):
+    """Mixin: refuses an option that is given twice, instead of using the last one."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        if hasattr(namespace, self.dest):  # the parser sets no defaults
+            raise argparse.ArgumentError(self, "may be given only once")
+        super().__call__(parser, namespace, values, option_string)
+
+
+class _Store(_Once, argparse._StoreAction):
+    pass
+
+
+class _StoreTrue(_Once, argparse._StoreTrueAction):
+    pass
+
+
+class _StoreFalse(_Once, argparse._StoreFalseAction):
+    pass
+
+
+class _Switch(_Once, argparse.BooleanOptionalAction):
+    pass
+
 
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        for name, action in ((None, _Store), ("store_true", _StoreTrue), ("store_false", _StoreFalse)):
+            self.register("action", name, action)
+
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong in one line."""
+        """Print what is wrong in one line, and exit."""
         self.exit(ExitCode.USAGE, f"{self.prog}: error: {one_line(message, fold=False)} (see {self.prog} --help)\n")
+
+    def refuse_unknown(self, argument: str) -> NoReturn:
+        """Exit because of an argument that is not an option of ours, with the nearest option if there is one."""
+        if not argument.startswith("-"):
+            self.error(f"unexpected argument: {argument}; ask with --initial-message, or through stdin")
+        name = argument.partition("=")[0]
+        known = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
+        near = [option for option in known if option.startswith(name)] or difflib.get_close_matches(name, known, n=1)
+        self.error(f"unknown option: {name}" + (f"; did you mean {near[0]}?" if near else ""))
 
 
 def _number(minimum: float, maximum: float = math.inf, *, above: bool = False) -> Any:
-    """Return a converter for finite numbers from `minimum` (or `above` it) to `maximum`."""
+    """Return a converter for finite numbers from `minimum` to `maximum`; `above` excludes the minimum itself."""
 
     def convert(text: str) -> float:
         try:
@@ -76,6 +139,17 @@ def _whole(minimum: int, maximum: int = 10**9) -> Any:
     return convert
 
 
+def _file(purpose: str) -> Any:
+    """Return a converter for the path of a file; `purpose` tells why it cannot be a standard stream."""
+
+    def convert(text: str) -> Path:
+        if text == "-":
+            raise argparse.ArgumentTypeError(f"'-' is not a file: {purpose}")
+        return Path(text)
+
+    return convert
+
+
 def _setup(text: str) -> Mapping[str, Any]:
     try:
         return parse_setup_option(text)
@@ -83,18 +157,19 @@ def _setup(text: str) -> Mapping[str, Any]:
         raise argparse.ArgumentTypeError(str(error).removeprefix("--setup ").removeprefix("--setup: ")) from error
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser; it gives only what was given, under the names of `Config`'s fields."""
+def build_parser() -> _Parser:
+    """Return the parser. Its result holds only what was given, under the names of `Config`'s fields."""
     parser = _Parser(
         prog=PROG,
         usage=f"{PROG} [options]",
-        description="Talk with Gemini through Google's Live API: by voice, text, screen and tools.",
-        epilog=f"{_ENVIRONMENT}\n\nexit codes:\n{_format_exit_codes()}",
+        description="Talk with Gemini through Google's Live API: by voice, text and screen.",
+        epilog=f"{_ENVIRONMENT}\n\nexit codes:\n{_format_exit_codes()}\n\n{_EXAMPLES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
     _add_conversation(parser.add_argument_group("conversation"))
+    _add_functions(parser.add_argument_group("functions"))
     _add_connection(parser.add_argument_group("connection"))
     _add_devices(parser.add_argument_group("sound and screen"))
     _add_scripting(parser.add_argument_group("scripting"))
@@ -111,54 +186,57 @@ def _default(name: str) -> str:
 
 
 def _switch(group: argparse._ArgumentGroup, name: str, text: str) -> None:
-    group.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, help=text)
+    group.add_argument(f"--{name}", action=_Switch, help=text)
 
 
 def _add_conversation(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--system-instruction", metavar="TEXT", help="what the model is to be and do")
+    group.add_argument("--system-instruction", metavar="TEXT", help="tell the model how to behave")
     group.add_argument("--initial-message", metavar="TEXT", help="ask this first")
     group.add_argument(
         "--initial-message-delay",
         dest="initial_message_delay_s",
         metavar="SECONDS",
         type=_number(0),
-        help=f"hold back the initial message, once [{_default('initial_message_delay_s')}]",
+        help=f"wait before asking the initial message [{_default('initial_message_delay_s')}]",
     )
     group.add_argument(
         "--voice", metavar="NAME", help=f"{', '.join(VOICES[:4])} and {len(VOICES) - 4} others [{_default('voice')}]"
     )
-    _switch(group, "audio-input", "listen to the microphone [on where stdin is a terminal]")
+    _switch(group, "audio-input", "listen to the microphone [on if stdin is a terminal]")
     _switch(group, "audio-output", "play what the model says [on, unless --text-output]")
-    _switch(group, "text-output", "answer in words: where the model only speaks, print them and play nothing [off]")
-    _switch(group, "transcription", "ask for the words of what is heard and spoken [on]")
+    _switch(group, "text-output", "print the answers as text, and play nothing [off]")
+    _switch(group, "transcription", "ask for the words of what you and the model say, and show them [on]")
     _switch(group, "search", "let the model search with Google [off]")
-    _switch(group, "code-execution", "let the model run code of its own, on models that can [off]")
+    _switch(group, "code-execution", "let the service run code that the model writes, on models that can [off]")
+    _switch(group, "context-compression", "let the service drop the oldest turns of a long session [on]")
+    group.add_argument(
+        "--push-to-talk",
+        action="store_true",
+        help="keep the microphone off until you press the talk key: Ctrl-T, or Space on an empty line",
+    )
+    _switch(group, "half-duplex", "mute the microphone while the model speaks [off; on with --simulate]")
+
+
+def _add_functions(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--import-functions",
         metavar="FILE",
-        type=Path,
+        type=_file("stdin is for questions; name a Python file"),
         action="append",
-        help="let the model call the public functions of this Python file; may be repeated",
+        help="let the model call the public functions of this Python file; repeatable",
     )
     group.add_argument(
         "--function-timeout",
         dest="function_timeout_s",
         metavar="SECONDS",
         type=_number(0, above=True),
-        help=f"give up a function after this time [{_default('function_timeout_s')}]",
+        help=f"answer a call with an error after this time [{_default('function_timeout_s')}]",
     )
-    _switch(group, "context-compression", "let the service forget the oldest turns of a long session [on]")
-    group.add_argument(
-        "--push-to-talk",
-        action="store_true",
-        help="be heard only while the talk key is on: Ctrl-T, or Space on an empty line, turns it on and off",
-    )
-    _switch(group, "half-duplex", "keep the microphone silent while the model is heard [off; on with --simulate]")
 
 
 def _add_connection(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--model", metavar="ID", help=f"{', '.join(MODELS)}, or another [{_default('model')}]")
-    group.add_argument("--base-url", metavar="URL", help=f"where the service is [{_default('base_url')}]")
+    group.add_argument("--base-url", metavar="URL", help=f"address of the service [{_default('base_url')}]")
     group.add_argument("--insecure", action="store_true", help="allow a plain http --base-url on another machine [off]")
     group.add_argument("--api-version", metavar="V", help="v1, v1beta or v1alpha [v1beta; v1alpha with a token]")
     group.add_argument(
@@ -166,45 +244,48 @@ def _add_connection(group: argparse._ArgumentGroup) -> None:
         metavar="ARGS",
         nargs="?",
         const="",
-        help="talk to the built-in simulator; needs no key. ARGS: its own options, as in --simulate='--pace 0'",
+        help="talk to the built-in simulator, without a key; ARGS: its own options, as in --simulate='--pace 0'",
     )
     group.add_argument(
         "--setup",
         metavar="JSON",
         type=_setup,
-        help="merge this, or @FILE, over the setup message (RFC 7386: null deletes)",
+        help="merge this JSON, or @FILE, over the setup message (RFC 7386: null deletes)",
     )
-    _switch(group, "reconnect", "go on with a new connection when one is lost [on]")
+    _switch(group, "reconnect", "open a new connection if one is lost [on]")
 
 
 def _add_devices(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--list-devices", action="store_true", help="list the sound devices, and end")
+    group.add_argument("--list-devices", action="store_true", help="list the sound devices, and exit")
     group.add_argument("--input-device", metavar="X", help="microphone: index or part of its name")
     group.add_argument("--output-device", metavar="X", help="speaker: index or part of its name")
     group.add_argument(
         "--input-file",
         metavar="FILE",
-        type=Path,
-        help="play this file to the model in place of the microphone (WAV; FLAC, Ogg, MP3 with the files extra)",
+        type=_file("stdin is for questions; name a sound file"),
+        help="send this sound file instead of the microphone (WAV; FLAC, Ogg, MP3 with the files extra)",
     )
     group.add_argument(
-        "--output-file", metavar="FILE.wav", type=Path, help="write everything the model says, played or not"
+        "--output-file",
+        metavar="FILE.wav",
+        type=_file("stdout is for the conversation; name a .wav file"),
+        help="write everything the model says, played or not",
     )
     group.add_argument(
-        "--force", action="store_true", help="overwrite the output file even if gemini-live did not write it"
+        "--force", action="store_true", help="let --output-file overwrite a file that it did not write [off]"
     )
     group.add_argument(
         "--screen-capture-fps",
         metavar="FPS",
         type=_number(0, MAX_FPS, above=True),
-        help="show the screen to the model; it looks at one frame a second at most [off]",
+        help="share the screen with the model, which looks at one frame a second at most [off]",
     )
     group.add_argument("--monitor", metavar="N", type=_whole(0), help=f"which monitor; 0: all [{_default('monitor')}]")
     group.add_argument(
         "--screen-size",
         metavar="PX",
         type=_whole(MIN_SCREEN_SIZE, MAX_SCREEN_SIZE),
-        help=f"longer side of a frame, in pixels [{_default('screen_size')}]",
+        help=f"longer side of a picture, in pixels [{_default('screen_size')}]",
     )
 
 
@@ -212,34 +293,34 @@ def _add_scripting(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--output-format",
         choices=[value.value for value in OutputFormat],
-        help=f"jsonl: one JSON object an event [{_default('output_format')}]",
+        help=f"jsonl: one JSON object per event [{_default('output_format')}]",
     )
-    group.add_argument("--turns", metavar="N", type=_whole(1), help="leave after N complete answers")
+    group.add_argument("--turns", metavar="N", type=_whole(1), help="exit after N complete answers")
     group.add_argument(
-        "--timeout", dest="timeout_s", metavar="SECONDS", type=_number(0, above=True), help="leave after this time"
+        "--timeout", dest="timeout_s", metavar="SECONDS", type=_number(0, above=True), help="exit after this time"
     )
     group.add_argument("--no-stdin", dest="stdin", action="store_false", help="do not read questions from stdin")
-    group.add_argument("-v", "--verbose", action="store_true", help="every message both ways, on stderr")
-    group.add_argument("-q", "--quiet", action="store_true", help="errors only on stderr")
+    group.add_argument("-v", "--verbose", action="store_true", help="print every message, both ways, to stderr")
+    group.add_argument("-q", "--quiet", action="store_true", help="print only errors to stderr")
     group.add_argument(
         "--color",
         choices=[value.value for value in Color],
-        help=f"colours [{_default('color')}]",
+        help=f"use colours [{_default('color')}]",
     )
     group.add_argument(
         "--print-completion",
         metavar="SHELL",
         choices=SHELLS,
-        help=f"print a script that completes these options in {', '.join(SHELLS[:-1])} or {SHELLS[-1]}, and end",
+        help=f"print a script that completes these options in {', '.join(SHELLS[:-1])} or {SHELLS[-1]}, and exit",
     )
     group.add_argument(
-        "--no-history", dest="history", action="store_false", help="keep nothing of what is typed for the next session"
+        "--no-history", dest="history", action="store_false", help="do not save what you type for the next session"
     )
     group.add_argument("--version", action="version", version=f"{PROG} {__version__}")
 
 
 def read_config(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
-    """Return the settings that the given arguments and the environment make.
+    """Return the settings from the given arguments and the environment.
 
     Raises:
         ConfigError: They contradict each other, or there is no key.
@@ -248,10 +329,10 @@ def read_config(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Con
     if "import_functions" in given:
         given["import_functions"] = tuple(given["import_functions"])
     if not given.get("initial_message", "").strip():
-        given.pop("initial_message", None)  # as an empty line of stdin: nothing is asked
+        given.pop("initial_message", None)  # like an empty line of stdin, it asks nothing
     if given.get("simulate") is not None:
         if "base_url" in given:
-            raise ConfigError("--simulate and --base-url: only one of them")
+            raise ConfigError("--simulate starts a server of its own: leave out --base-url")
         given["api_key"] = SIMULATED_KEY
     else:
         given.setdefault("base_url", environ.get("GOOGLE_GEMINI_BASE_URL") or _DEFAULTS["base_url"])
@@ -262,8 +343,8 @@ def read_config(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Con
         if name in given:
             given[name] = choice(given[name])
     given.setdefault("model", environ.get("GEMINI_LIVE_MODEL") or _DEFAULTS["model"])
-    given["model"] = model_of(given.get("setup", {})) or given["model"]  # what is known of it is to be asked for
-    # Naming a device asks for it.
+    given["model"] = model_of(given.get("setup", {})) or given["model"]  # --setup wins
+    # A named device is wanted.
     if "input_device" in given and "input_file" not in given:
         given.setdefault("audio_input", True)
     if "output_device" in given:
@@ -282,7 +363,7 @@ def _read_api_version(text: str) -> str | None:
 
 
 def _read_key(environ: Mapping[str, str]) -> str:
-    key = environ.get("GOOGLE_API_KEY", "").strip() or environ.get("GEMINI_API_KEY", "").strip()
+    key = next(iter(_find_keys(environ).values()), "")
     if not key:
         vertex = _find_vertex(environ)
         raise ConfigError(
@@ -292,36 +373,45 @@ def _read_key(environ: Mapping[str, str]) -> str:
         )
     if not re.fullmatch(r"[!-~]+", key):
         raise ConfigError(
-            "the API key in the environment has a space, a line break or another character in it that no key has: "
+            "the API key in the environment contains a space, a line break or another character that no key has: "
             "copy it again"
         )
     return key
 
 
+def _find_keys(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the keys of the environment by variable, the one that is used first."""
+    keys = {name: environ.get(name, "").strip() for name in _KEY_VARIABLES}
+    return {name: key for name, key in keys.items() if key}
+
+
 def _check(config: Config) -> None:
-    """Refuse what cannot be meant.
+    """Check what the options mean together.
 
     Raises:
         ConfigError: Two options contradict each other.
     """
     if config.verbose and config.quiet:
-        raise ConfigError("--verbose and --quiet: only one of them")
+        raise ConfigError("--verbose and --quiet contradict each other: leave out one of them")
     if not config.model.strip() or not re.fullmatch(r"[!-~]+", config.model):
         raise ConfigError(f"--model: {config.model!r} is not the id of a model")
     if config.input_file is not None and (config.audio_input or config.input_device is not None):
         raise ConfigError("--input-file replaces the microphone: leave out --audio-input and --input-device")
     if config.push_to_talk and (config.input_file is not None or config.audio_input is False):
-        raise ConfigError("--push-to-talk is for the microphone: leave out --input-file and --no-audio-input")
+        raise ConfigError("--push-to-talk needs the microphone: leave out --input-file and --no-audio-input")
     for path in (config.input_file, *config.import_functions):
         if path is not None and config.output_file is not None and _is_same(path, config.output_file):
             raise ConfigError(f"--output-file would overwrite {path}, which --input-file or --import-functions reads")
     facts = read_setup(build_setup(config, [], handle=None, seeds_history=False))
     if lacks_words(config, facts):
-        raise ConfigError(f"--text-output: {config.model} only speaks, and without --transcription there are no words")
+        raise ConfigError(
+            f"--text-output: {config.model} only speaks, and without a transcript there is no text: "
+            "leave out --no-transcription, and outputAudioTranscription in --setup"
+        )
 
 
 def _is_same(one: Path, other: Path) -> bool:
-    """Whether two names are of one file, through links too."""
+    """Return True if two paths lead to the same file, through links too."""
     try:
         return one.samefile(other)
     except OSError:  # one of them is not there yet
@@ -329,16 +419,22 @@ def _is_same(one: Path, other: Path) -> bool:
 
 
 def find_warnings(config: Config, environ: Mapping[str, str]) -> list[str]:
-    """Return a line for everything about the settings that may not be meant."""
+    """Return a line for everything in the settings that may be a mistake."""
+    if config.simulate is not None:
+        return []
     warnings = []
     vertex = _find_vertex(environ)
-    if vertex and config.simulate is None:
-        warnings.append(f"{vertex} is set, but Vertex AI is not supported yet: the Gemini API is used")
+    if vertex:
+        warnings.append(f"{vertex} is set, but Vertex AI is not supported yet: using the Gemini API")
+    keys = _find_keys(environ)
+    if len(set(keys.values())) > 1:
+        used, *others = keys
+        warnings.append(f"{used} and {', '.join(others)} differ: using {used}")
     return warnings
 
 
 def _find_vertex(environ: Mapping[str, str]) -> str | None:
-    """Return the variable, if any, that asks Google's SDKs to use Vertex AI."""
+    """Return the variable that asks Google's SDKs to use Vertex AI, or `None`."""
     return next((name for name in _VERTEX_VARIABLES if environ.get(name, "").strip().lower() in {"1", "true"}), None)
 
 
@@ -348,4 +444,8 @@ def parse(argv: Sequence[str]) -> dict[str, Any]:
     Raises:
         SystemExit: They are wrong, or `--help` or `--version` was among them.
     """
-    return vars(build_parser().parse_args(argv))
+    parser = build_parser()
+    namespace, unknown = parser.parse_known_args(argv)
+    if unknown:
+        parser.refuse_unknown(unknown[0])
+    return vars(namespace)

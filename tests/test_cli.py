@@ -180,7 +180,7 @@ def test_a_session_without_any_input_says_so() -> None:
 
 def test_a_sound_file_is_played_when_the_typed_questions_before_it_are_answered(tmp_path: Path) -> None:
     write_wav(tmp_path / "hum.wav", make_tone(300, 1.0, 16_000), 16_000)
-    result = call(*SIMULATED, *ASK, "--no-stdin", f"--input-file={tmp_path / 'hum.wav'}")
+    result = call(*SIMULATED, *ASK, f"--input-file={tmp_path / 'hum.wav'}")
     assert (result.code, result.out) == (0, "Good morning.\n")
     assert "no answer came after the end of the audio" in result.err  # a hum is no speech, but it was sent
 
@@ -191,6 +191,17 @@ def test_a_log_of_the_simulator_that_cannot_be_written_to_the_end_is_told_in_one
     result = call("--simulate=--pace 0 --log /dev/full", "--text-output", "-q", *ASK)
     assert (result.code, result.err.count("\n")) == (2, 1)
     assert "the log could not be written to the end" in result.err
+
+
+@pytest.mark.parametrize("text", ["", "\n \n"])
+def test_an_empty_stdin_is_told(text: str, tmp_path: Path) -> None:
+    stdin = tmp_path / "stdin"
+    stdin.write_text(text)
+    result = call("--simulate=--pace 0", "--text-output", stdin=stdin)
+    assert (result.code, result.out) == (0, "")
+    assert result.err.count("stdin is empty: there is nothing to ask\n") == 1
+    asked = call("--simulate=--pace 0", "--text-output", *ASK, stdin=stdin)
+    assert "nothing to ask" not in asked.err
 
 
 @pytest.mark.parametrize("message", ["", "  "])
@@ -346,14 +357,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         ([], {}, 2, "no API key: set GEMINI_API_KEY"),
         ([], {"GOOGLE_API_KEY": " \n"}, 2, "no API key"),
-        ([], {"GEMINI_API_KEY": "two\nlines-of-a-key"}, 2, "the API key in the environment has a space, a line break"),
-        (["--simulate=--pace 0 --key another", *ASK], {}, 4, "API key not valid"),
+        ([], {"GEMINI_API_KEY": "two\nlines-of-a-key"}, 2, "the API key in the environment contains a space"),
+        (["--simulate=--pace 0 --fault 'close:1007:API key not valid'", *ASK], {}, 4, "API key not valid"),
         (["--simulate=--pace 0", "--model=gemini-9", *ASK], {}, 4, "models/gemini-9 is not found"),
         (["--simulate", "--model=two words"], {}, 2, "--model: 'two words' is not the id of a model"),
         (["--output-format=xml"], {}, 2, "argument --output-format: invalid choice: 'xml'"),
-        (["--colour=never"], {}, 2, "unrecognized arguments: --colour=never"),
-        (["--init=Hello"], {}, 2, "unrecognized arguments: --init=Hello"),
-        (["stray"], {}, 2, "unrecognized arguments: stray"),
+        (["--colour=never"], {}, 2, "unknown option: --colour; did you mean --color?"),
+        (["--init=Hello"], {}, 2, "unknown option: --init; did you mean --initial-message?"),
+        (["stray"], {}, 2, "unexpected argument: stray; ask with"),
         (["--simulate", "--import-functions={tmp}/broken.py"], {}, 2, "broken.py:2: cannot be imported: '(' was never"),
         (["--simulate", "--import-functions={tmp}/raises.py"], {}, 2, "raises.py:1: cannot be imported: KeyError: 'x'"),
         (["--simulate", "--import-functions={tmp}/missing.py"], {}, 2, "missing.py: cannot be read: No such file"),
@@ -379,15 +390,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["--simulate", "--turns=1.5"], {}, 2, "argument --turns: '1.5' is not a whole number"),
         (["--simulate", "--initial-message-delay=soon"], {}, 2, "'soon' is not a number 0 or more"),
         (["--simulate", "-v", "-q"], {}, 2, "--verbose and --quiet"),
-        (["--simulate", "--base-url=https://x"], {}, 2, "--simulate and --base-url: only one of them"),
+        (["--simulate", "--base-url=https://x"], {}, 2, "--simulate starts a server of its own: leave out --base-url"),
         (["--base-url=http://example.com"], WITH_KEY, 2, "would send the API key unencrypted"),
         (["--base-url=ftp://example.com"], WITH_KEY, 2, "is not an address such as https://host"),
         (["--api-version=two"], WITH_KEY, 2, "--api-version: 'two' is not a version"),
-        (["--simulate", "--text-output", "--no-transcription"], {}, 2, "without --transcription there are no words"),
+        (["--simulate", "--text-output", "--no-transcription"], {}, 2, "without a transcript there is no text"),
         (["--simulate=--fault nonsense"], {}, 2, "--simulate: --fault nonsense: not KIND"),
         (["--simulate=--log 'x"], {}, 2, "--simulate: No closing quotation"),
         (["--simulate=--nonsense"], {}, 2, "--simulate: unrecognized arguments: --nonsense"),
-        (["--simulate=--tls"], {}, 2, "--simulate: --host and --tls are for other clients"),
+        (["--simulate=--tls"], {}, 2, "--simulate: --tls is for other clients"),
+        (["--simulate=--host ::1"], {}, 2, "--simulate: --host is for other clients"),
+        (["--simulate=--port 1"], {}, 2, "--simulate: --port is for other clients"),
+        (["--simulate=--key another"], {}, 2, "--simulate: --key is for other clients"),
         (["--simulate=--log {tmp}/no/log"], {}, 2, "--log {tmp}/no/log: No such file"),
     ],
 )

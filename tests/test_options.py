@@ -3,6 +3,7 @@
 import argparse
 import itertools
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -121,7 +122,6 @@ def test_a_switch_can_be_turned_on_and_off(switch: str) -> None:
     assert getattr(config_of(f"--{switch}"), name) is True
     with_model = ("--model", TEXT_MODEL)  # on which nothing about words contradicts
     assert getattr(config_of(f"--no-{switch}", *with_model), name) is False
-    assert getattr(config_of(f"--{switch}", f"--no-{switch}", *with_model), name) is False
 
 
 @pytest.mark.parametrize("switch", OPTIONAL_SWITCHES)
@@ -160,6 +160,53 @@ def test_a_text_may_begin_with_a_dash_or_span_lines() -> None:
 
 
 # What is wrong
+
+
+def test_an_option_that_may_be_given_once_is_refused_the_second_time(capsys: pytest.CaptureFixture[str]) -> None:
+    repeatable = {"--import-functions", "--help", "--version"}
+    for action in build_parser()._actions:
+        if repeatable & set(action.option_strings):
+            continue
+        value = next((VALUES[option][0] for option in action.option_strings if option in VALUES), None)
+        if "--print-completion" in action.option_strings:
+            value = "bash"
+        # In every spelling: -v and --verbose, --search and --no-search.
+        for first, second in itertools.product(action.option_strings, repeat=2):
+            argv = [first, second] if value is None else [f"{first}={value}", f"{second}={value}"]
+            message = usage_error(capsys, *argv)
+            assert message == f"argument {'/'.join(action.option_strings)}: may be given only once"
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("--voise", "unknown option: --voise; did you mean --voice?"),
+        ("--voise=Puck", "unknown option: --voise; did you mean --voice?"),
+        ("--voi", "unknown option: --voi; did you mean --voice?"),
+        ("--no-voice", "unknown option: --no-voice; did you mean --voice?"),
+        ("--inital-message=Hello", "unknown option: --inital-message; did you mean --initial-message?"),
+        ("--push", "unknown option: --push; did you mean --push-to-talk?"),
+        ("--qqqq", "unknown option: --qqqq"),
+        ("-x", "unknown option: -x"),
+        ("Hello", "unexpected argument: Hello; ask with --initial-message, or through stdin"),
+    ],
+)
+def test_an_unknown_option_tells_the_nearest_one(
+    argument: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert usage_error(capsys, argument) == message
+
+
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        ("--output-file", "stdout is for the conversation; name a .wav file"),
+        ("--import-functions", "stdin is for questions; name a Python file"),
+        ("--input-file", "stdin is for questions; name a sound file"),
+    ],
+)
+def test_a_standard_stream_is_no_file(option: str, reason: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert usage_error(capsys, f"{option}=-") == f"argument {option}: '-' is not a file: {reason}"
 
 
 @pytest.mark.parametrize(
@@ -245,8 +292,8 @@ def test_setup_errors_name_the_option_once(capsys: pytest.CaptureFixture[str]) -
         (["--input-file", "a.wav", "--audio-input"], ["--input-file", "--audio-input"]),
         (["--input-file", "a.wav", "--input-device", "1"], ["--input-file", "--input-device"]),
         (["--input-file", "a.wav", "--output-file", "a.wav"], ["--input-file", "--output-file"]),
-        (["--text-output", "--no-transcription"], ["--text-output", "--transcription"]),
-        (["--text-output", "--audio-output", "--no-transcription"], ["--text-output", "--transcription"]),
+        (["--text-output", "--no-transcription"], ["--text-output", "--no-transcription"]),
+        (["--text-output", "--audio-output", "--no-transcription"], ["--text-output", "--no-transcription"]),
         (["--text-output", "--setup", '{"outputAudioTranscription": null}'], ["--text-output"]),
         (["--model", ""], ["--model"]),
         (["--model", "two words"], ["--model"]),
@@ -280,15 +327,22 @@ def test_any_pair_of_options_makes_settings_or_one_clear_line() -> None:
     singles = [[f"{option}={text}"] for option, (text, _, _) in VALUES.items()]
     singles += [[option] for option in FLAGS]
     singles += [[f"--{prefix}{switch}"] for switch in SWITCHES + OPTIONAL_SWITCHES for prefix in ("", "no-")]
-    parser, refused = build_parser(), set()
+    parser, refused, given_twice = build_parser(), set(), set()
     for first, second in itertools.combinations(singles, 2):
         try:
             config = read_config(vars(parser.parse_args(first + second)), ENVIRON)
+        except SystemExit:
+            given_twice.add((first[0], second[0]))
         except ConfigError as error:
             assert "\n" not in str(error)
             refused.add((first[0].split("=")[0], second[0].split("=")[0]))
         else:
             assert isinstance(config, Config)
+    assert given_twice == {
+        ("--verbose", "-v"),
+        ("--quiet", "-q"),
+        *((f"--{switch}", f"--no-{switch}") for switch in SWITCHES + OPTIONAL_SWITCHES),
+    }
     assert refused == {
         ("--base-url", "--simulate"),
         ("--input-device", "--input-file"),
@@ -451,6 +505,14 @@ def test_vertex_is_not_supported_and_one_line_says_so(variable: str, value: str)
     assert find_warnings(Config(simulate=""), {variable: value}) == []
 
 
+def test_two_different_keys_are_told_and_the_one_that_is_used() -> None:
+    environ = {"GOOGLE_API_KEY": "first-secret", "GEMINI_API_KEY": "second-secret"}
+    assert find_warnings(Config(), environ) == ["GOOGLE_API_KEY and GEMINI_API_KEY differ: using GOOGLE_API_KEY"]
+    assert find_warnings(Config(simulate=""), environ) == []
+    assert find_warnings(Config(), {"GOOGLE_API_KEY": "same", "GEMINI_API_KEY": " same\n"}) == []
+    assert find_warnings(Config(), {"GOOGLE_API_KEY": " ", "GEMINI_API_KEY": "only"}) == []
+
+
 def test_the_help_fits_into_eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     assert max(map(len, build_parser().format_help().splitlines())) <= 80
@@ -493,7 +555,7 @@ def test_help_tells_every_option_and_what_it_means(help_text: str) -> None:
 
 
 def test_help_tells_every_exit_code(help_text: str) -> None:
-    section = help_text.split("exit codes:\n")[1]
+    section = help_text.split("exit codes:\n")[1].split("\n\n", maxsplit=1)[0]
     assert [int(line.split()[0]) for line in section.splitlines()] == [0, 1, 2, 3, 4, 124, 129, 130, 141, 143]
     for code, meaning in EXIT_CODE_MEANINGS.items():
         assert re.search(rf"^  {code.value} +{re.escape(meaning)}$", section, re.MULTILINE)
@@ -527,6 +589,15 @@ def test_help_tells_the_defaults_of_config(help_text: str) -> None:
         f"[{Config().color}]",
     ):
         assert default in words
+
+
+def test_help_ends_with_three_examples_and_the_place_of_the_docs(help_text: str) -> None:
+    examples, after = help_text.split("examples:\n")[1].split("\n\n")
+    commands = [line.split("| ")[-1] for line in examples.splitlines() if "gemini-live" in line]
+    assert len(commands) == 3
+    for command in commands:
+        config_of(*shlex.split(command)[1:])
+    assert "docs/" in after
 
 
 @pytest.mark.parametrize("switch", SWITCHES)

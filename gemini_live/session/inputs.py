@@ -103,10 +103,14 @@ class Inputs:
             self._conversation.add_question(self._config.initial_message, waits=True)
             self._end("initial message")
         if self._piped is not None:
+            is_empty = True
             async for line in self._read(self._piped):
+                is_empty = is_empty and not line.strip()
                 self._add_line(line, waits=True)
                 while self._conversation.n_waiting >= MAX_WAITING_LINES:
                     await self._next_change()
+            if is_empty and self._open == {"stdin"} and self._config.initial_message is None and self.failure is None:
+                self._warn("stdin is empty: there is nothing to ask")
             self._end("stdin")
         if self._media.input_file is not None:
             while self._conversation.has_unanswered or not self._conversation.is_quiet:
