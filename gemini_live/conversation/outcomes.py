@@ -5,8 +5,8 @@ in which they began, and never gives a number twice. For each exchange the outco
 
 1. `UserSaid`, any number of times: pieces of the transcript of what the user said. (A typed line is not an outcome: the
    session asks it, and `Question.exchange` holds its number.)
-2. `QuestionComplete`, at most once: no `UserSaid` of this exchange follows. It may come after the first `ModelSaid`,
-   because the transcript of a spoken question may come after the answer has begun.
+2. `QuestionComplete`, at most once each time that the question is asked: no `UserSaid` of this exchange follows. It may
+   come after the first `ModelSaid`, because the transcript of a spoken question may come after the answer has begun.
 3. `ModelSaid`, any number of times, and `Restarted` each time that the answer begins again.
 4. One of these ends the exchange: `Answered`; `SpeechLost`; `Unfinished`, when the session ends.
 5. `LateWords`, any number of times after `Answered`.

@@ -22,6 +22,7 @@ from gemini_live.conversation.outcomes import (
     UserSaid,
 )
 from gemini_live.conversation.timings import Timings
+from tests.conversation.contract import Contract
 
 TIMINGS = Timings()
 AFTER_INTERRUPTION = TIMINGS.after_interruption_s
@@ -49,6 +50,7 @@ class Dialogue:
         self.typed: dict[int, str] = {}
         """What was asked, by exchange."""
         self.calls = 0
+        self.contract = Contract()
 
     # The user
 
@@ -150,8 +152,10 @@ class Dialogue:
             self.asked.append(question.text)
             self.keep(self.conversation.asked(question, self.now_s))
             self.typed[question.exchange] = question.text
+            self.contract.asked(question.exchange)
 
     def keep(self, outcomes: list[Outcome]) -> None:
+        self.contract.check(outcomes)
         for outcome in outcomes:
             is_piece = isinstance(outcome, UserSaid | QuestionComplete | ModelSaid)
             (self.pieces if is_piece else self.outcomes).append(outcome)
@@ -2241,3 +2245,122 @@ def test_an_answer_that_the_user_stopped_is_not_asked_for_again() -> None:
     dialogue.answer("2")
     dialogue.wait(TRAILING)
     assert dialogue.answers == ["one: 1", "two: 2"]
+
+
+# The numbers of the exchanges
+
+
+def said(dialogue: Dialogue) -> list[tuple[int, str]]:
+    """Return the pieces of words with the numbers of their exchanges, the user's with a question mark."""
+    words = [piece for piece in dialogue.pieces if isinstance(piece, UserSaid | ModelSaid)]
+    return [(piece.exchange, piece.text + "?" * isinstance(piece, UserSaid)) for piece in words]
+
+
+def test_typed_questions_and_their_answers_are_numbered_in_order() -> None:
+    dialogue = Dialogue()
+    dialogue.pipe("one", "two")
+    for text in ("1", "2"):
+        dialogue.answer(text)
+        dialogue.wait(TRAILING)
+    assert said(dialogue) == [(1, "1"), (2, "2")]
+    assert dialogue.typed == {1: "one", 2: "two"}
+    assert [outcome.exchange for outcome in dialogue.outcomes if isinstance(outcome, Answered)] == [1, 2]
+
+
+def test_what_the_user_says_during_an_answer_is_the_next_exchange() -> None:
+    dialogue = Dialogue()
+    dialogue.listen()
+    dialogue.heard("count")
+    dialogue.sound()
+    dialogue.heard(" to ten")  # the transcript comes late
+    dialogue.wait(TIMINGS.late_transcript_s)
+    dialogue.heard("stop")
+    dialogue.words("One, two")  # what was said before the user came
+    dialogue.interrupted()
+    dialogue.ended()
+    dialogue.answer("Fine.")
+    dialogue.wait(TRAILING)
+    assert said(dialogue) == [(1, "count?"), (1, " to ten?"), (2, "stop?"), (1, "One, two"), (2, "Fine.")]
+    assert dialogue.answers == ["?: One, two~", "?: Fine."]
+    assert dialogue.pieces.count(QuestionComplete(1)) == 1
+
+
+def test_the_question_of_a_spoken_answer_is_complete_when_no_more_words_of_it_can_come() -> None:
+    dialogue = Dialogue()
+    dialogue.listen()
+    dialogue.sound(9.0)
+    dialogue.wait(TIMINGS.late_transcript_s - 0.1)
+    assert QuestionComplete(1) not in dialogue.pieces
+    dialogue.heard("count")
+    dialogue.wait(0.1)
+    assert dialogue.pieces == [UserSaid(1, "count", late=True), QuestionComplete(1)]
+
+
+@pytest.mark.parametrize("first", ["said", "typed"])
+def test_what_is_said_and_typed_before_an_answer_begins_is_one_exchange(first: str) -> None:
+    dialogue = Dialogue()
+    dialogue.listen()
+    if first == "said":
+        dialogue.heard("look")
+    dialogue.line("https://x")
+    if first == "typed":
+        dialogue.heard("look")
+    dialogue.answer("Nice.")
+    dialogue.wait(TRAILING)
+    assert said(dialogue) == [(1, "look?"), (1, "Nice.")]
+    assert dialogue.typed == {1: "https://x"}
+    dialogue.heard("and now?")
+    assert said(dialogue)[-1] == (2, "and now??")
+
+
+def test_a_question_that_is_asked_again_keeps_its_number() -> None:
+    dialogue = Dialogue()
+    dialogue.listen()
+    dialogue.line("one")
+    dialogue.words("Fi")
+    dialogue.heard("hm")
+    dialogue.reconnect()
+    dialogue.answer("First.")
+    dialogue.wait(TRAILING)
+    dialogue.line("two")
+    assert said(dialogue) == [(1, "Fi"), (2, "hm?"), (1, "First.")]
+    assert Restarted(1, "Fi") in dialogue.outcomes
+    assert SpeechLost(2) in dialogue.outcomes
+    assert dialogue.typed == {1: "one", 3: "two"}
+
+
+def test_the_exchange_in_progress_is_the_one_being_answered_or_next_to_be() -> None:
+    dialogue = Dialogue()
+    numbers = [dialogue.conversation.exchange]
+    dialogue.line("one")
+    numbers.append(dialogue.conversation.exchange)
+    dialogue.speak("1")
+    dialogue.line("two")
+    numbers.append(dialogue.conversation.exchange)
+    dialogue.generated()
+    dialogue.ended()
+    numbers.append(dialogue.conversation.exchange)
+    dialogue.answer("2")
+    dialogue.wait(TRAILING)
+    numbers.append(dialogue.conversation.exchange)
+    assert numbers == [0, 1, 1, 2, 2]
+
+
+def test_a_stopped_answer_is_named_by_its_number() -> None:
+    dialogue = Dialogue()
+    assert dialogue.conversation.answer_stopped() is None
+    dialogue.line("one")
+    dialogue.speak("1")
+    assert dialogue.conversation.answer_stopped() == 1
+    dialogue.ended()
+    assert dialogue.conversation.answer_stopped() == 1  # its last words may still come
+    dialogue.wait(TRAILING)
+    assert dialogue.conversation.answer_stopped() is None
+
+
+def test_an_answer_that_the_service_ended_early_says_why() -> None:
+    dialogue = Dialogue()
+    dialogue.line("one")
+    dialogue.message(dialogue.conversation.turn_completed(dialogue.now_s, None, "SAFETY"))
+    dialogue.wait(TRAILING)
+    assert Answered(1, "", asked=True, cut_off=False, reason="SAFETY") in dialogue.outcomes

@@ -40,6 +40,7 @@ from gemini_live.conversation.outcomes import (
     SpeechLost,
 )
 from gemini_live.conversation.timings import Timings
+from tests.conversation.contract import Contract
 
 TIMINGS = Timings()
 SETTLED_S = 2 * TIMINGS.trailing_words_s
@@ -481,6 +482,7 @@ class World:
     """The user, the client around the conversation, the time, and the truth."""
 
     def __init__(self, kind: Kind, *, plays: bool, lines_cut: bool, turns: int | None) -> None:
+        self.contract = Contract()
         self.kind = kind
         self.lines_cut = lines_cut
         """Whether a typed line interrupts the model, as speech does."""
@@ -538,7 +540,9 @@ class World:
 
     def step(self, outcomes: list[Outcome]) -> None:
         """Do what a session does after everything that happens."""
-        for outcome in outcomes + self.conversation.tick(self.now_s):
+        outcomes = outcomes + self.conversation.tick(self.now_s)
+        self.contract.check(outcomes)
+        for outcome in outcomes:
             self._check(outcome)
         while not self.is_over and (question := self.conversation.next_question()) is not None:
             ask = next(ask for ask in self.asks if ask.question is question)
@@ -548,7 +552,10 @@ class World:
             ask.times_asked += 1
             ask.said.clear()
             ask.was_interrupted = False
-            for outcome in self.conversation.asked(question, self.now_s):
+            outcomes = self.conversation.asked(question, self.now_s)
+            self.contract.check(outcomes)
+            self.contract.asked(question.exchange)
+            for outcome in outcomes:
                 self._check(outcome)
             self.server.receive(ask, cuts=self.lines_cut)
 
@@ -562,6 +569,7 @@ class World:
         restarts = ["".join(ask.said) for ask in said]
         self.functions.clear()
         outcomes = self.conversation.connection_lost(self.now_s)
+        self.contract.check(outcomes)
         for outcome in outcomes:
             if isinstance(outcome, Restarted):
                 assert outcome.text in restarts
