@@ -23,6 +23,7 @@ from .errors import ConfigError, ExitCode, GeminiLiveError
 from .models import capabilities_of
 from .options import PROG
 from .output import events
+from .output.escaping import escape
 from .output.plain import Terminal
 from .process.process import (
     LAST_WORDS_S,
@@ -104,7 +105,7 @@ class _Command:
                 code = leaving.code if isinstance(leaving.code, int) else ExitCode.DONE
             except Exception:  # noqa: BLE001 - a bug: the one place that says so
                 bug = f"{traceback.format_exc()}{PROG}: this is a bug in {PROG}\n"
-                self.writer.write(self._streams.stderr, bug)
+                self.writer.write(self._streams.stderr, escape(bug))
                 code = ExitCode.BUG
             return self._finish(code)
 
@@ -113,7 +114,7 @@ class _Command:
         arguments = options.parse(argv)
         try:
             if arguments.get("list_devices"):
-                self.writer.write(self._streams.stdout, asyncio.run(_list_devices()) + "\n")
+                self.writer.write(self._streams.stdout, escape(asyncio.run(_list_devices())) + "\n")
                 return ExitCode.DONE
             if (shell := arguments.get("print_completion")) is not None:
                 self.writer.write(self._streams.stdout, _format_completion(shell))

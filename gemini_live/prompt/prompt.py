@@ -98,8 +98,6 @@ class Prompt:
         self.controls: Controls | None = None
         self.in_progress: Callable[[], Fragments] = list
         """Returns the text that is not complete yet, to be shown above the input line."""
-        self.advance: Callable[[], None] = lambda: None
-        """Called every `REFRESH_S`, to print text that became complete."""
         self._interrupt = interrupt
         if isinstance(stdin, io.TextIOWrapper):
             stdin.reconfigure(encoding=find_keys_encoding())
@@ -239,7 +237,6 @@ class Prompt:
     async def _refresh(self) -> None:
         """Keep the bar and the text in progress up to date."""
         while True:
-            self.advance()
             status, in_progress = self.controls.status() if self.controls else None, self.in_progress()
             if (status, in_progress) != (self._state.status, self._state.in_progress):
                 self._state.status, self._state.in_progress = status, in_progress

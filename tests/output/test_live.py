@@ -794,3 +794,72 @@ def test_no_control_character_of_another_program_is_ever_written(
     assert_clean(prompt.terminal.record)
     prompt.terminal.emit(events.SessionEnded(0))
     assert_clean(plain(prompt.printed) + prompt.err)
+
+
+# What would split an answer
+
+
+@pytest.mark.parametrize(
+    ("told", "lines"),
+    [
+        ([events.Commanded("/stats"), events.Reply("one\ntwo")], ["> /stats", "one", "two"]),
+        ([events.Status("all is well")], ["all is well"]),
+        ([events.Warning("careful")], ["gemini-live: warning: careful"]),
+        ([events.Detail("< {}")], ["< {}"]),
+    ],
+)
+def test_what_is_no_part_of_an_answer_waits_for_the_end_of_one_whose_lines_are_being_printed(
+    told: list[events.Event], lines: list[str]
+) -> None:
+    prompt = Prompt(verbose=True)
+    prompt.ask("a poem")
+    prompt.terminal.emit(ModelSaid(1, "Roses\nare"))
+    for event in told:
+        prompt.terminal.emit(event)
+    assert prompt.above == ["you: a poem", "gemini: Roses"]
+    assert prompt.growing == ["are", *lines]
+    prompt.terminal.emit(ModelSaid(1, " red.\nViolets"))
+    prompt.terminal.emit(events.Asked(2, "another", typed=True))
+    prompt.answer(" are blue.")
+    assert prompt.above == ["you: a poem", "gemini: Roses", "are red.", "Violets are blue.", *lines, "you: another"]
+    assert prompt.growing == []
+
+
+def test_a_reply_is_printed_at_once_while_no_line_of_an_answer_is() -> None:
+    prompt = Prompt()
+    prompt.ask("hello")
+    prompt.terminal.emit(ModelSaid(1, "Hi"))
+    prompt.terminal.emit(events.Reply("a reply"))
+    assert prompt.above == ["you: hello", "a reply"]
+    assert prompt.growing == ["gemini: Hi"]
+
+
+def test_what_goes_to_another_place_waits_for_no_answer() -> None:
+    prompt = Prompt(shares_stderr=False)
+    prompt.ask("a poem")
+    prompt.terminal.emit(ModelSaid(1, "Roses\nare"))
+    prompt.terminal.emit(events.Warning("careful"))
+    assert prompt.err == "gemini-live: warning: careful\n"
+
+
+def test_what_waited_for_an_answer_is_printed_with_the_end_of_the_session() -> None:
+    prompt = Prompt()
+    prompt.ask("a poem")
+    prompt.terminal.emit(ModelSaid(1, "Roses\nare"))
+    prompt.terminal.emit(events.Reply("a reply"))
+    prompt.terminal.emit(events.Error("it broke"))
+    assert prompt.above[2:] == [f"are {UNFINISHED}", "a reply", "gemini-live: error: it broke"]
+
+
+# Whose words, in which order
+
+
+def test_the_words_of_an_answer_stand_before_what_the_user_said_into_it_however_late_they_arrive() -> None:
+    prompt = Prompt()
+    prompt.terminal.emit(UserSaid(1, "count"))
+    prompt.terminal.emit(UserSaid(2, "stop"))
+    prompt.terminal.emit(ModelSaid(1, "One, two"))
+    assert prompt.growing == ["you: count", "gemini: One, two", "you: stop"]
+    prompt.terminal.emit(Answered(1, "One, two", asked=False, cut_off=True))
+    prompt.terminal.emit(Answered(2, "", asked=False, cut_off=False))
+    assert prompt.above == ["you: count", f"gemini: One, two {CUT_OFF}", "you: stop"]

@@ -610,11 +610,12 @@ async def test_nothing_is_drawn_where_nothing_changes(window: Window) -> None:
     async with sitting_at(window) as desk:
         lengths: list[int] = []
 
-        def look() -> None:
+        def look() -> Fragments:
             window.look()
             lengths.append(len(window.written))
+            return []
 
-        desk.prompt.advance = look  # called at every look at what may have changed
+        desk.prompt.in_progress = look  # called at every look at what may have changed
         await window.until(lambda: len(lengths) >= 4 and len(set(lengths[-4:])) == 1)
 
 
@@ -663,14 +664,6 @@ async def test_what_grows_stands_above_the_line_until_it_is_printed(window: Wind
         desk.say(text)
         await window.until(lambda: window.text == f"once upon a time\n> half\n{BAR}")
         assert window.lines.count("once upon a time") == 1
-
-
-async def test_time_is_given_to_whoever_prints_when_something_has_become_whole(window: Window) -> None:
-    async with sitting_at(window) as desk:
-        came = asyncio.Event()
-        desk.prompt.advance = came.set
-        async with asyncio.timeout(WAIT_S):
-            await came.wait()
 
 
 async def test_lines_that_wait_for_a_connection_stand_above_the_prompt(window: Window) -> None:
@@ -782,7 +775,7 @@ async def test_a_prompt_that_fails_ends_what_runs_beside_it_and_gives_the_termin
     before = window.settings
     with pytest.raises(ZeroDivisionError):
         async with sitting_at(window) as desk:
-            desk.prompt.advance = lambda: 1 // 0  # type: ignore[assignment]
+            desk.prompt.in_progress = lambda: 1 // 0  # type: ignore[assignment, return-value]
             await asyncio.Event().wait()
     assert window.settings == before
 

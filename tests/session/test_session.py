@@ -1111,3 +1111,63 @@ async def test_a_session_that_never_was_is_not_summed_up() -> None:
         with pytest.raises(ConnectionFailed):
             await hold(configure(server, initial_message="Hi."), written=written)
     assert written.of("summary") == []
+
+
+# What a session is told to begin with.
+
+
+async def test_each_attempt_is_told_and_the_start_when_the_session_is_live() -> None:
+    async with simulator("refuse:503*2", "slow-setup:0.1") as server:
+        written = await hold(configure(server, initial_message="Hi."))
+    beginning = [kind for kind in written.kinds if kind not in ("status", "detail")][:5]
+    assert beginning == ["connecting", "connecting", "connecting", "session_started", "asked"]
+    assert written.of("connecting") == [1, 2, 3]
+    assert written.kinds.count("session_started") == 1
+
+
+async def test_a_session_that_never_was_live_has_attempts_and_no_start() -> None:
+    written = Written()
+    async with simulator("refuse:403") as server:
+        with pytest.raises(ConnectionFailed):
+            await hold(configure(server, initial_message="Hi."), written=written)
+    assert written.kinds == ["connecting"]
+
+
+async def test_a_new_connection_counts_its_attempts_anew_and_starts_no_session(stdin: Lines) -> None:
+    stdin.type("first", "second one two three")
+    stdin.end()
+    async with simulator("close:1011@turn2*1") as server:
+        written = await hold(configure(server), stdin=stdin)
+    assert written.of("connecting") == [1, 1]
+    assert written.kinds.count("session_started") == 1
+
+
+@pytest.mark.parametrize(
+    ("simulate", "host"), [("--pace 0", "simulator"), (None, "127.0.0.1")], ids=["simulator", "base URL"]
+)
+async def test_a_server_that_is_not_googles_is_named(simulate: str | None, host: str) -> None:
+    async with simulator() as server:
+        written = await hold(configure(server, simulate=simulate, initial_message="Hi."))
+    (started,) = written.of("session_started")
+    assert started.server == host
+    assert ("connecting", (1, host)) in written.events
+
+
+@pytest.mark.parametrize(
+    ("settings", "has_words"),
+    [
+        ({}, True),
+        ({"transcription": False}, True),  # a model that writes needs no transcript
+        ({"speaks": True}, True),
+        ({"speaks": True, "setup": {"outputAudioTranscription": None}}, False),
+        ({"speaks": True, "text_output": False, "transcription": False}, False),
+        ({"speaks": True, "transcription": False, "setup": {"outputAudioTranscription": {}}}, True),
+    ],
+)
+async def test_whether_answers_have_words_follows_the_merged_setup(
+    settings: dict[str, Any], has_words: bool, fake_pyaudio: FakePyAudio
+) -> None:
+    async with simulator() as server:
+        written = await hold(configure(server, initial_message="Hi.", **settings))
+    (started,) = written.of("session_started")
+    assert started.has_words is has_words
