@@ -11,7 +11,7 @@ KEYS: dict[str, str] = {
     "Up, Ctrl-R": "go back to earlier lines; search them",
     "Ctrl-C": "clear the line; on an empty line: exit (exit code 130)",
     "Ctrl-D": "on an empty line: exit when everything is answered",
-    "Ctrl-Z": "suspend; `fg` resumes",
+    "Ctrl-Z": "suspend; fg resumes",
     "F1": "show or hide this help",
 }
 
@@ -29,7 +29,7 @@ COMMANDS: dict[str, str] = {
 
 
 def is_command(line: str) -> bool:
-    """True if a typed line is a command: it begins with one slash. Two slashes stand for a line that begins with one."""
+    """True if a typed line is a command: one slash, not two, begins it."""
     return line.startswith(COMMAND_MARK) and not line.startswith(COMMAND_MARK * 2)
 
 
