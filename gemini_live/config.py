@@ -1,6 +1,6 @@
-"""Everything that a session can be told, in one frozen object with every default.
+"""The settings of a session: one frozen object, and the only place with defaults.
 
-`cli.py` builds it from argv and the environment; everybody else reads it. Pure.
+`options` builds it from argv and the environment; everybody else reads it. Pure.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ class Color(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """The settings of one session. A switch that is `None` was not given: what it means then depends on the rest."""
+    """The settings of one session. A switch that is `None` was not given; its effect depends on other settings."""
 
     system_instruction: str | None = None
     initial_message: str | None = None
@@ -83,12 +83,12 @@ class Config:
     quiet: bool = False
     color: Color = Color.AUTO
     history: bool = True
-    """Whether what is typed is kept for the next session."""
+    """True to save what is typed for the next session."""
     function_timeout_s: float = 60.0
 
     @property
     def plays_audio(self) -> bool:
-        """Whether the model's speech is to be played: by default unless text was asked for."""
+        """True if the model's speech is played: by default unless text was asked for."""
         return self.audio_output if self.audio_output is not None else not self.text_output
 
     @property

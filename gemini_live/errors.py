@@ -8,7 +8,8 @@
     +-- SessionClosed (4)            the service closed the session
     +-- ProtocolError                a message from the server that cannot be parsed; never ends a session
 
-Each `str()` is one line for the user: what happened, the likely cause, what to do. Any other exception is a bug.
+Each `str()` is one line for the user: what happened, the likely cause, what to do. Any other exception is a bug. The
+file is long because of its table.
 """
 
 from dataclasses import dataclass

@@ -31,7 +31,7 @@ _MARKUP = re.compile(r"<(style|script)\b.*?</\1>|<[^<>]*>", re.DOTALL | re.IGNOR
 def explain_dial(  # noqa: PLR0911, PLR0912 - one case for each kind of failure
     error: Exception, host: str, proxy: str | None, secrets: Sequence[str], timeout_s: float
 ) -> ConnectionFailed | None:
-    """Return why a dial to `host` failed, or `None` if the error is a bug.
+    """Return why a dial to `host` failed, or `None` if the error is a bug. Long, because it is a table.
 
     Args:
         error: What the dial raised.

@@ -1,7 +1,7 @@
-"""Reading JSON that somebody else wrote: each field by its type, none trusted, none lost sight of.
+"""Reads JSON from a stranger, field by field: each by its type, and none ignored without a note.
 
-A field that is null, absent or of the wrong type is read as the type's empty value. What was wrong, and what nobody
-asked for, is kept in `Findings`. The types are those of protobuf's JSON mapping. Pure; any thread.
+A field that is null, absent or of the wrong type is read as the type's empty value. `Findings` collects wrong fields
+and fields that nobody read. The types are those of protobuf's JSON mapping. Pure; any thread.
 """
 
 import binascii
@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 MAX_NOTES, MAX_NOTE_CHARACTERS = 16, 120
-"""What is kept of one message to be reported: enough to see what it is, whatever a stranger sends."""
+"""Limits of the notes about one message, whatever a stranger sends."""
 
 MAX_DEPTH = 64
-"""Of a free-form object. Google's own JSON parsers stop at 100, and whoever handles such an object recurses."""
+"""Limit for a free-form object, which is handled by recursion. Google's own JSON parsers stop at 100."""
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _DURATION = re.compile(r"(-?\d{1,12}(?:\.\d{1,9})?)s", re.ASCII)
@@ -28,7 +28,7 @@ def refuse_constant(name: str) -> NoReturn:
 
 
 def _encodable(text: str) -> str:
-    """Return `text` with what UTF-8 cannot hold replaced: JSON escapes can spell half a surrogate pair."""
+    """Return `text` without lone surrogates, which JSON escapes can spell and UTF-8 cannot encode."""
     return _LONE_SURROGATE.sub("\ufffd", text)
 
 
@@ -38,7 +38,7 @@ def _short(text: str) -> str:
 
 
 class Findings:
-    """What reading one message brings up beside its content."""
+    """Notes on one message: what is wrong in it, and what is not known."""
 
     def __init__(self) -> None:
         self._problems: list[str] = []
@@ -46,35 +46,35 @@ class Findings:
         self._objects: list[JsonObject] = []
 
     def add_problem(self, text: str) -> None:
-        """Note that something is not what it should be."""
+        """Add a line about something wrong."""
         self._problems.append(_short(text))
 
     def add_unknown(self, text: str) -> None:
-        """Note something that is not known."""
+        """Add something that is not known."""
         self._unknown.append(text)
 
-    def watch(self, read: "JsonObject") -> None:
-        """Report the fields that will be left in `read`."""
-        self._objects.append(read)
+    def watch(self, object_: "JsonObject") -> None:
+        """Count the fields that nobody takes out of `object_` as not known."""
+        self._objects.append(object_)
 
     def problems(self) -> tuple[str, ...]:
-        """Return what was wrong, one line each."""
+        """Return the lines about what is wrong, each once."""
         return tuple(dict.fromkeys(self._problems))[:MAX_NOTES]
 
     def unknown(self) -> tuple[str, ...]:
-        """Return what was not known and every field that nobody took out, by path, each once."""
-        left = (f"{read.path}{name}" for read in self._objects for name in read.left())
+        """Return the paths of what is not known, including fields that nobody took out, each once."""
+        left = (f"{object_.path}{name}" for object_ in self._objects for name in object_.left())
         return tuple(dict.fromkeys(_short(key) for key in (*self._unknown, *left)))[:MAX_NOTES]
 
 
 class JsonObject:
-    """One JSON object that is being read. Reading a field takes it out."""
+    """A JSON object. Reading a field takes it out."""
 
     def __init__(self, fields: dict[str, Any], findings: Findings, path: str = "") -> None:
         self._fields = fields
         self._findings = findings
         self.path = path
-        """Of this object in the message, without indices, a dot at its end; empty for the message itself."""
+        """Where the object is in the message, without indices, ending in a dot; empty for the message itself."""
         findings.watch(self)
 
     def left(self) -> Iterator[str]:
@@ -82,20 +82,20 @@ class JsonObject:
         return (name for name, value in self._fields.items() if value is not None)
 
     def has(self, *names: str) -> bool:
-        """Return whether any of these fields is there."""
+        """Return True if any of these fields is present."""
         return any(self._fields.get(name) is not None for name in names)
 
     def skip(self, *names: str) -> None:
-        """Take out fields that are known, and of no use to the reader."""
+        """Take out fields that are known but not used."""
         for name in names:
             self._fields.pop(name, None)
 
     def unknown(self, name: str, value: str) -> None:
-        """Note a value of a known field that is not known."""
+        """Add a note on an unknown value of a known field."""
         self._findings.add_unknown(f"{self.path}{name} ({value})")
 
     def wrong(self, name: str, what: str) -> None:
-        """Note that a field is not what it should be."""
+        """Add a note on a field of the wrong type."""
         self._findings.add_problem(f"{self.path}{name} {what}")
 
     def text(self, name: str) -> str:
@@ -115,7 +115,7 @@ class JsonObject:
         return value is True
 
     def integer(self, name: str) -> int | None:
-        """Take out an integer, which may be a number or a string."""
+        """Take out an integer, written as a number or a string."""
         value = self._fields.pop(name, None)
         if value is None:
             return None
@@ -159,7 +159,7 @@ class JsonObject:
         return good
 
     def struct(self, name: str) -> dict[str, Any] | None:
-        """Take out a free-form object: empty where it is absent, `None` where it cannot be handled."""
+        """Take out a free-form object: empty if it is absent, `None` if it cannot be handled."""
         value = self._fields.pop(name, None)
         if value is None:
             return {}
@@ -173,7 +173,7 @@ class JsonObject:
             return None
 
     def child(self, name: str) -> "JsonObject | None":
-        """Take out an object with fields of its own."""
+        """Take out an object with fields of its own; `None` if it is absent."""
         value = self._fields.pop(name, None)
         if isinstance(value, dict):
             return JsonObject(value, self._findings, f"{self.path}{name}.")
@@ -182,11 +182,11 @@ class JsonObject:
         return None
 
     def child_or_empty(self, name: str) -> "JsonObject":
-        """Take out an object whose absence is as good as an empty one."""
+        """Take out an object; an empty one if it is absent."""
         return self.child(name) or _EMPTY
 
     def child_or_text(self, name: str, text_name: str) -> "JsonObject | None":
-        """Take out an object, or a string in its place as an object whose field `text_name` it is."""
+        """Take out an object. A string in its place becomes an object with the string in the field `text_name`."""
         if isinstance(self._fields.get(name), str):
             self._fields[name] = {text_name: self._fields[name]}
         return self.child(name)
@@ -209,11 +209,11 @@ class JsonObject:
 
 
 _EMPTY = JsonObject({}, Findings())
-"""Stands for every absent object: there is nothing to take out of it, so nothing is ever noted."""
+"""Stands for every absent object. It has no fields, so it causes no notes."""
 
 
 def _plain(value: Any, depth: int) -> Any:
-    """Return a copy of a JSON value that can be handled and encoded again, or raise ValueError."""
+    """Return a copy of a JSON value that can be encoded again, or raise ValueError."""
     match value:
         case str():
             return _encodable(value)

@@ -1,4 +1,4 @@
-"""Every message to the server but the first one, as dicts, and the one line that `-v` shows of a message. Pure."""
+"""Builds every message to the server except the setup, and formats a message as a line for `-v`. Pure."""
 
 import base64
 import json
@@ -18,18 +18,18 @@ class FunctionResponse:
     """The answer to one function call."""
 
     id: str
-    """The call's; empty where the server gave none."""
+    """The id of the call; empty if the server sent none."""
     name: str
     response: dict[str, Any]
     """By convention `output` holds a result and `error` a failure."""
     scheduling: str | None = None
-    """When a model that did not wait is to speak of it: `SILENT`, `WHEN_IDLE` or `INTERRUPT`; `None`: it decides."""
+    """When a model that did not wait uses the result: `SILENT`, `WHEN_IDLE` or `INTERRUPT`; `None`: it decides."""
 
 
 def build_typed_turn(text: str, how: TypedTurn) -> Message:
-    """Return one line from the user, which asks for an answer.
+    """Return a line that the user typed, as a turn that asks for an answer.
 
-    A model that is said to take no typed turns gets it as `realtimeInput`: the server has the last word.
+    A model without typed turns gets it as `realtimeInput`, so that the server decides.
     """
     if how is TypedTurn.CLIENT_CONTENT:
         return _client_content([_content("user", text)], turn_complete=True)
@@ -37,12 +37,12 @@ def build_typed_turn(text: str, how: TypedTurn) -> Message:
 
 
 def build_history(exchanges: Sequence[tuple[str, str]], *, turn_complete: bool) -> Message:
-    """Return an earlier conversation: pairs of what the user said and what the model said, either possibly empty.
+    """Return an earlier conversation.
 
     Args:
-        exchanges: oldest first.
-        turn_complete: whether that is all. In a session that announced history this ends it, and nothing is answered;
-            in any other it asks for an answer.
+        exchanges: Pairs of the user's and the model's text, oldest first; either may be empty.
+        turn_complete: True to end the history. In a session that announced it, nothing is answered; in any other,
+            this asks for an answer.
     """
     turns = [
         _content(role, text) for exchange in exchanges for role, text in zip(("user", "model"), exchange, strict=True)
@@ -51,7 +51,7 @@ def build_history(exchanges: Sequence[tuple[str, str]], *, turn_complete: bool) 
 
 
 def build_audio(chunk: bytes, rate_hz: int = pcm.INPUT.rate_hz) -> Message:
-    """Return a chunk of the microphone: 16-bit little-endian mono."""
+    """Return a chunk of microphone audio: 16-bit little-endian mono."""
     return _blob("audio", pcm.PcmFormat(rate_hz).mime_type, chunk)
 
 
@@ -61,17 +61,17 @@ def build_video(jpeg: bytes) -> Message:
 
 
 def build_audio_stream_end() -> Message:
-    """Return the end of the microphone's audio, so that the server answers what it has heard."""
+    """Return the end of the audio, after which most models answer what was said."""
     return {"realtimeInput": {"audioStreamEnd": True}}
 
 
 def build_activity_start() -> Message:
-    """Return the start of speech, for a session in which the server does not detect it."""
+    """Return the start of speech, for a session without automatic detection."""
     return {"realtimeInput": {"activityStart": {}}}
 
 
 def build_activity_end() -> Message:
-    """Return the end of speech, for a session in which the server does not detect it."""
+    """Return the end of speech, for a session without automatic detection."""
     return {"realtimeInput": {"activityEnd": {}}}
 
 
@@ -103,12 +103,12 @@ def _blob(kind: str, mime_type: str, data: bytes) -> Message:
 
 _BASE64_FIELDS = frozenset({"thoughtSignature", "sdkBlob", "voiceSampleAudio", "consentAudio", "imageData"})
 
-# What JSON leaves as it is and a terminal does not: DEL, the C1 controls, line separators, halves of surrogate pairs.
+# Not escaped by JSON, but harmful to a terminal: DEL, C1 controls, line separators, lone surrogates.
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def format_message(message: Message | str | bytes) -> str:
-    """Return a message as one line of JSON, every base64 payload replaced by its size, no control character in it."""
+    """Return a message as one line of JSON without control characters, each base64 payload replaced by its size."""
     size_bytes = len(message)
     try:
         if not isinstance(message, dict):
