@@ -342,7 +342,7 @@ class _Command:
             with contextlib.suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(press_ctrl_c)
 
-        prompt.controls = session
+        prompt.controls = session.controls
         self.signals.restore = prompt.restore
         async with prompt.running(self.signals.relay):
             if sys.platform != "win32":  # whose console makes Ctrl-C a key at the prompt

@@ -1,19 +1,40 @@
-"""The function calls of the model that are going on: each runs in a task of its own, and is answered once or cancelled.
+"""The running function calls of the model: each runs in its own task, and is answered once or cancelled.
 
-Runs on the event loop. `functions/call.py` runs one call; what came of it goes out through the uplink.
+Runs on the event loop. `functions/call.py` runs one call; the results go out through the uplink.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from ..conversation.conversation import Conversation
 from ..conversation.outcomes import Outcome
-from ..functions.call import FunctionCaller
+from ..functions.call import CallResult, FunctionCaller
 from ..output import events
 from ..output.events import Output
 from ..wire.events import FunctionCall
 from ..wire.messages import FunctionResponse
-from .uplink import Uplink
+from .uplink import Result, Uplink
+
+
+@dataclass(eq=False)
+class _Group:
+    """The calls of one message, which are answered in one message: with one result per message 3.8 speaks once for
+    each, and every reply cuts off the one before (probed on 5 Oct 2026)."""
+
+    n_open: int
+    results: list[Result] = field(default_factory=list)
+
+
+@dataclass(eq=False, frozen=True)
+class _Open:
+    """A call that runs."""
+
+    call: FunctionCall
+    exchange: int
+    group: _Group
+    task: asyncio.Task[None]
+    started_s: float
 
 
 class Calls:
@@ -30,51 +51,80 @@ class Calls:
         apply: Callable[[list[Outcome]], None],
         clock: Callable[[], float],
     ) -> None:
-        """Begin with no call open.
+        """Begin without any call.
 
         Args:
-            functions: Runs them.
-            conversation: Is told of their ends.
-            uplink: Takes the responses.
-            output: Shows what is called and answered.
-            blocking: The functions that the model waits for, so that something always follows their results.
-            apply: Writes what comes about.
+            functions: Runs the calls.
+            conversation: Is told of cancelled calls.
+            uplink: Sends the results.
+            output: Shows calls and results.
+            blocking: The functions that the model waits for: it always says something about their results.
+            apply: Writes outcomes of the conversation.
             clock: The time in seconds.
         """
         self._functions, self._conversation = functions, conversation
         self._uplink, self._output = uplink, output
         self._blocking, self._apply, self._clock = blocking, apply, clock
-        self._open: dict[str, tuple[int, str, asyncio.Task[None]]] = {}
-        """By id: the exchange, the function, and the task that runs it."""
+        self._open: list[_Open] = []
 
-    def start(self, call: FunctionCall, exchange: int, tasks: asyncio.TaskGroup) -> None:
-        """Run a function that was called in `exchange`, as one of `tasks`, and answer the call."""
-        if (question := self._conversation.question_in_answer) is not None:
-            question.called.setdefault(call.name)
-        self._output.emit(events.ToolCall(exchange, call.id, call.name, call.args or {}))
-        task = tasks.create_task(self._answer(call, exchange), name=f"call {call.name}")
-        self._open[call.id] = exchange, call.name, task
+    @property
+    def running(self) -> list[tuple[str, float]]:
+        """The name of each running function and when it was called, the oldest first."""
+        return [(entry.call.name, entry.started_s) for entry in self._open]
+
+    def start(self, calls: Sequence[FunctionCall], exchange: int, tasks: asyncio.TaskGroup) -> None:
+        """Run the functions that one message of an exchange calls, in `tasks`, and answer them together."""
+        group = _Group(len(calls))
+        for call in calls:
+            if (question := self._conversation.question_in_answer) is not None:
+                question.called.setdefault(call.name)
+            self._output.emit(events.ToolCall(exchange, call.id, call.name, call.args or {}))
+            task = tasks.create_task(self._run(call), name=f"call {call.name}")
+            self._open.append(_Open(call, exchange, group, task, self._clock()))
 
     def cancel(self, ids: Sequence[str] | None = None) -> None:
-        """Stop the calls `ids`, by default all of them; they are not answered."""
-        for call_id in list(self._open) if ids is None else ids:
-            if call_id not in self._open:
-                continue
-            exchange, name, task = self._open.pop(call_id)
-            note = self._functions.describe_running(name)
-            task.cancel()
-            self._output.emit(events.ToolCancelled(exchange, call_id, name))
-            if note is not None:
-                self._output.emit(events.Warning(note))
-            self._apply(self._conversation.call_cancelled(call_id, self._clock()))
+        """Stop the calls with `ids`, or all calls if it is None, without an answer."""
+        for entry in list(self._open):
+            if ids is None or entry.call.id in ids:
+                self._output.emit(events.ToolCancelled(entry.exchange, entry.call.id, entry.call.name))
+                self._stop(entry)
+                self._apply(self._conversation.call_cancelled(entry.call.id, self._clock()))
+                self._close(entry)
 
-    async def _answer(self, call: FunctionCall, exchange: int) -> None:
+    def cancel_by_user(self) -> None:
+        """Stop all calls, and tell the model that the user cancelled them."""
+        for entry in list(self._open):
+            self._stop(entry)
+            self._answer(entry, CallResult(response={"error": "cancelled by the user"}, failed=True))
+
+    def _stop(self, entry: _Open) -> None:
+        note = self._functions.describe_running(entry.call.name)
+        entry.task.cancel()
+        if note is not None:
+            self._output.emit(events.Warning(note))
+
+    async def _run(self, call: FunctionCall) -> None:
         result = await self._functions.call(call.name, call.args)
-        self._open.pop(call.id, None)
-        self._output.emit(events.ToolResult(exchange, call.id, call.name, result.response, result.failed))
+        entry = next((entry for entry in self._open if entry.call is call), None)
+        if entry is not None:
+            self._answer(entry, result)
+
+    def _answer(self, entry: _Open, result: CallResult) -> None:
+        """Show a result, and keep it until all calls of its message have ended."""
+        call = entry.call
+        self._output.emit(events.ToolResult(entry.exchange, call.id, call.name, result.response, result.failed))
         for line in (result.traceback or "").splitlines():
             self._output.emit(events.Detail(line))
         if result.note is not None:
             self._output.emit(events.Warning(result.note))
         response = FunctionResponse(id=call.id, name=call.name, response=result.response, scheduling=result.scheduling)
-        self._uplink.respond(response, silent=result.scheduling == "SILENT" and call.name not in self._blocking)
+        is_silent = result.scheduling == "SILENT" and call.name not in self._blocking
+        entry.group.results.append(Result(response, is_silent=is_silent))
+        self._close(entry)
+
+    def _close(self, entry: _Open) -> None:
+        """Forget a call that has ended; send the results of its message if it was the last one."""
+        self._open.remove(entry)
+        entry.group.n_open -= 1
+        if not entry.group.n_open and entry.group.results:
+            self._uplink.respond(entry.group.results)

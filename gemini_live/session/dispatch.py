@@ -37,6 +37,7 @@ from ..wire.events import (
     Unrecognised,
     Usage,
 )
+from .speech import UserSpeech
 from .stats import Stats
 
 
@@ -52,12 +53,12 @@ class Playout(Protocol):
 
 
 @dataclass(frozen=True)
-class StartCall:
-    """Run a function, and answer the call."""
+class StartCalls:
+    """Run the functions that one message calls, and answer all of them in one message."""
 
-    call: FunctionCall
+    calls: tuple[FunctionCall, ...]
     exchange: int
-    """The exchange in which the model calls it."""
+    """The exchange in which the model calls them."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Fail:
     message: str
 
 
-Action = StartCall | CancelCalls | LeaveBefore | Fail
+Action = StartCalls | CancelCalls | LeaveBefore | Fail
 
 
 class Dispatcher:
@@ -94,6 +95,7 @@ class Dispatcher:
         conversation: Conversation,
         output: Output,
         stats: Stats,
+        speech: UserSpeech,
         *,
         transcript_is_answer: bool,
         clock: Callable[[], float],
@@ -104,6 +106,7 @@ class Dispatcher:
             conversation: Decides what the events mean.
             output: Writes what was said and done.
             stats: Counts it.
+            speech: Says whether the user has just spoken.
             transcript_is_answer: True if the model's only output is the transcript of what the user says.
             clock: Returns the time in seconds.
         """
@@ -114,6 +117,7 @@ class Dispatcher:
         self._conversation = conversation
         self._output = output
         self._stats = stats
+        self._speech = speech
         self._transcript_is_answer = transcript_is_answer
         self._clock = clock
         self._discards = False
@@ -193,7 +197,7 @@ class Dispatcher:
             case InputTranscription(text=text) if text and self._transcript_is_answer:
                 self._receive_transcript(text, now_s)  # the last words, which come after the end
             case InputTranscription(text=text) if text:
-                self.apply(conversation.heard(text, now_s, speaks=self._stats.latency.hears_user))
+                self.apply(conversation.heard(text, now_s, speaks=self._speech.is_unanswered(now_s)))
             case OutputTranscription(text=text) if text:
                 self._receive_transcript(text, now_s)
             case ModelText(text=text) if text:
@@ -212,7 +216,8 @@ class Dispatcher:
                 found = tuple(events.Source(source.title, source.uri) for source in sources)
                 self._output.emit(events.Sources(exchange, queries, found))
             case ToolCall(calls=calls):
-                return [StartCall(call, conversation.exchange) for call in calls if self._opens(call, now_s)]
+                opened = tuple(call for call in calls if self._opens(call, now_s))
+                return [StartCalls(opened, conversation.exchange)] if opened else []
             case ToolCallCancellation(ids=ids):
                 self._called.difference_update(ids)  # a call that is sent again after that is a new one
                 return [CancelCalls(ids)]
@@ -260,6 +265,7 @@ class Dispatcher:
             self._n_sounding = self._conversation.n_begun
             delay_s = self.playout.latency_s if self.playout is not None else 0.0
             self._stats.latency.answer_began(now_s + delay_s)
+            self._speech.answered()
 
     def _clear_playback(self) -> None:
         """Discard the speech that was not played yet."""

@@ -17,7 +17,7 @@ from ..audio.voice_detector import FRAME_S, SpeechStarted, VoiceDetector, VoiceS
 from ..config import Config
 from ..errors import ConfigError, DeviceError, MissingExtraError
 from ..output.status import MicrophoneState, SoundMode
-from .stats import Latency
+from .speech import UserSpeech
 from .uplink import Uplink
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Media:
         self,
         config: Config,
         uplink: Uplink,
-        latency: Latency,
+        speech: UserSpeech,
         *,
         plays: bool,
         listens: bool,
@@ -79,7 +79,7 @@ class Media:
         Args:
             config: What the user asked for.
             uplink: Takes what is heard and seen.
-            latency: Is told when the user speaks.
+            speech: Is told when the user speaks.
             plays: Whether the model's speech is to be played.
             listens: Whether the microphone is on where nobody asked for it.
             shows_levels: Whether anybody looks at how loud it is.
@@ -108,7 +108,7 @@ class Media:
         self._is_muted = config.push_to_talk
         self._preroll: deque[bytes] = deque(maxlen=round(PREROLL_S / FRAME_S))
         self._detector = VoiceDetector(VoiceSettings(silence_s=PAUSE_S), keeps_pcm=False)
-        self._latency = latency
+        self._speech = speech
         self._shows_levels = shows_levels
         self._echo_until_s = 0.0
         self._streams: list[Microphone | Speaker] = []
@@ -370,9 +370,10 @@ class Media:
             self.user_level.take(chunk)
         for event in self._detector.feed(chunk, pcm.INPUT.rate_hz):
             if isinstance(event, SpeechStarted):
-                self._latency.user_began()
+                self._speech.began(self._clock())
             else:
-                self._latency.user_stopped(self._clock() - (self._detector.heard_s - event.end_s))
+                now_s = self._clock()
+                self._speech.stopped(now_s, ended_s=now_s - (self._detector.heard_s - event.end_s))
         self._uplink.offer_audio(chunk)
 
     def _lose_screen(self, reason: str) -> None:

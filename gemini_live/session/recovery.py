@@ -1,6 +1,6 @@
-"""Whether a failed connection is worth another one, and when.
+"""Decides whether a failed connection is replaced, when, and with which handle.
 
-Pure: a table of what failures mean, and a backoff on times that are passed in.
+Pure: a table of what failures mean, and times that are passed in.
 """
 
 import random
@@ -10,44 +10,54 @@ from enum import Enum, auto
 from ..errors import ConnectionFailed, SessionClosed
 
 FIRST_TRIES = 3
-"""How often a server that cannot be reached is tried before there was any session."""
+"""How often an unreachable server is tried before there was any session."""
 OUTAGE_S = 60.0
-"""How long it is tried in all, until something works again."""
+"""How long the client retries in all, until a connection works again."""
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.25, 8.0
 STABLE_AFTER_S = 30.0
-"""A connection that lasts as long as this, or brings a complete answer, ends the outage before it."""
+"""A connection that lasts this long, or brings an answer that somebody asked for, ends the outage."""
+SAME_HANDLE_DELAYS_S = (0.5, 1.0, 2.0)
+"""After an internal error at a setup with a handle the same handle is tried again: it works once the server has settled
+(measured on 3.8, livekit fork's tests, 2026)."""
+SHORTEST_INTERVAL_S, MAX_BURST = 1.0, 3
+"""Connections start at most once a second, whatever ended the one before; a few may follow each other faster."""
 
 _DROPPED = {1001, 1006, 1011, 1012, 1013} | {408, 429, *range(500, 600)}
-"""Close codes, and the statuses of an error message, after which the service may well go on with us."""
+"""Close codes, and HTTP statuses of error messages, after which a new connection may work at any stage."""
+_ENDED = {1000, 1005, 1008}
+"""Close codes after which a new session may work if the session was live."""
 _REFUSED = {1007, 1008}
+_LOST = 1006
 
 
 class Stage(Enum):
     """When a connection failed."""
 
     OPENING = auto()
-    """Before its setup was complete, without a handle."""
+    """Before setupComplete, without a handle."""
     RESUMING = auto()
-    """Before its setup was complete, with a handle."""
+    """Before setupComplete, with a handle."""
     LIVE = auto()
     LEAVING = auto()
-    """Live, and the server had said that it goes away."""
+    """Live, after the server had announced the end."""
 
 
 class Recovery:
-    """The policy of one session."""
+    """The retry policy of one session."""
 
     def __init__(self, *, enabled: bool, jitter: Callable[[], float] = random.random) -> None:
-        """Begin; `jitter` returns a number from 0 to 1."""
+        """Start without any failure; `jitter` returns a number from 0 to 1."""
         self._enabled = enabled
         self._jitter = jitter
         self._was_live = False
         self._outage_began_s: float | None = None
         self._tries = 0
         self._resumptions_failed = 0
+        self._next_start_s = float("-inf")
+        """When the next connection may start if each one takes up `SHORTEST_INTERVAL_S`."""
 
     def went_live(self) -> None:
-        """Note that a setup was completed."""
+        """Note that a setup completed."""
         self._was_live = True
         self._resumptions_failed = 0
 
@@ -57,15 +67,16 @@ class Recovery:
         self._tries = 0
 
     def drops_handle(self, failure: ConnectionFailed | SessionClosed, stage: Stage) -> bool:
-        """Whether the handle is to be forgotten: the server does not take it. One whose socket never opened is kept."""
+        """Return True if the next connection must do without the handle, because the server does not accept it."""
         if stage is not Stage.RESUMING or (isinstance(failure, ConnectionFailed) and not failure.opened):
             return False
         self._resumptions_failed += 1
-        refused = isinstance(failure, SessionClosed) and failure.code in _REFUSED
-        return refused or self._resumptions_failed > 1
+        if isinstance(failure, ConnectionFailed):  # the server did not complete the setup in time
+            return self._resumptions_failed > 1
+        return failure.code in _REFUSED or self._resumptions_failed > len(SAME_HANDLE_DELAYS_S)
 
     def delay_s(self, failure: ConnectionFailed | SessionClosed, stage: Stage, now_s: float) -> float | None:
-        """Return after how many seconds to connect again; `None`: the failure is final."""
+        """Return how long to wait before the next connection, or `None` if the failure is final."""
         if not self._enabled or not self._is_worth_it(failure, stage):
             return None
         if self._outage_began_s is None:
@@ -74,22 +85,87 @@ class Recovery:
         is_network = isinstance(failure, ConnectionFailed) and failure.http_status is None
         if not self._was_live and is_network and self._tries >= FIRST_TRIES:
             return None
+        delay_s = self._spaced(self._backoff_s(failure, stage), now_s)
+        return delay_s if now_s + delay_s - self._outage_began_s <= OUTAGE_S else None
+
+    def delay_after_leaving_s(self, now_s: float) -> float:
+        """Return how long to wait after the client left a working connection by itself: that is no outage."""
+        return self._spaced(0.0, now_s)
+
+    def _backoff_s(self, failure: ConnectionFailed | SessionClosed, stage: Stage) -> float:
         if stage is Stage.LEAVING and self._tries == 1:
             return 0.0  # the server said so in good time, and is well
-        delay_s = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** (self._tries - 1)) * (0.5 + self._jitter() / 2)
+        if stage is Stage.RESUMING and isinstance(failure, SessionClosed):
+            if failure.code in _REFUSED or self._resumptions_failed > len(SAME_HANDLE_DELAYS_S):
+                return 0.0  # without the handle
+            return SAME_HANDLE_DELAYS_S[max(0, self._resumptions_failed - 1)]
+        longest_s: float = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** (self._tries - 1))
+        delay_s = longest_s * (0.5 + self._jitter() / 2)
         if isinstance(failure, ConnectionFailed) and failure.retry_after_s is not None:
             delay_s = max(delay_s, failure.retry_after_s)
-        return delay_s if now_s + delay_s - self._outage_began_s <= OUTAGE_S else None
+        return delay_s
+
+    def _spaced(self, delay_s: float, now_s: float) -> float:
+        """Return `delay_s`, or longer if too many connections have started in the last seconds."""
+        start_s = max(now_s + delay_s, self._next_start_s - MAX_BURST * SHORTEST_INTERVAL_S)
+        self._next_start_s = max(self._next_start_s, start_s) + SHORTEST_INTERVAL_S
+        return start_s - now_s
 
     def _is_worth_it(self, failure: ConnectionFailed | SessionClosed, stage: Stage) -> bool:
         if isinstance(failure, ConnectionFailed):
             return failure.transient
-        if "exceeded your current quota" in failure.reason.lower():
+        if failure.is_final:
             return False
         match stage:
+            case Stage.OPENING:
+                return failure.code in _DROPPED
             case Stage.RESUMING:
                 return failure.code in _DROPPED | _REFUSED
-            case Stage.LEAVING:
-                return failure.code in _DROPPED | {1000, 1008}
-            case _:
-                return failure.code in _DROPPED
+            case Stage.LIVE | Stage.LEAVING:
+                return failure.code in _DROPPED | _ENDED
+
+
+class ResumedSession:
+    """Notices that a resumed session does not generate anything, so that its handle must not be used again.
+
+    Such sessions transcribe and acknowledge, or close; a fresh session works at once (public reports, 2026). A session
+    in which nobody asks anything is never mute.
+    """
+
+    def __init__(self, patience_s: float) -> None:
+        """Judge nothing yet; `patience_s`: how long a session may generate nothing after a question."""
+        self._patience_s = patience_s
+        self._is_unproven = False
+        """True if the session was resumed and has not generated anything."""
+        self._asked_s: float | None = None
+        self._n_lost = 0
+        """How many unproven sessions in a row were lost."""
+
+    def begin_connection(self, *, resumed: bool) -> None:
+        """Begin with a session that was resumed with a handle, or with a fresh one."""
+        self._is_unproven, self._asked_s = resumed, None
+
+    def asked(self, now_s: float) -> None:
+        """Note that a question was sent, or that the server transcribed speech."""
+        if self._asked_s is None:
+            self._asked_s = now_s
+
+    def generated(self) -> None:
+        """Note output of the model: the session works."""
+        self._is_unproven, self._n_lost = False, 0
+
+    @property
+    def deadline_s(self) -> float | None:
+        """When the session counts as mute if it generates nothing; `None`: never."""
+        return self._asked_s + self._patience_s if self._is_unproven and self._asked_s is not None else None
+
+    def was_useless(self, code: int, now_s: float) -> bool:
+        """Return True if the handle of the session that has just ended with `code` must be dropped.
+
+        The network may take a session that works (1006): the handle of such a session gets a second chance.
+        """
+        if not self._is_unproven:
+            return False
+        self._n_lost += 1
+        is_mute = self.deadline_s is not None and now_s >= self.deadline_s
+        return is_mute or code != _LOST or self._n_lost > 1

@@ -1,59 +1,43 @@
-"""The life of a conversation across connections: connecting, the tasks of a live connection, reconnecting, ending.
+"""One conversation from its first connection to its end: joins the parts, and decides when it is over.
 
-Runs on the event loop. It joins the parts and decides nothing that they decide: `conversation.py` says what may be
-asked and when all is over, `recovery.py` whether a failure is final, `dispatch.py` what the server's words mean.
+Runs on the event loop. `link.py` connects and holds the connection, `conversation.py` says what may be asked,
+`dispatch.py` what the server's messages mean, and `prompt_controls.py` what a person does at the prompt.
 """
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TextIO
 
 from ..audio.pcm import INPUT
 from ..config import Config
 from ..conversation.conversation import Conversation
-from ..conversation.outcomes import Opening, Outcome, Question, SpeechLost
+from ..conversation.outcomes import Outcome, Question, SpeechLost
 from ..conversation.timings import Timings
-from ..errors import ConnectionFailed, GeminiLiveError, ProtocolError, SessionClosed
+from ..errors import GeminiLiveError, SessionClosed
 from ..functions.call import FunctionCaller
-from ..models import History, Modality, capabilities_of
+from ..models import Modality, capabilities_of
 from ..output import events
 from ..output.events import Output
-from ..output.help import is_command
-from ..output.status import ConnectionState, Status, meter_cells
+from ..output.status import ConnectionState
 from ..process.streams import read_lines
-from ..wire.address import build_headers, build_url, check_certificates
-from ..wire.connection import ABNORMAL_CLOSURE, GOING_AWAY, NO_STATUS, NORMAL_CLOSURE, Connection
-from ..wire.events import ServerError, ServerEvent, SetupComplete
-from ..wire.messages import format_message
-from ..wire.parse import parse_server_message
+from ..wire.connection import ABNORMAL_CLOSURE
+from ..wire.events import ServerEvent
 from ..wire.setup import build_setup
-from ..wire.setup_facts import SetupFacts, lacks_words, missing_capabilities, read_setup, unknown_field
+from ..wire.setup_facts import SetupFacts, missing_capabilities, read_setup
 from .calls import Calls
+from .changes import Changes
 from .commands import Commands
-from .dispatch import Action, CancelCalls, Dispatcher, Fail, LeaveBefore, StartCall
+from .dispatch import CancelCalls, Dispatcher, Fail, LeaveBefore, StartCalls
 from .inputs import Inputs
+from .link import End, How, Link, first_of
 from .media import Media
-from .recovery import STABLE_AFTER_S, Recovery, Stage
+from .prompt_controls import PromptControls
+from .speech import UserSpeech
 from .stats import Stats
 from .uplink import Uplink
 
-SETUP_TIMEOUT_S = 10.0
-LEAVE_EARLY_S = 2.0
-"""How long before the server's deadline a connection that it will close is left."""
-UNKNOWN_TIME_LEFT_S = 10.0
 SPEAKER_CHECK_S = 0.1
-"""How often it is looked whether everything has been played, when that is all that is waited for."""
-WORTH_TELLING_S = 2.0
-"""From which delay on the user is told when it will be tried again."""
-
-
-class _Over(Exception):
-    """Everything has ended: no error, it ends the tasks of the connection."""
-
-
-class _Leaves(Exception):
-    """The connection is left for a new one, as the server asked."""
+"""How often the session checks whether everything has been played, if nothing else is left to wait for."""
 
 
 class Session:
@@ -71,38 +55,37 @@ class Session:
         save: Callable[[], str] = str,
         timings: Timings | None = None,
     ) -> None:
-        """Prepare; nothing is opened yet.
+        """Prepare; nothing is opened yet. This function is long because it joins all the parts.
 
         Args:
             config: What the user asked for.
             output: Writes the conversation.
-            functions: The user's, loaded.
-            stdin: Where lines come from, if they are an input.
-            stdin_is_terminal: Whether a person types them.
-            typed_lines: What a person types at a prompt, where that reads the terminal in place of the session.
+            functions: The user's functions, loaded.
+            stdin: Where lines come from, if stdin is an input.
+            stdin_is_terminal: True if a person types there.
+            typed_lines: What a person types at a prompt, which then reads the terminal instead of the session.
             save: Returns the conversation as the person has seen it.
             timings: How long to wait for what.
 
         Raises:
-            ConfigError: The address cannot be used, or the certificates that are to be trusted cannot be read.
+            ConfigError: The address cannot be used, or the certificates to trust cannot be read.
         """
-        self._config, self._output, self._functions = config, output, functions
-        self._n_attempts = 0
-        """Attempts to connect since the last live connection."""
-        self._url = build_url(config.base_url, config.api_version, config.api_key, insecure=config.insecure)
-        check_certificates(self._url)
-        self._declarations = functions.declarations if functions else []
-        self._omitted: frozenset[str] = frozenset()
-        self._facts = read_setup(build_setup(config, self._declarations, handle=None, seeds_history=False))
-        self._loop = asyncio.get_running_loop()
-        self._clock = self._loop.time
+        self._config, self._output = config, output
+        declarations = functions.declarations if functions else []
+        self._facts = read_setup(build_setup(config, declarations, handle=None, seeds_history=False))
+        self._clock = asyncio.get_running_loop().time
+        self._changes = Changes()
         self._stats = Stats(self._clock())
-        self._state, self._state_since_s = ConnectionState.CONNECTING, self._clock()
+        self._speech = UserSpeech(self._stats.latency)
+        self._quits = False
+        """True if the user wants to leave at once, whatever is open."""
+        self._only_connects = False
+        """True if there is no input: a connection is all that was asked for."""
         capabilities = capabilities_of(config.model)
-        self._plays = config.plays_audio and self._facts.modality is Modality.AUDIO
+        plays = config.plays_audio and self._facts.modality is Modality.AUDIO
         self._conversation = Conversation(
             timings=timings,
-            plays=self._plays,
+            plays=plays,
             words_trail=self._facts.transcribes_output or capabilities.transcript_is_answer,
             generation_ends_turn=not capabilities.interaction_status,
             turns=config.turns,
@@ -120,31 +103,35 @@ class Session:
         self._media = Media(
             config,
             self._uplink,
-            self._stats.latency,
-            plays=self._plays,
+            self._speech,
+            plays=plays,
             listens=stdin_is_terminal,
             shows_levels=typed_lines is not None,
             warn=self._warn,
-            on_microphone_lost=lambda: self._inputs.end_microphone(by_hand=True),
+            on_microphone_lost=self._on_microphone_lost,
             on_speaker_lost=self._on_speaker_lost,
         )
         self._dispatcher = Dispatcher(
             self._conversation,
             output,
             self._stats,
+            self._speech,
             transcript_is_answer=capabilities.transcript_is_answer,
             clock=self._clock,
         )
-        self._recovery = Recovery(enabled=config.reconnect)
-        self._connection: Connection | None = None
-        self._live = asyncio.Event()
-        self._changed = asyncio.Event()
-        self._leave_by_s: float | None = None
-        self._only_connects = False
-        """Whether there is no input: a connection is all that was asked for."""
-        self._quits = False
-        """Whether the user wants to leave at once, whatever is open."""
-        self._commands = Commands(self._media, output, summary=self._summarise, save=save, quit_session=self._quit)
+        self._link = Link(
+            config,
+            declarations,
+            conversation=self._conversation,
+            uplink=self._uplink,
+            dispatcher=self._dispatcher,
+            output=output,
+            stats=self._stats,
+            changes=self._changes,
+            take=self._take,
+            on_first_live=lambda facts: output.emit(self._describe(facts)),
+            clock=self._clock,
+        )
         self._calls = Calls(
             functions or FunctionCaller({}, schedules=False, timeout_s=config.function_timeout_s),
             self._conversation,
@@ -154,6 +141,22 @@ class Session:
             apply=self._apply,
             clock=self._clock,
         )
+        commands = Commands(self._media, output, summary=self._summarise, save=save, quit_session=self._quit)
+        self.controls = PromptControls(
+            config,
+            self._facts.voice if self._facts.modality is Modality.AUDIO else None,
+            conversation=self._conversation,
+            dispatcher=self._dispatcher,
+            media=self._media,
+            stats=self._stats,
+            calls=self._calls,
+            commands=commands,
+            output=output,
+            apply=self._apply,
+            wake=self._wake,
+            clock=self._clock,
+        )
+        """What a person does at the prompt, and sees there."""
         lines = None if stdin is None else typed_lines or read_lines(stdin)
         self._inputs = Inputs(
             config,
@@ -163,27 +166,25 @@ class Session:
             piped=None if stdin_is_terminal else lines,
             typed=lines if stdin_is_terminal else None,
             take_typed=self._take_typed,
-            live=self._live,
+            live=self._link.live,
             next_change=self._next_change,
             wake=self._wake,
             warn=self._warn,
         )
-        self._outage_told = False
-        """Whether the user knows that there is no connection: one line is enough, however many tries it takes."""
 
     async def run(self) -> None:
         """Hold the conversation.
 
         Raises:
-            ConfigError: A file or an extra that was asked for is not there, or stdin could not be read.
-            DeviceError: A device that was asked for is not there.
+            ConfigError: A file or an extra that was asked for is missing, or stdin could not be read.
+            DeviceError: A device that was asked for is missing.
             ConnectionFailed: No session came about.
             SessionClosed: The session ended with something unanswered, or for a reason that is final.
         """
         for warning in missing_capabilities(self._config, self._facts):
             self._warn(warning)
-        is_whole = False
         failure: Exception | None = None
+        is_whole = False
         try:
             await self._media.open()
             self._dispatcher.playout = self._media.speaker
@@ -201,7 +202,7 @@ class Session:
         except* GeminiLiveError as failures:
             failure = _first(failures)
         finally:
-            self._set_state(ConnectionState.ENDED)
+            self.controls.set_connection(ConnectionState.ENDED)
             await self._close(is_whole=is_whole)
             if self._stats.n_connections:
                 self._output.emit(self._summarise())
@@ -209,425 +210,202 @@ class Session:
             raise failure
 
     async def _close(self, *, is_whole: bool) -> None:
-        """Write the answer that is complete, and what there is of others; end the streams, then the connection."""
+        """Write the answer that is complete and what there is of others; end the streams, then the connection."""
         self._apply(self._conversation.finish())
         if not is_whole:
             self._apply(self._conversation.unfinished())
         try:
             await self._media.close()
         finally:
-            await self._disconnect()
+            await self._link.disconnect()
 
-    def _on_speaker_lost(self) -> None:
-        self._dispatcher.playout = None
-        self._conversation.plays = False
-        self._wake()
-
-    # Connections
+    # From connection to connection
 
     async def _converse(self) -> None:
-        """Hold a connection after the other until everything has ended."""
-        try:
-            while True:
-                await self._connect()
-                end = await self._hold()
-                self._live.clear()
-                if isinstance(end, _Over):
-                    break
-                await self._disconnect()
-                failure = end if isinstance(end, SessionClosed) else SessionClosed(GOING_AWAY, "")
-                self._apply(self._conversation.finish())
-                if self._is_over():
-                    break
-                has_unasked = self._conversation.has_unanswered or self._inputs.has_more_to_ask
-                is_polite = self._is_polite(failure)
-                speaks = self._stats.latency.hears_user and not is_polite
-                outcomes = self._conversation.connection_lost(self._clock(), speaks=speaks)
-                self._apply(outcomes)
-                loses_speech = any(isinstance(outcome, SpeechLost) for outcome in outcomes)
-                if is_polite and not (has_unasked or loses_speech):
-                    self._output.emit(events.Status("the server ended the session"))
-                    break
-                if self._is_over():
-                    if loses_speech:
-                        raise failure
-                    break
-                self._calls.cancel()
-                self._set_state(ConnectionState.RESUMING)
-                await self._recover(failure, left_by_us=isinstance(end, _Leaves))
-        except* _Over:
-            pass  # while there was no connection
+        """Hold one connection after the other until everything has ended."""
+        end: End | None = None
+        while await first_of(self._connect(end), self._watch_end()):
+            await self._media.start()
+            self.controls.set_connection(ConnectionState.LIVE)
+            end = await self._link.hold(self._conduct())
+            if not await self._continues_after(end):
+                break
+            self._calls.cancel()
+            self.controls.set_connection(ConnectionState.RESUMING)
         self._calls.cancel()
         await self._play_out()
 
-    async def _connect(self) -> None:
-        """Connect, trying as often as it takes.
+    async def _connect(self, end: End | None) -> bool:
+        """Connect, after the last connection's `end` if there was one; return True."""
+        if end is not None:
+            await self._link.wait_after(end)
+        await self._link.connect()
+        return True
+
+    async def _watch_end(self) -> bool:
+        """Return False once everything has ended while there is no connection."""
+        while self._only_connects or not self._is_over():
+            await self._changes.wait()
+        return False
+
+    async def _continues_after(self, end: End) -> bool:
+        """Return True if the conversation needs another connection.
 
         Raises:
-            _Over: In a group; everything has ended meanwhile.
-            ConnectionFailed, SessionClosed: In a group; it is not worth another try.
+            SessionClosed: Speech was lost with the connection, and nothing else will come.
         """
-        async with asyncio.TaskGroup() as tasks:
-            watcher = tasks.create_task(self._watch_inputs(), name="inputs")
-            while True:
-                opening = self._conversation.connect()
-                try:
-                    await self._open(opening)
-                    break
-                except (ConnectionFailed, SessionClosed) as failure:
-                    await self._disconnect()
-                    await self._retry(failure, Stage.RESUMING if opening.handle else Stage.OPENING)
-            watcher.cancel()
-        self._outage_told = False
+        if end.how is How.OVER:
+            return False
+        await self._link.disconnect()
+        self._apply(self._conversation.finish())
+        if self._is_over():
+            return False
+        is_polite = self._link.is_polite(end)
+        has_unasked = self._conversation.has_unanswered or self._inputs.has_more_to_ask
+        speaks = self._speech.is_unanswered(self._clock()) and not is_polite
+        outcomes = self._conversation.connection_lost(self._clock(), speaks=speaks)
+        self._apply(outcomes)
+        loses_speech = any(isinstance(outcome, SpeechLost) for outcome in outcomes)
+        if is_polite and not (has_unasked or loses_speech):
+            self._output.emit(events.Status("the server ended the session"))
+            return False
+        if self._is_over():
+            if loses_speech:
+                raise end.failure
+            return False
+        return True
 
-    async def _watch_inputs(self) -> None:
-        """Leave where the inputs end while there is no connection, and nothing is unanswered."""
-        if self._only_connects:
-            return
-        while not self._is_over():
-            await self._next_change()
-        raise _Over
+    async def _conduct(self) -> End:
+        """Watch the time of a live connection, for what has to happen when nothing else does; return its end."""
+        while True:
+            if (silence := self._tick()) is not None:
+                return End(How.CLOSED, silence)
+            is_played = self._media.queued_s <= 0
+            if self._is_over() and (self._quits or is_played):
+                self._tell_unsent()
+                return End(How.OVER)
+            end = self._link.check(is_idle=is_played and self._is_idle())
+            if end is not None:
+                return end
+            self._uplink.wake()
+            await self._next_change(self._conversation.deadline_s(), *self._link.deadlines_s)
+
+    def _is_idle(self) -> bool:
+        """Return True if nothing is open, the user does not speak, and no line is about to be sent."""
+        if self._speech.is_unanswered(self._clock()) or not self._conversation.is_idle:
+            return False
+        return self._uplink.holds_questions or self._conversation.next_question() is None
 
     def _is_over(self) -> bool:
-        """Whether everything has ended, and what the user said before has gone to the server."""
-        if self._quits or not self._conversation.is_over:
-            return self._quits
-        # What a person said into a dead line is not worth waiting for; a file is sent to its end.
-        return not (self._uplink.ends_file or (self._live.is_set() and self._uplink.ends_audio))
-
-    async def _open(self, opening: Opening) -> None:
-        """Open a connection and complete its setup."""
-        self._n_attempts += 1
-        self._output.emit(events.Connecting(self._n_attempts, self._config.server_name))
-        headers = build_headers(self._config.api_key)
-        on_message = self._show_message if self._config.verbose else None
-        connection = await Connection.open(self._url, headers, on_message=on_message)
-        self._connection = connection
-        setup = build_setup(
-            self._config,
-            self._declarations,
-            handle=opening.handle,
-            seeds_history=bool(opening.history),
-            omit=self._omitted,
-        )
-        await connection.send(setup)
-        received = await self._await_setup(connection)
-        self._recovery.went_live()
-        self._n_attempts = 0
-        self._stats.n_connections += 1
-        if self._stats.n_connections == 1:
-            self._output.emit(self._describe(read_setup(setup)))
-        self._leave_by_s = None
-        self._dispatcher.begin_connection()
-        announced = read_setup(setup).history_config
-        history = self._uplink.begin_connection(opening.history, announced=announced)
-        if history is not None:
-            await connection.send(history)
-        if opening.history:
-            self._tell_fresh_start(opening)
-        self._act(self._dispatcher.dispatch(received))
-
-    def _tell_fresh_start(self, opening: Opening) -> None:
-        if capabilities_of(self._config.model).history is History.NOT_SUPPORTED:
-            self._output.emit(
-                events.Status("a new session was begun; this model cannot be told the conversation so far")
-            )
-            return
-        omitted = f" ({opening.omitted} older exchanges left out)" if opening.omitted else ""
-        self._output.emit(events.Status(f"a new session was begun and told the conversation so far{omitted}"))
-
-    async def _await_setup(self, connection: Connection) -> list[ServerEvent]:
-        """Wait for setupComplete; return what else came."""
-        others: list[ServerEvent] = []
-        try:
-            async with asyncio.timeout(SETUP_TIMEOUT_S):
-                while True:
-                    for event in self._parse(await connection.receive()):
-                        if isinstance(event, ServerError):
-                            raise SessionClosed(event.code or ABNORMAL_CLOSURE, event.message)
-                        others.append(event)
-                    if any(isinstance(event, SetupComplete) for event in others):
-                        return others
-        except TimeoutError:
-            raise ConnectionFailed(
-                f"the server has not completed the setup within {SETUP_TIMEOUT_S:g} s", opened=True, transient=True
-            ) from None
-
-    async def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
-
-    async def _recover(self, failure: SessionClosed, *, left_by_us: bool) -> None:
-        """Wait until it is time to go on with a new connection.
-
-        Raises:
-            SessionClosed: It is not worth it.
-        """
-        question = self._conversation.asked_too_often
-        if question is not None:
-            self._warn(f"no connection lasted long enough to answer: {question.text}")
-            raise failure
-        announced = self._leave_by_s is not None
-        what = "the server is about to close the connection; going on with a new one" if left_by_us else None
-        await self._retry(failure, Stage.LEAVING if announced else Stage.LIVE, what)
-
-    async def _retry(self, failure: ConnectionFailed | SessionClosed, stage: Stage, what: str | None = None) -> None:
-        """Wait until it is time to connect again; `what` says what happened, where it is no failure.
-
-        Raises:
-            ConnectionFailed, SessionClosed: It is not worth it.
-        """
-        field = unknown_field(failure.reason) if isinstance(failure, SessionClosed) and failure.code == 1007 else None
-        if field is not None and field not in self._omitted and self._can_omit(field):
-            self._omitted |= {field}
-            self._warn(f"the service does not know {field}; connecting again without it")
-            return
-        if self._recovery.drops_handle(failure, stage):
-            self._conversation.handle_refused()
-        delay_s = self._recovery.delay_s(failure, stage, self._clock())
-        if delay_s is None:
-            raise failure
-        when = f" in {delay_s:.0f} s" if delay_s >= WORTH_TELLING_S else ""
-        self._tell_outage((what or f"{failure.summary}; connecting again") + when)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(delay_s):
-                while not self._quits:
-                    await self._next_change()
-
-    def _can_omit(self, field: str) -> bool:
-        """Whether a setup can be without `field`: the user has not put it there, and it brings nothing asked for."""
-        omit = self._omitted | {field}
-        setup = build_setup(self._config, self._declarations, handle=None, seeds_history=False, omit=omit)
-        return field not in setup["setup"] and not lacks_words(self._config, read_setup(setup))
-
-    def _tell_outage(self, text: str) -> None:
-        """Tell the user in one line that the connection is gone; what follows until there is one is for `--verbose`."""
-        if self._outage_told:
-            self._output.emit(events.Detail(text))
-            return
-        self._outage_told = True
-        n_again = self._conversation.n_to_ask_again
-        again = f"; asking again: {n_again}" if n_again else ""
-        self._output.emit(events.Status(text + again))
-
-    def _is_polite(self, end: SessionClosed) -> bool:
-        """Whether the server ended the session as if nothing were open, and did not announce it."""
-        return end.code in {NORMAL_CLOSURE, NO_STATUS} and self._leave_by_s is None
+        """Return True if everything has ended, and the user's last words have gone to the server."""
+        if self._quits:
+            return True
+        if not self._conversation.is_over:
+            return False
+        # Speech into a lost connection is not worth waiting for, but a file is sent to its end.
+        return not (self._uplink.ends_file or (self._link.live.is_set() and self._uplink.ends_audio))
 
     async def _play_out(self) -> None:
-        """Wait until what was said has been heard: a lost speaker has nothing queued, so it ends."""
-        while not self._quits and (queued_s := self._media.queued_s) > 0:  # noqa: ASYNC110 - a sound card tells nobody when it is silent
+        """Wait until everything has been played; a lost speaker has nothing queued."""
+        while not self._quits and (queued_s := self._media.queued_s) > 0:  # noqa: ASYNC110 - no card tells when it is silent
             await asyncio.sleep(min(queued_s, SPEAKER_CHECK_S))
 
-    # A live connection
+    # What happens
 
-    async def _hold(self) -> _Over | _Leaves | SessionClosed:
-        """Run a live connection; return why it ended."""
-        connection = self._connection
-        assert connection is not None
-        await self._media.start()
-        self._live.set()
-        self._set_state(ConnectionState.LIVE)
-        since_s, n_complete = self._clock(), self._conversation.turns_complete
-        end: Exception = _Over()
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._send(connection), name="uplink")
-                tasks.create_task(self._conduct(), name="conductor")
-                await self._receive(connection)
-        except* (_Over, _Leaves, SessionClosed) as ends:
-            end = _first(ends)
-        assert isinstance(end, _Over | _Leaves | SessionClosed)
-        if self._conversation.turns_complete > n_complete or self._clock() - since_s >= STABLE_AFTER_S:
-            self._recovery.is_stable()
-        return end
+    def _take(self, received: Sequence[ServerEvent]) -> SessionClosed | None:
+        """Apply the events of one message; return the error that the server reported, if it did."""
+        for action in self._dispatcher.dispatch(received):
+            match action:
+                case StartCalls(calls=calls, exchange=exchange):
+                    self._calls.start(calls, exchange, self._tasks)
+                case CancelCalls(ids=ids):
+                    self._calls.cancel(ids)
+                case LeaveBefore(time_left_s=time_left_s):
+                    self._link.announce_end(time_left_s)
+                case Fail(code=code, message=message):
+                    return SessionClosed(code or ABNORMAL_CLOSURE, message)
+        return None
 
-    async def _send(self, connection: Connection) -> None:
-        # What came before the close is still to be read, be it the end of an answer: the receiving side reports it.
-        with contextlib.suppress(SessionClosed):
-            await self._uplink.run(connection)
+    def _tick(self) -> SessionClosed | None:
+        """Apply what the passing of time has brought; return an error if the server was silent for too long."""
+        outcomes = self._conversation.tick(self._clock())
+        if not outcomes:
+            return None
+        silence = self._dispatcher.apply(outcomes)
+        self._changes.notify()  # an answer is complete: an input may have waited for that
+        if silence is None:
+            return None
+        return SessionClosed(ABNORMAL_CLOSURE, f"the server has said nothing for {silence.silence_s:.0f} s")
 
-    async def _receive(self, connection: Connection) -> None:
-        while True:
-            raw = await connection.receive()
-            self._act(self._dispatcher.dispatch(self._parse(raw)))
-            self._wake()
-
-    def _parse(self, raw: str | bytes) -> tuple[ServerEvent, ...]:
-        try:
-            return parse_server_message(raw)
-        except ProtocolError as error:
-            self._warn(f"a message of the server's was skipped: {error}")
-            return ()
-
-    async def _conduct(self) -> None:
-        """Watch the time: what has to happen when nothing else does, and the end."""
-        while True:
-            now_s = self._clock()
-            if outcomes := self._conversation.tick(now_s):
-                self._apply(outcomes)
-                self._note_change()  # an answer is whole: an input may have waited for that
-            if self._is_over() and (self._quits or self._media.queued_s <= 0):
-                self._tell_unsent()
-                raise _Over
-            is_idle = self._conversation.is_idle and not self._stats.latency.hears_user
-            if self._leave_by_s is not None and (now_s >= self._leave_by_s or is_idle):
-                raise _Leaves
-            self._uplink.wake()
-            await self._next_change(self._conversation.deadline_s(), self._leave_by_s)
+    def _apply(self, outcomes: Sequence[Outcome]) -> None:
+        self._dispatcher.apply(outcomes)
 
     async def _next_change(self, *deadlines_s: float | None) -> None:
-        """Wait until something happens, or one of the times comes."""
+        """Wait until something happens, or until the first of the times."""
         times = [when_s for when_s in deadlines_s if when_s is not None]
         if self._media.queued_s > 0:
             times.append(self._clock() + SPEAKER_CHECK_S)
-        try:
-            async with asyncio.timeout_at(min(times, default=None)):
-                await self._changed.wait()
-        except TimeoutError:
-            return
+        await self._changes.wait(min(times, default=None))
 
     def _wake(self) -> None:
-        self._note_change()
+        self._changes.notify()
         self._uplink.wake()
-
-    def _note_change(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()  # whoever waits from now on waits for the next change
-
-    def _apply(self, outcomes: list[Outcome]) -> None:
-        silence = self._dispatcher.apply(outcomes)
-        if silence is not None:
-            raise SessionClosed(ABNORMAL_CLOSURE, f"the server has said nothing for {silence.silence_s:.0f} s")
-
-    def _tell_unsent(self) -> None:
-        n_unsent = self._conversation.n_waiting
-        if n_unsent and not self._quits:
-            self._warn(f"--turns {self._config.turns} reached; lines that were not sent: {n_unsent}")
-
-    def _act(self, actions: list[Action]) -> None:
-        for action in actions:
-            match action:
-                case StartCall(call=call, exchange=exchange):
-                    self._calls.start(call, exchange, self._tasks)
-                case CancelCalls(ids=ids):
-                    self._calls.cancel(ids)
-                case LeaveBefore(time_left_s=time_left_s) if not self._config.reconnect:
-                    left = "soon" if time_left_s is None else f"in {time_left_s:g} s"
-                    self._warn(f"the server will end this session {left}")
-                case LeaveBefore(time_left_s=time_left_s):
-                    left_s = UNKNOWN_TIME_LEFT_S if time_left_s is None else time_left_s
-                    self._leave_by_s = self._clock() + max(0.0, left_s - LEAVE_EARLY_S)
-                    self._uplink.holds_questions = True
-                case Fail(code=code, message=message):
-                    raise SessionClosed(code or ABNORMAL_CLOSURE, message)
-
-    # What the user does at the prompt, and sees there
-
-    async def _take_typed(self, line: str) -> str:
-        """Do what a typed line says, if it is a command; return what is to be asked, and fall silent for that."""
-        if is_command(line):
-            self._apply(self._conversation.finish())  # what is whole stands above it
-            self._output.emit(events.Commanded(line))
-        text = "" if self._quits else await self._commands.run(line)
-        if text.strip():
-            self._dispatcher.stop_playing()
-            self._stats.latency.asked(self._clock())
-        return text
-
-    def toggle_microphone(self) -> None:
-        """Mute the microphone or open it again: the talk key."""
-        reply = self._commands.toggle_microphone()
-        if self._media.microphone is None:  # else the bar tells
-            self._output.emit(events.Reply(reply))
-
-    def stop_answer(self) -> None:
-        """Fall silent: what is still to come of the answer is dropped, too."""
-        self._dispatcher.stop_playing()
-        exchange = self._conversation.answer_stopped()
-        if exchange is not None:
-            self._output.emit(events.Stopped(exchange))
-        self._wake()
-
-    @property
-    def is_answering(self) -> bool:
-        """Whether there is something to stop."""
-        return self._media.queued_s > 0 or self._conversation.is_generating
-
-    @property
-    def queued_s(self) -> float:
-        """How many seconds of the model's speech are still to be heard."""
-        return self._media.queued_s
-
-    def status(self) -> Status:
-        """Return what the status bar shows."""
-        media, latency_s, asked_s = self._media, self._stats.latency.last_s, self._stats.latency.asked_s
-        waits = asked_s is not None and self._conversation.has_unanswered
-        return Status(
-            connection=self._state,
-            since_s=int(self._clock() - self._state_since_s),
-            server=self._config.server_name,
-            waiting_s=int(self._clock() - asked_s) if waits and asked_s is not None else None,
-            calls=(),
-            calling_s=0,
-            microphone=media.microphone_state,
-            microphone_cells=meter_cells(media.user_level.read_dbfs()),
-            plays=media.speaker is not None,
-            speaker_cells=meter_cells(media.model_level.read_dbfs()),
-            queued_s=round(media.queued_s, 1),
-            model=self._config.model,
-            voice=self._voice,
-            latency_s=None if latency_s is None else round(latency_s, 2),
-            tokens=self._stats.tokens.total,
-            sound_mode=media.sound_mode,
-            unsent=tuple(self._conversation.unsent),
-        )
-
-    def _set_state(self, state: ConnectionState) -> None:
-        if state is not self._state:
-            self._state, self._state_since_s = state, self._clock()
-
-    def _summarise(self) -> events.Summary:
-        self._stats.dropped_s = INPUT.duration_s(self._uplink.microphone.n_bytes_dropped)
-        self._stats.n_xruns = self._media.n_xruns
-        return self._stats.summary(self._clock())
-
-    def _quit(self) -> None:
-        self._quits = True
-        self._dispatcher.stop_playing()
-        self._wake()
 
     def _on_asked(self, question: Question) -> None:
         again = question.times_asked > 0
         self._on_progress(self._conversation.asked(question, self._clock()))
+        self._link.user_came()
         if not again:
             if question.waits:
                 self._stats.latency.asked(self._clock())
             self._output.emit(events.Asked(question.exchange, question.text, typed=not question.waits))
         elif question.called:
             names = ", ".join(question.called)
-            self._warn(f"asked again, and may call again what it has called already: {names}")
+            self._output.emit(events.Warning(f"asked again, and may call again what it has called already: {names}"))
         else:
             self._output.emit(events.Detail(f"asked again on the new connection: {question.text}"))
 
-    def _on_progress(self, outcomes: list[Outcome]) -> None:
-        """Write what came of something that was sent, and have the conductor set its clock anew."""
+    def _on_progress(self, outcomes: Sequence[Outcome]) -> None:
+        """Write what came of something that was sent, and set the clock of `_conduct` anew."""
         self._apply(outcomes)
-        self._note_change()
+        self._changes.notify()
 
-    def _show_message(self, direction: str, raw: str | bytes) -> None:
-        self._output.emit(events.Detail(f"{direction} {format_message(raw)}"))
+    async def _take_typed(self, line: str) -> str:
+        """Run a typed line if it is a command; return the text to ask."""
+        return "" if self._quits else await self.controls.take_typed(line)
 
-    @property
-    def _voice(self) -> str | None:
-        return self._facts.voice if self._facts.modality is Modality.AUDIO else None
+    def _on_microphone_lost(self) -> None:
+        self._inputs.end_microphone(by_hand=True)
+
+    def _on_speaker_lost(self) -> None:
+        self._dispatcher.playout = None
+        self._conversation.plays = False
+        self._wake()
+
+    def _quit(self) -> None:
+        self._quits = True
+        self._dispatcher.stop_playing()
+        self._wake()
+
+    # What is told
+
+    def _tell_unsent(self) -> None:
+        n_unsent = self._conversation.n_waiting
+        if n_unsent and not self._quits:
+            self._output.emit(
+                events.Warning(f"--turns {self._config.turns} reached; lines that were not sent: {n_unsent}")
+            )
+
+    def _summarise(self) -> events.Summary:
+        self._stats.dropped_s = INPUT.duration_s(self._uplink.microphone.n_bytes_dropped)
+        self._stats.n_xruns = self._media.n_xruns
+        return self._stats.summary(self._clock())
 
     def _describe(self, facts: SetupFacts) -> events.SessionStarted:
         is_text = facts.modality is not Modality.AUDIO or capabilities_of(self._config.model).transcript_is_answer
         return events.SessionStarted(
             model=self._config.model,
-            voice=self._voice,
+            voice=self.controls.voice,
             tools=facts.tools,
             screen=self._media.describe_screen(),
             sound=self._media.describe_sound(),
@@ -640,7 +418,7 @@ class Session:
 
 
 def _first(failures: ExceptionGroup[Any]) -> Exception:
-    """Return one exception of a group: where there are several, they are one failure seen by several tasks."""
+    """Return one exception of a group: several of them are one failure, seen by several tasks."""
     failure: Exception = failures
     while isinstance(failure, ExceptionGroup):
         failure = failure.exceptions[0]

@@ -1,6 +1,6 @@
-"""What a session amounts to: latency, turns, sound and tokens, for the status bar and the summary at the end.
+"""The numbers of a session: latency, answers, sound and tokens, for the status bar and the summary at the end.
 
-Pure bookkeeping on the loop's clock: every method takes the time, none reads it.
+Pure: every method takes the time, none reads a clock.
 """
 
 import statistics
@@ -11,59 +11,48 @@ from ..output.events import Summary
 from ..wire.events import Usage
 
 MAX_LATENCIES = 10_000
-"""Of the newest answers, that the median and the worst are taken of."""
+"""How many of the newest answers the median and the worst are computed from."""
 _OTHER = "OTHER"
-"""Tokens that a report counts in its sum and in no modality."""
+"""The modality of tokens that a report counts in its total only."""
 
 
 class Latency:
-    """How long the user waited for an answer's first sound, or word where there is no sound."""
+    """How long the user waited for the first sound of an answer, or for its first word if there is no sound."""
 
     def __init__(self) -> None:
         self.last_s: float | None = None
         self._all_s: deque[float] = deque(maxlen=MAX_LATENCIES)
         self.asked_s: float | None = None
-        """When the user pressed Enter or released the talk key; `None` once the answer has begun."""
-        self._since_s: float | None = None
-        """When the user had finished what is not answered yet."""
-        self.hears_user = False
-        """Whether the user has begun to speak since the last answer began."""
+        """When the user pressed Enter, released the talk key or stopped speaking; `None` once the answer has begun."""
 
     def asked(self, now_s: float) -> None:
-        """Note that the user has pressed Enter, or let go of the talk key: an answer is due."""
-        self._since_s = self.asked_s = now_s
+        """Start to measure: the user pressed Enter, released the talk key or stopped speaking."""
+        self.asked_s = now_s
 
-    def user_began(self) -> None:
-        """Note that the user speaks: what has ended before was a pause."""
-        self._since_s = None
-        self.hears_user = True
-
-    def user_stopped(self, now_s: float) -> None:
-        """Note that the user has stopped speaking, unless the answer to that has begun already."""
-        if self.hears_user:
-            self._since_s = now_s
+    def cancel(self) -> None:
+        """Stop to measure: the user speaks again."""
+        self.asked_s = None
 
     def answer_began(self, now_s: float) -> None:
-        """Note the first sound of an answer, or the first word; one that nobody waited for has no latency."""
-        since_s, self._since_s, self.asked_s = self._since_s, None, None
-        self.hears_user = False
-        if since_s is not None and now_s >= since_s:
-            self.last_s = now_s - since_s
+        """Note the first sound or word of an answer; an answer that nobody waited for has no latency."""
+        asked_s, self.asked_s = self.asked_s, None
+        if asked_s is not None and now_s >= asked_s:
+            self.last_s = now_s - asked_s
             self._all_s.append(self.last_s)
 
     @property
     def median_s(self) -> float | None:
-        """The middle one of all answers; `None`: there was none."""
+        """The median of all answers, or `None` if there was none."""
         return statistics.median(self._all_s) if self._all_s else None
 
     @property
     def worst_s(self) -> float | None:
-        """Likewise the longest."""
+        """The longest of all answers, or `None` if there was none."""
         return max(self._all_s, default=None)
 
 
 class Tokens:
-    """What the service says that it counted, added up.
+    """The token counts that the service reports, added up.
 
     A report is about one turn: its prompt is the whole context again, counted anew each time, its response is new. Of
     several reports within one turn a larger one says what the turn has come to (cumulative), a smaller one what has
@@ -72,15 +61,15 @@ class Tokens:
 
     def __init__(self) -> None:
         self.context = 0
-        """How large the prompt of the newest report was: what the model has before it, not what was counted in all."""
+        """The size of the newest prompt: what the model reads now, not the sum of all prompts."""
         self._ended: Counter[tuple[str, str]] = Counter()
-        """By side (`prompt`, `response`) and modality, of the reports that nothing replaces any more."""
+        """Counts of finished turns, by side (`prompt`, `response`) and modality."""
         self._open: Counter[tuple[str, str]] = Counter()
-        """Of the newest report, while its turn goes on."""
+        """Counts of the newest report, until its turn ends."""
         self._are_deltas = False
 
     def take(self, usage: Usage) -> None:
-        """Take a report."""
+        """Add a report."""
         counts = Counter(dict(_read(usage)))
         self.context = usage.prompt_tokens or self.context
         is_smaller = any(_of_side(counts, side) < _of_side(self._open, side) for side in ("prompt", "response"))
@@ -90,13 +79,13 @@ class Tokens:
         self._open = counts
 
     def end_turn(self) -> None:
-        """Note the end of a turn: the next report is about another one."""
+        """Note the end of a turn: the next report belongs to another one."""
         self._ended += self._open
         self._open = Counter()
 
     @property
     def total(self) -> int:
-        """How many were counted so far, on both sides."""
+        """The number of tokens so far, on both sides."""
         return (self._ended + self._open).total()
 
     def by_modality(self, side: str) -> dict[str, int]:
@@ -125,24 +114,24 @@ class Stats:
     """The counters of one session."""
 
     def __init__(self, now_s: float) -> None:
-        """Begin at a time."""
+        """Start to count at a time."""
         self.latency = Latency()
         self.tokens = Tokens()
         self.n_answers = 0
         self.n_interruptions = 0
-        """Times that the server said that it was interrupted."""
+        """How often the server said that the model was interrupted."""
         self.n_underruns = 0
-        """Times that the speaker ran dry in mid-answer."""
+        """How often the speaker ran out of sound in the middle of an answer."""
         self.n_xruns = 0
-        """Times that PortAudio said that sound was lost, because this program or the machine was late."""
+        """How often PortAudio reported lost sound, because this program or the machine was too slow."""
         self.n_connections = 0
-        """That went live."""
+        """Connections whose setup completed."""
         self.heard_s = 0.0
-        """Of the user's voice, as much as was sent."""
+        """Audio of the user that was sent, in seconds."""
         self.spoken_s = 0.0
-        """Of the model's voice, as much as was received."""
+        """Speech of the model that was received, in seconds."""
         self.dropped_s = 0.0
-        """Of the user's voice, because the network could not keep up."""
+        """Audio of the user that was dropped because the network was too slow, in seconds."""
         self._began_s = now_s
 
     def summary(self, now_s: float) -> Summary:

@@ -8,7 +8,7 @@ is sent on the next.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..audio.buffers import MicQueue
 from ..audio.pcm import INPUT
@@ -32,6 +32,14 @@ Message = Mapping[str, Any]
 
 _PAUSE = b""
 """In the queue of the microphone: here the user has closed it for a while."""
+
+
+class Result(NamedTuple):
+    """The result of a function call."""
+
+    response: FunctionResponse
+    is_silent: bool
+    """True if the model says nothing about it."""
 
 
 class Uplink:
@@ -73,7 +81,8 @@ class Uplink:
         self._on_asked, self._on_progress = on_asked, on_progress
         self._clock = clock
         self._wake = asyncio.Event()
-        self._responses: deque[tuple[FunctionResponse, bool]] = deque()
+        self._results: deque[Sequence[Result]] = deque()
+        """Each entry is sent as one message."""
         self._frame: bytes | None = None
         self._newest_frame: bytes | None = None
         self._questions_from_s = 0.0
@@ -137,19 +146,21 @@ class Uplink:
         self._pictures.append((jpeg, self._conversation.last_question))
         self._wake.set()
 
-    def respond(self, response: FunctionResponse, *, silent: bool) -> None:
-        """Answer a function call; `silent`: the model is not to say anything about it."""
-        self._responses.append((response, silent))
+    def respond(self, results: Sequence[Result]) -> None:
+        """Send the results of the function calls of one message."""
+        self._results.append(results)
         self._wake.set()
 
-    def begin_connection(self, history: Sequence[Exchange], *, announced: bool) -> Message | None:
+    def begin_connection(
+        self, history: Sequence[Exchange], *, announced: bool, resumed: bool = False
+    ) -> Message | None:
         """Prepare for a new connection; return the message, if any, that begins it.
 
         Args:
             history: What to tell it of the conversation so far.
             announced: Whether the server waits for history, be it empty.
         """
-        self._responses.clear()  # their calls died with the connection
+        self._results.clear()  # their calls died with the connection
         self._in_activity = self._stream_has_ended = False
         self._in_hand = _PAUSE
         self._repeated = None
@@ -192,11 +203,13 @@ class Uplink:
         )
 
     def _next_response(self) -> Message | None:
-        if not self._responses:
+        if not self._results:
             return None
-        response, silent = self._responses.popleft()
-        self._on_progress(self._conversation.call_closed(response.id, self._clock(), answered=not silent))
-        return client_messages.build_tool_response([response])
+        results = self._results.popleft()
+        for result in results:
+            call_id, answered = result.response.id, not result.is_silent
+            self._on_progress(self._conversation.call_closed(call_id, self._clock(), answered=answered))
+        return client_messages.build_tool_response([result.response for result in results])
 
     def _next_picture(self) -> Message | None:
         if not self._pictures or self.holds_questions:

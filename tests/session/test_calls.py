@@ -87,7 +87,8 @@ class Bench:
     @property
     def answers(self) -> list[Message]:
         """The results that were sent, in order."""
-        return [message["toolResponse"]["functionResponses"][0] for message in self.uplink.peer.sent]
+        messages = self.uplink.peer.sent
+        return [answer for message in messages for answer in message["toolResponse"]["functionResponses"]]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -97,7 +98,7 @@ class Bench:
 
     def call(self, name: str, call_id: str = "c", **args: Any) -> None:
         self.uplink.conversation.call_opened(call_id, self.uplink.now_s)
-        self.calls.start(FunctionCall(id=call_id, name=name, args=args), 1, self.tasks)
+        self.calls.start([FunctionCall(id=call_id, name=name, args=args)], 1, self.tasks)
 
     def ask(self, text: str) -> Question:
         question = self.uplink.conversation.add_question(text, waits=False)
@@ -148,7 +149,7 @@ async def test_a_function_that_is_not_there_is_answered_too(make: Make) -> None:
 async def test_a_call_whose_arguments_are_lost_is_answered_and_not_made(make: Make) -> None:
     bench = make()
     async with bench.running():
-        bench.calls.start(FunctionCall("c", "add", None), 1, bench.tasks)
+        bench.calls.start([FunctionCall("c", "add", None)], 1, bench.tasks)
     assert bench.answers[0]["response"] == {"error": "the arguments are not a valid JSON object"}
 
 
@@ -296,3 +297,52 @@ async def test_results_go_out_in_messages_of_their_own(make: Make) -> None:
         for call_id in "123":
             bench.call("add", call_id, a=1, b=1)
     assert kinds(bench.uplink.peer) == ["toolResponse"] * 3
+
+
+async def test_the_calls_of_one_message_are_answered_in_one_message_after_the_last(make: Make) -> None:
+    bench = make()
+    calls = [FunctionCall("a", "add", {"a": 1, "b": 2}), FunctionCall("b", "wait", {"word": "done"})]
+    async with bench.running():
+        for call in calls:
+            bench.uplink.conversation.call_opened(call.id, bench.uplink.now_s)
+        bench.calls.start(calls, 1, bench.tasks)
+        await settle()
+        assert kinds(bench.uplink.peer) == []
+        bench.module["go_on"].set()
+    assert kinds(bench.uplink.peer) == ["toolResponse"]
+    assert [answer["id"] for answer in bench.answers] == ["a", "b"]
+
+
+async def test_the_rest_of_a_message_is_answered_if_the_server_cancels_one_of_its_calls(make: Make) -> None:
+    bench = make()
+    calls = [FunctionCall("a", "add", {"a": 1, "b": 2}), FunctionCall("b", "wait", {"word": "done"})]
+    async with bench.running():
+        for call in calls:
+            bench.uplink.conversation.call_opened(call.id, bench.uplink.now_s)
+        bench.calls.start(calls, 1, bench.tasks)
+        await settle()
+        bench.calls.cancel(["b"])
+    assert [answer["id"] for answer in bench.answers] == ["a"]
+
+
+async def test_calls_that_the_user_cancels_are_answered_with_an_error(make: Make) -> None:
+    bench = make()
+    async with bench.running():
+        bench.call("wait", "c", word="never")
+        await settle()
+        assert [name for name, _ in bench.calls.running] == ["wait"]
+        bench.calls.cancel_by_user()
+        assert bench.calls.running == []
+    assert [answer["response"] for answer in bench.answers] == [{"error": "cancelled by the user"}]
+    assert bench.module["ended"] == ["never"]
+
+
+async def test_two_calls_without_an_id_are_answered_one_by_one(make: Make) -> None:
+    bench = make()
+    async with bench.running():
+        bench.call("wait", "", word="slow")
+        bench.call("add", "", a=1, b=2)
+        await settle()
+        assert [name for name, _ in bench.calls.running] == ["wait"]
+        bench.module["go_on"].set()
+    assert [answer["response"] for answer in bench.answers] == [{"output": 3}, {"output": "slow"}]

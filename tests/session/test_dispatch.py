@@ -21,7 +21,8 @@ from gemini_live.conversation.outcomes import (
 )
 from gemini_live.output import events
 from gemini_live.output.events import Event
-from gemini_live.session.dispatch import Action, CancelCalls, Dispatcher, Fail, LeaveBefore, StartCall
+from gemini_live.session.dispatch import Action, CancelCalls, Dispatcher, Fail, LeaveBefore, StartCalls
+from gemini_live.session.speech import UserSpeech
 from gemini_live.session.stats import Stats
 from gemini_live.wire.events import (
     AudioChunk,
@@ -102,11 +103,13 @@ class Bench:
         self.conversation = Conversation(plays=plays, words_trail=True)
         self.recorder, self.speaker = Recorder(), FakeSpeaker()
         self.stats = Stats(self.now_s)
+        self.speech = UserSpeech(self.stats.latency)
         self.recorded: list[tuple[bytes, int]] = []
         self.dispatcher = Dispatcher(
             self.conversation,
             self.recorder,
             self.stats,
+            self.speech,
             transcript_is_answer=transcript_is_answer,
             clock=lambda: self.now_s,
         )
@@ -385,7 +388,7 @@ def test_every_part_of_a_message_takes_effect_in_its_order() -> None:
     )
     assert [entry[0] for entry in bench.written] == ["usage", "heard", "words", "words", "code", "sources"]
     assert bench.speaker.queued == [(CHUNK.pcm, 24_000)]
-    assert actions == [StartCall(call(), exchange=1), LeaveBefore(5.0)]
+    assert actions == [StartCalls((call(),), exchange=1), LeaveBefore(5.0)]
 
 
 def test_token_counts_are_written_as_fields() -> None:
@@ -493,16 +496,15 @@ def test_calls_are_handed_to_the_session_and_open_in_the_conversation() -> None:
     bench = Bench()
     bench.ask()
     assert bench.receive(ToolCall((call("a"), call("b", "g")))) == [
-        StartCall(call("a"), exchange=1),
-        StartCall(call("b", "g"), exchange=1),
+        StartCalls((call("a"), call("b", "g")), exchange=1),
     ]
     assert bench.conversation.has_open_calls
 
 
 def test_a_call_that_comes_twice_is_made_once() -> None:
     bench = Bench()
-    assert bench.receive(ToolCall((call("a"), call("a")))) == [StartCall(call("a"), exchange=1)]
-    assert bench.receive(ToolCall((call("a"), call("b")))) == [StartCall(call("b"), exchange=1)]
+    assert bench.receive(ToolCall((call("a"), call("a")))) == [StartCalls((call("a"),), exchange=1)]
+    assert bench.receive(ToolCall((call("a"), call("b")))) == [StartCalls((call("b"),), exchange=1)]
     assert [entry[0] for entry in bench.written] == ["detail", "detail"]
 
 
@@ -517,8 +519,8 @@ def test_a_call_that_was_answered_and_comes_again_is_not_made_again() -> None:
 
 def test_calls_without_an_id_are_all_made() -> None:
     bench = Bench()
-    assert len(bench.receive(ToolCall((call(""), call(""))))) == 2
-    assert len(bench.receive(ToolCall((call(""),)))) == 1
+    assert bench.receive(ToolCall((call(""), call("")))) == [StartCalls((call(""), call("")), exchange=1)]
+    assert bench.receive(ToolCall((call(""),))) == [StartCalls((call(""),), exchange=1)]
 
 
 def test_a_cancellation_is_handed_to_the_session() -> None:
@@ -531,14 +533,14 @@ def test_a_call_that_was_cancelled_may_be_made_again() -> None:
     bench = Bench()
     bench.receive(ToolCall((call("a"),)))
     bench.receive(ToolCallCancellation(("a",)))
-    assert bench.receive(ToolCall((call("a"),))) == [StartCall(call("a"), exchange=1)]
+    assert bench.receive(ToolCall((call("a"),))) == [StartCalls((call("a"),), exchange=1)]
 
 
 def test_another_connection_may_use_the_same_ids() -> None:
     bench = Bench()
     bench.receive(ToolCall((call("a"),)))
     bench.dispatcher.begin_connection()
-    assert bench.receive(ToolCall((call("a"),))) == [StartCall(call("a"), exchange=1)]
+    assert bench.receive(ToolCall((call("a"),))) == [StartCalls((call("a"),), exchange=1)]
 
 
 # The connection
@@ -740,7 +742,7 @@ def test_what_the_user_says_who_is_heard_to_speak_is_new() -> None:
     bench.conversation.hears_user = True
     bench.receive(InputTranscription("one"), CHUNK)
     bench.receive(InputTranscription(" late"))
-    bench.stats.latency.user_began()
+    bench.speech.began(bench.now_s)
     bench.receive(InputTranscription("stop"))
     assert [call for call in bench.written if call[0] == "heard"] == [
         ("heard", "one", False),

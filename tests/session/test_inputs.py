@@ -16,6 +16,7 @@ from gemini_live.models import ModelCapabilities, capabilities_of
 from gemini_live.session import inputs as inputs_module
 from gemini_live.session.inputs import Inputs
 from gemini_live.session.media import Media
+from gemini_live.session.speech import UserSpeech
 from tests.accelerated import run_accelerated
 from tests.fakes import FakePyAudio
 from tests.session import test_uplink as uplink_bench
@@ -81,7 +82,7 @@ class Bench:
         self.media = Media(
             config,
             self.uplink.uplink,
-            self.uplink.stats.latency,
+            UserSpeech(self.uplink.stats.latency),
             plays=False,
             listens=False,
             shows_levels=False,

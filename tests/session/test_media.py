@@ -23,6 +23,7 @@ from gemini_live.models import capabilities_of
 from gemini_live.output.status import MicrophoneState
 from gemini_live.session import media as media_module
 from gemini_live.session.media import DEFAULT_FPS, ECHO_TAIL_S, LEVEL_S, PAUSE_S, PREROLL_S, Level, Media
+from gemini_live.session.speech import UserSpeech
 from gemini_live.session.stats import Latency, Stats
 from gemini_live.session.uplink import Uplink
 from tests.command import Timed
@@ -48,6 +49,7 @@ class Bench:
         """Build it."""
         capabilities = capabilities_of(self.config.model)
         self.latency = Latency()
+        self.speech = UserSpeech(self.latency)
         self.uplink = Uplink(
             Conversation(plays=True, words_trail=True),
             capabilities,
@@ -61,7 +63,7 @@ class Bench:
         self.media = Media(
             self.config,
             self.uplink,
-            self.latency,
+            self.speech,
             plays=self.plays,
             listens=self.listens,
             shows_levels=self.shows_levels,
@@ -474,6 +476,7 @@ WORDS = speech(0.5, pause_s=0.5)
 def answer_latency_s(bench: Bench) -> float | None:
     """Have an answer begin now, and return what it was waited for."""
     bench.latency.answer_began(asyncio.get_running_loop().time())
+    bench.speech.answered()
     return bench.latency.last_s
 
 

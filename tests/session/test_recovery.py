@@ -3,7 +3,15 @@
 import pytest
 
 from gemini_live.errors import ConnectionFailed, SessionClosed
-from gemini_live.session.recovery import FIRST_DELAY_S, FIRST_TRIES, LONGEST_DELAY_S, OUTAGE_S, Recovery, Stage
+from gemini_live.session.recovery import (
+    FIRST_DELAY_S,
+    FIRST_TRIES,
+    LONGEST_DELAY_S,
+    OUTAGE_S,
+    Recovery,
+    ResumedSession,
+    Stage,
+)
 
 Failure = ConnectionFailed | SessionClosed
 
@@ -11,7 +19,8 @@ NO_NETWORK = ConnectionFailed("refused", transient=True)
 BAD_CERTIFICATE = ConnectionFailed("not trusted")
 DROPPED = [1001, 1006, 1011, 1012, 1013]
 REFUSED = [1007, 1008]
-UNKNOWN = [1002, 1003, 1005, 1009, 1010, 1014, 3000, 4999]
+UNKNOWN = [1002, 1003, 1009, 1010, 1014, 3000, 4999]
+ENDED = [1000, 1005, 1008]
 
 
 def http(status: int, retry_after_s: float | None = None) -> ConnectionFailed:
@@ -31,9 +40,11 @@ def new(*, was_live: bool = False, jitter: float = 1.0, enabled: bool = True) ->
     return recovery
 
 
-def delays(recovery: Recovery, failure: Failure, stage: Stage, *, lasting_s: float = 0.0) -> list[float]:
+def delays(
+    recovery: Recovery, failure: Failure, stage: Stage, *, lasting_s: float = 0.0, now_s: float = 0.0
+) -> list[float]:
     """Return the delays until it is final, when every try lasts `lasting_s` and fails the same way."""
-    now_s, result = 0.0, list[float]()
+    result = list[float]()
     while (delay_s := recovery.delay_s(failure, stage, now_s)) is not None:
         result.append(delay_s)
         now_s += delay_s + lasting_s
@@ -93,7 +104,34 @@ def test_a_lost_connection_is_replaced(code: int, stage: Stage) -> None:
     assert new(was_live=True).delay_s(closed(code), stage, 0.0) is not None
 
 
-@pytest.mark.parametrize("code", [1000, *REFUSED, *UNKNOWN])
+@pytest.mark.parametrize("code", ENDED)
+@pytest.mark.parametrize("stage", [Stage.LIVE, Stage.LEAVING])
+def test_a_session_that_the_service_ended_is_replaced(code: int, stage: Stage) -> None:
+    assert new(was_live=True).delay_s(closed(code), stage, 0.0) is not None
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "BidiGenerateContent session not found",  # every two hours without input, Sep 2026
+        "The operation was aborted.",  # 3.1 after 150 s without input, Aug 2026
+        "words that nobody knows",
+    ],
+)
+def test_what_is_said_with_1008_does_not_matter_unless_it_is_final(reason: str) -> None:
+    assert new(was_live=True).delay_s(closed(1008, reason), Stage.LIVE, 0.0) is not None
+
+
+@pytest.mark.parametrize("stage", Stage)
+@pytest.mark.parametrize(
+    "reason",
+    ["Your prepayment credits are depleted.", "Token has been used too many times", "API key expired. Please renew."],
+)
+def test_final_words_are_final_wherever_they_come(reason: str, stage: Stage) -> None:
+    assert new(was_live=True).delay_s(closed(1011, reason), stage, 0.0) is None
+
+
+@pytest.mark.parametrize("code", [1007, *UNKNOWN])
 def test_another_close_of_a_live_session_is_final(code: int) -> None:
     assert new(was_live=True).delay_s(closed(code), Stage.LIVE, 0.0) is None
 
@@ -141,12 +179,15 @@ def test_a_refused_handle_is_dropped_and_tried_without_once(code: int) -> None:
     assert recovery.delay_s(closed(code), Stage.OPENING, 1.0) is None
 
 
-def test_an_internal_error_at_a_handle_is_tried_again_with_it_and_then_without() -> None:
-    recovery = new(was_live=True)
-    assert not recovery.drops_handle(closed(1011), Stage.RESUMING)
-    assert recovery.delay_s(closed(1011), Stage.RESUMING, 0.0) is not None
-    assert recovery.drops_handle(closed(1011), Stage.RESUMING)
-    assert recovery.delay_s(closed(1011), Stage.RESUMING, 1.0) is not None
+def test_an_internal_error_at_a_handle_is_tried_three_times_with_it_and_then_without() -> None:
+    recovery, now_s, seen = new(was_live=True), 0.0, []
+    for _ in range(4):
+        drops = recovery.drops_handle(closed(1011), Stage.RESUMING)
+        delay_s = recovery.delay_s(closed(1011), Stage.RESUMING, now_s)
+        assert delay_s is not None
+        seen.append((drops, delay_s))
+        now_s += delay_s
+    assert seen == [(False, 0.5), (False, 1.0), (False, 2.0), (True, 0.0)]
 
 
 def test_a_handle_whose_socket_never_opened_is_kept() -> None:
@@ -205,7 +246,7 @@ def test_a_connection_that_has_proved_itself_ends_the_outage() -> None:
     recovery = new(was_live=True)
     assert delays(recovery, closed(1006), Stage.LIVE)
     recovery.is_stable()
-    waits = delays(recovery, closed(1011), Stage.LIVE)
+    waits = delays(recovery, closed(1011), Stage.LIVE, now_s=2 * OUTAGE_S)
     assert waits[0] == FIRST_DELAY_S
     assert sum(waits) > OUTAGE_S - LONGEST_DELAY_S
 
@@ -235,3 +276,83 @@ def test_an_error_message_that_says_that_the_service_failed_is_a_lost_connection
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
 def test_an_error_message_that_refuses_is_final(status: int) -> None:
     assert new(was_live=True).delay_s(closed(status), Stage.LIVE, 0.0) is None
+
+
+# How often
+
+
+@pytest.mark.parametrize("stage", [Stage.LIVE, Stage.LEAVING, Stage.RESUMING])
+def test_connections_start_at_most_about_once_a_second_whatever_ends_them(stage: Stage) -> None:
+    recovery, now_s, n = new(was_live=True), 0.0, 0
+    while now_s < 30:
+        recovery.went_live()
+        recovery.is_stable()
+        delay_s = recovery.delay_s(closed(1008), stage, now_s)
+        assert delay_s is not None
+        now_s += delay_s
+        n += 1
+    assert n <= 30 + 4
+
+
+def test_leaving_by_choice_is_no_outage_but_is_not_done_without_end() -> None:
+    recovery, now_s, n = new(was_live=True), 0.0, 0
+    while now_s < 200:
+        now_s += recovery.delay_after_leaving_s(now_s)
+        n += 1
+    assert 190 < n <= 204
+    assert recovery.delay_s(closed(1006), Stage.LIVE, now_s) is not None  # no outage has begun before
+
+
+def test_a_connection_that_is_left_in_time_is_replaced_at_once() -> None:
+    assert new(was_live=True).delay_after_leaving_s(0.0) == 0.0
+
+
+# A resumed session that generates nothing
+
+
+def resumed() -> ResumedSession:
+    session = ResumedSession(patience_s=9.0)
+    session.begin_connection(resumed=True)
+    return session
+
+
+def test_a_resumed_session_is_mute_if_it_generates_nothing_after_a_question() -> None:
+    session = resumed()
+    assert session.deadline_s is None
+    session.asked(100.0)
+    session.asked(105.0)
+    assert session.deadline_s == 109.0
+    session.generated()
+    assert session.deadline_s is None
+
+
+def test_a_fresh_session_is_never_mute() -> None:
+    session = ResumedSession(patience_s=9.0)
+    session.begin_connection(resumed=False)
+    session.asked(100.0)
+    assert session.deadline_s is None
+    assert not session.was_useless(1011, 200.0)
+
+
+@pytest.mark.parametrize(("code", "useless"), [(1011, True), (1008, True), (1000, True), (1006, False)])
+def test_a_handle_is_useless_if_the_server_closes_its_session_before_it_generates(code: int, useless: bool) -> None:
+    assert resumed().was_useless(code, 0.0) is useless
+
+
+def test_a_handle_is_useless_after_two_sessions_that_were_lost_before_they_generated() -> None:
+    session = resumed()
+    assert not session.was_useless(1006, 0.0)
+    session.begin_connection(resumed=True)
+    assert session.was_useless(1006, 1.0)
+
+
+def test_a_handle_is_good_if_its_session_has_generated() -> None:
+    session = resumed()
+    session.generated()
+    assert not session.was_useless(1011, 0.0)
+
+
+def test_the_handle_of_a_mute_session_is_useless() -> None:
+    session = resumed()
+    session.asked(0.0)
+    assert session.was_useless(1006, 9.0)

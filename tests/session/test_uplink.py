@@ -14,7 +14,7 @@ from gemini_live.errors import SessionClosed
 from gemini_live.models import MODELS, ModelCapabilities, capabilities_of
 from gemini_live.session import uplink as uplink_module
 from gemini_live.session.stats import Stats
-from gemini_live.session.uplink import FIRST_FRAME_WAIT_S, MAX_PICTURES, Uplink
+from gemini_live.session.uplink import FIRST_FRAME_WAIT_S, MAX_PICTURES, Result, Uplink
 from gemini_live.wire.connection import Connection
 from gemini_live.wire.messages import FunctionResponse
 
@@ -241,7 +241,7 @@ async def test_results_go_first_then_lines_then_speech_then_the_screen() -> None
     bench.uplink.offer_frame(b"frame")
     bench.uplink.offer_audio(b"pcm!")
     bench.ask("line")
-    bench.uplink.respond(response("c"), silent=False)
+    bench.uplink.respond([Result(response("c"), is_silent=False)])
     async with bench.connected():
         assert kinds(bench.peer) == ["toolResponse", "text", "audio", "video"]
 
@@ -266,7 +266,7 @@ async def test_every_result_is_sent_once_in_a_message_of_its_own() -> None:
     bench = Bench()
     for call_id in "abc":
         bench.conversation.call_opened(call_id, bench.now_s)
-        bench.uplink.respond(response(call_id), silent=False)
+        bench.uplink.respond([Result(response(call_id), is_silent=False)])
     async with bench.connected():
         assert bench.peer.sent == [
             {"toolResponse": {"functionResponses": [{"id": call_id, "name": "f", "response": {"output": call_id}}]}}
@@ -279,7 +279,7 @@ async def test_every_result_is_sent_once_in_a_message_of_its_own() -> None:
 async def test_results_for_calls_of_a_lost_connection_are_not_sent_on_the_next() -> None:
     bench = Bench()
     bench.conversation.call_opened("c", bench.now_s)
-    bench.uplink.respond(response("c"), silent=False)
+    bench.uplink.respond([Result(response("c"), is_silent=False)])
     bench.uplink.begin_connection([], announced=False)
     async with bench.connected():
         assert bench.peer.sent == []
@@ -293,7 +293,7 @@ async def test_an_answer_that_a_silent_result_completes_is_handed_out() -> None:
         bench.conversation.call_opened("c", bench.now_s)
         bench.conversation.output_received(bench.now_s, text="I am on it.")
         assert bench.conversation.turn_completed(bench.now_s) == []
-        bench.uplink.respond(response("c"), silent=True)
+        bench.uplink.respond([Result(response("c"), is_silent=True)])
         await settle()
     ((answered,),) = bench.progress
     assert isinstance(answered, Answered)
@@ -333,7 +333,7 @@ async def test_typed_lines_and_results_are_never_dropped_however_long_the_socket
     async with bench.connected():
         for number in range(1_000):
             bench.ask(f"line {number}")
-            bench.uplink.respond(response(str(number)), silent=False)
+            bench.uplink.respond([Result(response(str(number)), is_silent=False)])
         bench.peer.keeps_up.set()
         await bench.peer.until(2_000)
     assert texts(bench.peer) == [f"line {number}" for number in range(1_000)]
@@ -418,7 +418,7 @@ async def test_a_model_that_must_not_hear_during_a_call_hears_afterwards() -> No
         bench.uplink.end_audio(by_hand=False)
         await settle()
         assert bench.peer.sent == []
-        bench.uplink.respond(response("c"), silent=False)
+        bench.uplink.respond([Result(response("c"), is_silent=False)])
         await settle()
         assert kinds(bench.peer) == ["toolResponse", "audio", "audioStreamEnd"]
 
@@ -712,7 +712,7 @@ async def test_a_model_that_must_not_hear_during_a_call_is_told_afterwards_that_
         bench.uplink.pause_audio()
         await settle()
         assert bench.peer.sent == []
-        bench.uplink.respond(response("c"), silent=False)
+        bench.uplink.respond([Result(response("c"), is_silent=False)])
         await settle()
         assert kinds(bench.peer) == ["toolResponse", "audio", "audioStreamEnd"]
 

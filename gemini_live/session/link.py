@@ -1,0 +1,423 @@
+"""The connection of a session: connects, retries, holds, and leaves in time.
+
+Runs on the event loop. `recovery.py` decides whether and when to retry; `session.py` decides what the end of a
+connection means for the conversation.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any, TypeVar
+
+from ..config import Config
+from ..conversation.conversation import Conversation
+from ..conversation.outcomes import Opening
+from ..errors import ConnectionFailed, ProtocolError, SessionClosed
+from ..models import History, capabilities_of
+from ..output import events
+from ..output.events import Output
+from ..wire.address import build_headers, build_url, check_certificates
+from ..wire.connection import ABNORMAL_CLOSURE, GOING_AWAY, NO_STATUS, NORMAL_CLOSURE, Connection
+from ..wire.events import (
+    AudioChunk,
+    CodeResult,
+    ExecutableCode,
+    InputTranscription,
+    ModelText,
+    OutputTranscription,
+    ServerError,
+    ServerEvent,
+    SetupComplete,
+    Thought,
+    ToolCall,
+)
+from ..wire.messages import format_message
+from ..wire.parse import parse_server_message
+from ..wire.setup import build_setup
+from ..wire.setup_facts import SetupFacts, lacks_words, read_setup, unknown_field
+from .changes import Changes
+from .dispatch import Dispatcher
+from .recovery import STABLE_AFTER_S, Recovery, ResumedSession, Stage
+from .stats import Stats
+from .uplink import Uplink
+
+SETUP_TIMEOUT_S = 10.0
+UNKNOWN_TIME_LEFT_S = 10.0
+LEAVE_IDLE_S, HOLD_QUESTIONS_S, LEAVE_S = 60.0, 20.0, 10.0
+"""How long before the announced end an idle connection is left, questions begin to wait for the next connection, and
+any connection is left. 3.8 announced 300 s one second into a session, and leaving at once cut off the answer (livekit's
+agents-js, 15 Sep 2026)."""
+SHORT_NOTICE_S, LEAVE_SHORT_NOTICE_S = 15.0, 2.0
+"""After a notice shorter than the first, a connection is left the second before its end."""
+WORTH_TELLING_S = 2.0
+"""The user is told the delay of a retry if it is at least this long."""
+NO_GENERATION_S, NO_GENERATION_THINKING_S = 9.0, 30.0
+"""How long a resumed session may generate nothing after a question; the second for models that think for long."""
+
+_HISTORY_CONFIG = "historyConfig"
+_GENERATED = (AudioChunk, ModelText, OutputTranscription, Thought, ToolCall, ExecutableCode, CodeResult)
+_Result = TypeVar("_Result")
+
+
+class How(Enum):
+    """How a connection ended."""
+
+    OVER = auto()
+    """The conversation is over."""
+    LEFT = auto()
+    """The client left it, because the server is going to close it."""
+    CLOSED = auto()
+    """The server closed it, or it was lost."""
+
+
+@dataclass(frozen=True)
+class End:
+    """The end of a connection."""
+
+    how: How
+    failure: SessionClosed = field(default_factory=lambda: SessionClosed(GOING_AWAY, ""))
+    """Why it was closed; without meaning if it was not."""
+
+
+@dataclass(frozen=True)
+class Departure:
+    """When to leave a connection that the server is going to close, on the loop's clock."""
+
+    idle_s: float
+    """From then on it is left as soon as nothing is open."""
+    hold_s: float
+    """From then on new questions wait for the next connection."""
+    latest_s: float
+
+    @classmethod
+    def plan(cls, now_s: float, time_left_s: float | None) -> "Departure":
+        """Plan to leave a connection that ends in `time_left_s`; `None`: the server did not say when."""
+        left_s = UNKNOWN_TIME_LEFT_S if time_left_s is None else time_left_s
+        early_s = LEAVE_SHORT_NOTICE_S if left_s < SHORT_NOTICE_S else LEAVE_S
+        end_s = now_s + left_s
+        return cls(end_s - LEAVE_IDLE_S, end_s - HOLD_QUESTIONS_S, max(now_s, end_s - early_s))
+
+
+class Link:
+    """The connections of one session, one after the other."""
+
+    def __init__(
+        self,
+        config: Config,
+        declarations: Sequence[dict[str, Any]],
+        *,
+        conversation: Conversation,
+        uplink: Uplink,
+        dispatcher: Dispatcher,
+        output: Output,
+        stats: Stats,
+        changes: Changes,
+        take: Callable[[Sequence[ServerEvent]], SessionClosed | None],
+        on_first_live: Callable[[SetupFacts], None],
+        clock: Callable[[], float],
+    ) -> None:
+        """Prepare; nothing is opened yet.
+
+        Args:
+            config: What the user asked for.
+            declarations: The user's functions, as JSON.
+            conversation: Says what a connection begins with.
+            uplink: Sends on the connection.
+            dispatcher: Is told of each new connection.
+            output: Takes one line about each loss.
+            stats: Counts the connections.
+            changes: Is notified after each message.
+            take: Applies the events of a message; returns an error if the server reported one.
+            on_first_live: Called when the first setup is complete, with what it asked for.
+            clock: The loop's time in seconds.
+
+        Raises:
+            ConfigError: The address cannot be used, or the certificates to trust cannot be read.
+        """
+        self._config, self._declarations, self._output = config, declarations, output
+        self._conversation, self._uplink, self._dispatcher = conversation, uplink, dispatcher
+        self._stats, self._changes, self._take, self._clock = stats, changes, take, clock
+        self._on_first_live = on_first_live
+        self._url = build_url(config.base_url, config.api_version, config.api_key, insecure=config.insecure)
+        check_certificates(self._url)
+        self._recovery = Recovery(enabled=config.reconnect)
+        self._capabilities = capabilities_of(config.model)
+        thinks = self._capabilities.interaction_status
+        self._resumed = ResumedSession(NO_GENERATION_THINKING_S if thinks else NO_GENERATION_S)
+        self._omitted: frozenset[str] = frozenset()
+        """Fields of the setup that the server has refused."""
+        self._announced_history = False
+        """True if the newest setup announced history."""
+        self._n_attempts = 0
+        """Attempts to connect since the last live connection."""
+        self._connection: Connection | None = None
+        self._departure: Departure | None = None
+        self._user_came = False
+        """True if the user typed or spoke on this connection."""
+        self._outage_told = False
+        """True if the user was told of the present outage: one line is enough, however many tries it takes."""
+        self.live = asyncio.Event()
+        """Set while there is a connection."""
+
+    # Connecting
+
+    async def connect(self) -> None:
+        """Connect, as often as it takes.
+
+        Raises:
+            ConnectionFailed, SessionClosed: Another try would not help.
+        """
+        while True:
+            opening = self._conversation.connect()
+            try:
+                await self._open(opening)
+            except (ConnectionFailed, SessionClosed) as failure:
+                await self.disconnect()
+                await self._retry(failure, Stage.RESUMING if opening.handle else Stage.OPENING)
+            else:
+                self._outage_told = False
+                return
+
+    async def wait_after(self, end: End) -> None:
+        """Wait until the connection that has ended may be replaced.
+
+        Raises:
+            SessionClosed: Another connection would not help.
+        """
+        question = self._conversation.asked_too_often
+        if question is not None:
+            self._output.emit(events.Warning(f"no connection lasted long enough to answer: {question.text}"))
+            raise end.failure
+        if end.how is How.LEFT:
+            self._tell_outage("the server is about to close the connection; going on with a new one")
+            await asyncio.sleep(self._recovery.delay_after_leaving_s(self._clock()))
+        else:
+            await self._retry(end.failure, Stage.LIVE if self._departure is None else Stage.LEAVING)
+
+    async def disconnect(self) -> None:
+        """Close the connection, if there is one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def _open(self, opening: Opening) -> None:
+        """Open a connection and complete its setup."""
+        self._n_attempts += 1
+        self._output.emit(events.Connecting(self._n_attempts, self._config.server_name))
+        headers = build_headers(self._config.api_key)
+        on_message = self._show_message if self._config.verbose else None
+        connection = self._connection = await Connection.open(self._url, headers, on_message=on_message)
+        setup = build_setup(
+            self._config,
+            self._declarations,
+            handle=opening.handle,
+            seeds_history=bool(opening.history),
+            omit=self._omitted,
+        )
+        facts = read_setup(setup)
+        self._announced_history = facts.history_config
+        await connection.send(setup)
+        received = await self._await_setup(connection)
+        self._recovery.went_live()
+        self._n_attempts = 0
+        self._stats.n_connections += 1
+        if self._stats.n_connections == 1:
+            self._on_first_live(facts)
+        self._departure, self._user_came = None, False
+        self._resumed.begin_connection(resumed=opening.handle is not None)
+        self._dispatcher.begin_connection()
+        history = self._uplink.begin_connection(
+            opening.history, announced=self._announced_history, resumed=opening.handle is not None
+        )
+        if history is not None:
+            await connection.send(history)
+        if opening.history:
+            self._tell_fresh_start(opening)
+        self._take(received)
+
+    async def _await_setup(self, connection: Connection) -> list[ServerEvent]:
+        """Wait for setupComplete; return every event that came with it."""
+        received: list[ServerEvent] = []
+        try:
+            async with asyncio.timeout(SETUP_TIMEOUT_S):
+                while not any(isinstance(event, SetupComplete) for event in received):
+                    received += self._parse(await connection.receive())
+                    for event in received:
+                        if isinstance(event, ServerError):
+                            raise SessionClosed(event.code or ABNORMAL_CLOSURE, event.message)
+        except TimeoutError:
+            raise ConnectionFailed(
+                f"the server has not completed the setup within {SETUP_TIMEOUT_S:g} s", opened=True, transient=True
+            ) from None
+        return received
+
+    async def _retry(self, failure: ConnectionFailed | SessionClosed, stage: Stage) -> None:
+        """Wait until it is time to connect again.
+
+        Raises:
+            ConnectionFailed, SessionClosed: Another try would not help.
+        """
+        if self._omit_field(failure, stage):
+            return
+        if self._recovery.drops_handle(failure, stage):
+            self._conversation.handle_refused()
+        delay_s = self._recovery.delay_s(failure, stage, self._clock())
+        if delay_s is None:
+            raise failure
+        when = f" in {delay_s:.0f} s" if delay_s >= WORTH_TELLING_S else ""
+        self._tell_outage(f"{failure.summary}; connecting again{when}")
+        await asyncio.sleep(delay_s)
+
+    def _omit_field(self, failure: ConnectionFailed | SessionClosed, stage: Stage) -> bool:
+        """Return True if the server refused a field of the setup that the next setup can do without."""
+        if not isinstance(failure, SessionClosed) or failure.code != 1007:
+            return False
+        name = unknown_field(failure.reason)
+        if name is None and stage is Stage.OPENING and self._announced_history and not failure.is_final:
+            # 3.1 closed so in production (voiceclaw, Jun 2026): history can be sent without being announced.
+            name = _HISTORY_CONFIG
+        if name is None or name in self._omitted or not self._can_omit(name):
+            return False
+        self._omitted |= {name}
+        self._output.emit(events.Warning(f"the service does not know {name}; connecting again without it"))
+        return True
+
+    def _can_omit(self, name: str) -> bool:
+        """Return True if the user did not ask for the field, and what the user asked for is possible without it."""
+        omit = self._omitted | {name}
+        setup = build_setup(self._config, self._declarations, handle=None, seeds_history=False, omit=omit)
+        return name not in setup["setup"] and not lacks_words(self._config, read_setup(setup))
+
+    def _tell_outage(self, text: str) -> None:
+        """Tell the user in one line that the connection is gone, and the rest only with `--verbose`."""
+        if self._outage_told:
+            self._output.emit(events.Detail(text))
+            return
+        self._outage_told = True
+        n_again = self._conversation.n_to_ask_again
+        self._output.emit(events.Status(text + (f"; asking again: {n_again}" if n_again else "")))
+
+    def _tell_fresh_start(self, opening: Opening) -> None:
+        if self._capabilities.history is History.NOT_SUPPORTED:
+            self._output.emit(
+                events.Status("a new session was begun; this model cannot be told the conversation so far")
+            )
+            return
+        omitted = f" ({opening.omitted} older exchanges left out)" if opening.omitted else ""
+        self._output.emit(events.Status(f"a new session was begun and told the conversation so far{omitted}"))
+
+    # Holding
+
+    async def hold(self, conduct: Coroutine[Any, Any, End]) -> End:
+        """Send and receive until the connection ends, or until `conduct` returns that it has; return how it ended."""
+        connection = self._connection
+        assert connection is not None
+        self.live.set()
+        since_s, n_complete = self._clock(), self._conversation.turns_complete
+        try:
+            end = await first_of(self._receive(connection), conduct, self._send(connection))
+        finally:
+            self.live.clear()
+        has_answered = self._user_came and self._conversation.turns_complete > n_complete
+        if has_answered or self._clock() - since_s >= STABLE_AFTER_S:
+            self._recovery.is_stable()
+        if self._spoils_handle(end):
+            self._conversation.handle_refused()
+        return end
+
+    def _spoils_handle(self, end: End) -> bool:
+        """Return True if a session that is resumed after this end would be mute (public reports, Sep 2026)."""
+        if end.how is How.CLOSED:
+            return self._resumed.was_useless(end.failure.code, self._clock())
+        has_history = self._capabilities.history is not History.NOT_SUPPORTED
+        return end.how is How.LEFT and has_history and self._conversation.is_busy
+
+    async def _receive(self, connection: Connection) -> End:
+        error: SessionClosed | None = None
+        while error is None:
+            try:
+                received = self._parse(await connection.receive())
+            except SessionClosed as closed:
+                return End(How.CLOSED, closed)
+            error = self._take(received)
+            self._note_signs(received)
+            self._changes.notify()
+        return End(How.CLOSED, error)
+
+    async def _send(self, connection: Connection) -> End:
+        # What the server sent before it closed is still to be read: the receiving side reports the end.
+        with contextlib.suppress(SessionClosed):
+            await self._uplink.run(connection)
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    def _parse(self, raw: str | bytes) -> tuple[ServerEvent, ...]:
+        try:
+            return parse_server_message(raw)
+        except ProtocolError as error:
+            self._output.emit(events.Warning(f"skipped an invalid message from the server: {error}"))
+            return ()
+
+    def _note_signs(self, received: Sequence[ServerEvent]) -> None:
+        if any(isinstance(event, _GENERATED) for event in received):
+            self._resumed.generated()
+        if any(isinstance(event, InputTranscription) for event in received):
+            self.user_came()
+
+    # Leaving
+
+    def announce_end(self, time_left_s: float | None) -> None:
+        """Note that the server is going to close this connection; `None`: it did not say when."""
+        if self._config.reconnect:
+            self._departure = Departure.plan(self._clock(), time_left_s)
+        else:
+            left = "soon" if time_left_s is None else f"in {time_left_s:g} s"
+            self._output.emit(events.Warning(f"the server will end this session {left}"))
+
+    def user_came(self) -> None:
+        """Note that the user typed or spoke on this connection, so that an answer is due."""
+        self._user_came = True
+        self._resumed.asked(self._clock())
+
+    def check(self, *, is_idle: bool) -> End | None:
+        """Return the end of the connection if it is time for it; `is_idle`: nothing is open and nothing is played."""
+        now_s = self._clock()
+        mute_s = self._resumed.deadline_s
+        if mute_s is not None and now_s >= mute_s:
+            return End(How.CLOSED, SessionClosed(ABNORMAL_CLOSURE, "the resumed session generates nothing"))
+        departure = self._departure
+        if departure is None:
+            return None
+        self._uplink.holds_questions = now_s >= departure.hold_s
+        is_due = now_s >= departure.latest_s or (is_idle and now_s >= departure.idle_s)
+        return End(How.LEFT) if is_due else None
+
+    @property
+    def deadlines_s(self) -> list[float]:
+        """The times at which `check` may return something else than before."""
+        now_s, departure, mute_s = self._clock(), self._departure, self._resumed.deadline_s
+        times = [] if departure is None else [departure.idle_s, departure.hold_s, departure.latest_s]
+        return [when_s for when_s in times if when_s > now_s] + ([] if mute_s is None else [mute_s])
+
+    def is_polite(self, end: End) -> bool:
+        """Return True if the server ended the session without an announcement, as if nothing were open."""
+        return end.how is How.CLOSED and end.failure.code in {NORMAL_CLOSURE, NO_STATUS} and self._departure is None
+
+    def _show_message(self, direction: str, raw: str | bytes) -> None:
+        self._output.emit(events.Detail(f"{direction} {format_message(raw)}"))
+
+
+async def first_of(*coroutines: Coroutine[Any, Any, _Result]) -> _Result:
+    """Run coroutines side by side until one of them ends; cancel the others, and return its result.
+
+    If several end at once, the first one in the order of the arguments counts.
+    """
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return next(task for task in tasks if task in done).result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
