@@ -5,22 +5,13 @@ Pieces of different exchanges may arrive in any order, and the words of a spoken
 what stands behind an utterance that is not whole waits. `take` hands out what is whole, `pending` shows the rest.
 """
 
-import re
 from bisect import insort_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Generic, TypeVar
 
-# Scripts that put no spaces between words, with their punctuation; Korean does, and is not among them.
-_CJK = r"[\u3000-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]"
-_STRAY_SPACE = re.compile(rf"(?<={_CJK})[ \t]+(?={_CJK})")
-_SENTENCE_END = re.compile(rf"(?!{_CJK})[^\W\d_A-Z][.!?]+['\")\]\u2019\u201d]*\Z")
-_FULL_STOP = re.compile("[.!?\u2026\u3002\uff01\uff1f\u061f\u0964]['\")\\]\u2019\u201d]*\\Z")
-_SENTENCE_START = re.compile(rf"['\"(\[\u2018\u201c]*(?!{_CJK})[^\W\d_a-z]")
-_WORD = re.compile(rf"{_CJK}|(?:(?!{_CJK})\S)+")
-_LAST_WORD_CHARS = 12
-"""How far back the end of a sentence is searched."""
+from .stitching import begins_sentence, find_word_end, stitch
 
 Content = TypeVar("Content")
 
@@ -74,18 +65,6 @@ class Piece:
     """Its last words, which arrived but were not played; they are not in `text`."""
 
 
-def stitch(text: str, fragment: str) -> str:
-    """Return `text` with its next fragment, with one space or none between them where the two disagree."""
-    if not text:
-        return _STRAY_SPACE.sub("", fragment.lstrip())
-    seam = max(0, len(text.rstrip(" \t")) - 1)
-    if text[-1] in " \t" and text[seam] != "\n":  # else it is an indentation
-        fragment = fragment.lstrip(" \t")
-    elif _SENTENCE_END.search(text[-_LAST_WORD_CHARS:]) and _SENTENCE_START.match(fragment):
-        fragment = f" {fragment}"
-    return text[:seam] + _STRAY_SPACE.sub("", text[seam:] + fragment)
-
-
 class Transcript(Generic[Content]):
     """The conversation as it is read. `Content` is the type of the notes' content."""
 
@@ -121,7 +100,7 @@ class Transcript(Generic[Content]):
         if exchange == self._stopped:
             return
         answer = self._find_open(exchange, Speaker.MODEL)
-        if answer is not None and self._has_note_after(answer) and _begins_sentence(answer, fragment):
+        if answer is not None and self._has_note_after(answer) and begins_sentence(answer.text, fragment):
             _end(answer)
             answer = None
         if answer is None:
@@ -231,11 +210,6 @@ def _end(entry: Utterance | Note[Content] | None, mark: str = "") -> None:
         entry.is_whole, entry.mark = True, mark or entry.mark
 
 
-def _begins_sentence(answer: Utterance, fragment: str) -> bool:
-    """True if `fragment` begins another sentence or line than the one that `answer` ends with."""
-    return fragment.startswith("\n") or bool(_FULL_STOP.search(answer.text[-_LAST_WORD_CHARS:].rstrip()))
-
-
 def _count_played(answer: Utterance, now_s: float) -> int:
     """Return how many characters of an answer have been played, up to the end of a word.
 
@@ -245,9 +219,7 @@ def _count_played(answer: Utterance, now_s: float) -> int:
     for n, played_s in answer.played:
         if played_s > now_s:
             share = max(0.0, now_s - before_s) / (played_s - before_s)
-            n_played = n_before + round(share * (n - n_before))
-            ends = (0, *(match.end() for match in _WORD.finditer(answer.text)))
-            return next((end for end in ends if end >= n_played), n)
+            return find_word_end(answer.text, n_before + round(share * (n - n_before)))
         n_before, before_s = n, played_s
     return len(answer.text)
 

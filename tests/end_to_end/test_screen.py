@@ -15,7 +15,7 @@ from tests.rig.virtual_screen import VirtualScreen
 
 pytestmark = pytest.mark.rig
 
-START_LINE = "gemini-3.8-live; voice Charon; tools: none"
+START_LINE = "127.0.0.1; gemini-3.8-live; voice Charon; tools: none"
 TOO_FAST = (
     "gemini-live: warning: the service looks at one frame a second at most: --screen-capture-fps above 1 is wasted"
 )

@@ -43,7 +43,8 @@ from tests.rig.virtual_screen import VirtualScreen
 pytestmark = pytest.mark.rig
 
 SENTENCE = "The quick brown fox jumps over the lazy dog."
-START_LINE = "gemini-3.8-live; voice Charon; tools: none"
+START_LINE = "127.0.0.1; gemini-3.8-live; voice Charon; tools: none"
+SIMULATED_LINE = START_LINE.replace("127.0.0.1", "simulator")
 MICROPHONE_IS_ON = 'audio/pcm;rate=16000"'
 """What `-v` shows of the first chunk that is sent."""
 LISTENING_S = 0.3
@@ -110,7 +111,7 @@ def test_a_spoken_sentence_comes_back_from_the_speaker(virtual_audio: VirtualAud
         virtual_audio.record(tmp_path / "heard.wav"),
         Command("--simulate", "--audio-input", "--turns=1", "--no-stdin", "-v") as command,
     ):
-        command.err.wait_for(START_LINE, "half duplex", MICROPHONE_IS_ON)
+        command.err.wait_for(SIMULATED_LINE, "half duplex", MICROPHONE_IS_ON)
         virtual_audio.feed(tmp_path / "sentence.wav")
         result = command.wait()
     heard, _ = read_wav(tmp_path / "heard.wav")
@@ -239,7 +240,7 @@ def test_devices_are_listed_and_chosen_by_index_or_part_of_the_name(vcard: MakeC
     assert set(index) == {"default", "headset", "camera"}
     choice = ("--output-device=HEAD", f"--input-device={index['camera']}")
     result = run("--simulate=--pace 0", "--initial-message=Hello", "--no-stdin", "--turns=1", *choice)
-    assert result == (0, "Hello\n", f"{START_LINE}; microphone camera; speaker headset; half duplex\n")
+    assert result == (0, "Hello\n", f"{SIMULATED_LINE}; microphone camera; speaker headset; half duplex\n")
 
 
 @pytest.mark.parametrize(
@@ -256,7 +257,7 @@ def test_a_machine_without_sound_does_without_it(vcard: MakeCard) -> None:
     vcard(names=())
     warning = "gemini-live: warning: this machine has no loudspeaker; the answers are not played\n"
     result = run("--simulate=--pace 0", "--no-stdin", "--initial-message=Hello")
-    assert result == (0, "Hello\n", f"{warning}{START_LINE}\n")
+    assert result == (0, "Hello\n", f"{warning}{SIMULATED_LINE}\n")
     assert run("--list-devices") == (0, "This machine has no sound devices.\n", "")
 
 
@@ -278,7 +279,7 @@ def test_a_machine_that_has_no_sound_configuration_at_all_prints_nothing_of_alsa
         monkeypatch.delenv(name, raising=False)
     result = run("--simulate=--pace 0", "--no-stdin", "--initial-message=Hello")
     assert (result.code, result.out) == (0, "Hello\n")
-    assert all(line.startswith(("gemini-live: warning: ", START_LINE)) for line in result.err.splitlines())
+    assert all(line.startswith(("gemini-live: warning: ", SIMULATED_LINE)) for line in result.err.splitlines())
 
 
 @pytest.mark.parametrize(("way", "missing"), [("playback", "microphone"), ("capture", "loudspeaker")])
@@ -294,7 +295,7 @@ def test_a_machine_that_can_only_play_or_only_hear_is_used_as_it_is(
         assert result == (3, "", "gemini-live: error: this machine has no microphone\n")
     else:
         warning = "gemini-live: warning: this machine has no loudspeaker; the answers are not played\n"
-        assert result == (0, "Hello\n", f"{warning}{START_LINE}; microphone default\n")
+        assert result == (0, "Hello\n", f"{warning}{SIMULATED_LINE}; microphone default\n")
 
 
 async def test_when_the_sound_is_pulled_out_the_session_goes_on_in_text(virtual_audio: VirtualAudio) -> None:

@@ -161,9 +161,9 @@ def test_an_answer_that_is_stopped_is_marked_where_it_was_last_heard() -> None:
         # Of twenty seconds, more than two have been heard.
         terminal.wait_until(lambda: any(f" {n}." in terminal.bar for n in range(12, 18)))
         terminal.type("\x1b")
-        terminal.wait_for("gemini: word0", "[stopped]", "word19")
+        terminal.wait_for("gemini: word0", "[stopped, not played:", "word19")
         answer = next(line for line in terminal.conversation if line.startswith("gemini: "))
-        heard, unheard = answer.removeprefix("gemini: ").split(" [stopped] ")
+        heard, unheard = answer.removeprefix("gemini: ").removesuffix("]").split(" [stopped, not played: ")
         assert [*heard.split(), *unheard.split()] == words
         assert len(heard.split()) in range(2, 10)
         terminal.type("\x03")
