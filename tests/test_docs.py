@@ -11,8 +11,8 @@ import pytest
 
 from gemini_live.errors import EXIT_CODE_MEANINGS, format_causes
 from gemini_live.options import build_parser
-from gemini_live.output.events import format_table
 from gemini_live.output.help import COMMANDS, KEYS
+from gemini_live.output.schema import format_table
 from gemini_live.simulator import FAULT_KINDS
 
 ROOT = Path(__file__).parent.parent

@@ -3,7 +3,8 @@
 import dataclasses
 from typing import Any
 
-from gemini_live.output.events import Event, SessionStarted, Summary, Usage, type_name
+from gemini_live.output.events import Event, SessionStarted, Summary, Usage
+from gemini_live.output.schema import type_name
 
 
 def describe(event: Event) -> tuple[Any, ...]:

@@ -1,20 +1,15 @@
 """Everything that can be written about a session: one frozen dataclass for each event. Pure data.
 
 `Terminal`, `LiveTerminal` and `Jsonl` have one method, `emit`, that matches on these classes. To add an event, add a
-class here, add it to `Event`, and add a `case` to each writer that shows it.
+class here, add it to `Event`, and add a `case` to each writer that shows it. `Jsonl` needs no case: it writes classes
+and fields as they are named here, and their documentation is made from the docstrings. See `schema.py`.
 
-`Jsonl` writes every class of `IN_JSONL`, with its fields as they are named here. That is a versioned schema: within one
-version, add classes and fields, but change none. `format_table` makes its documentation from the docstrings.
+Over 300 lines: it is a list, with a docstring under each field.
 """
 
-import ast
-import dataclasses
-import inspect
-import re
-import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, get_args
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from ..conversation.outcomes import (
     Answered,
@@ -239,9 +234,9 @@ class Usage:
     """Tokens of the results of tools."""
     cached_tokens: int = 0
     """Tokens of the prompt that came from a cache."""
-    prompt_by_modality: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    prompt_by_modality: Mapping[str, int] = field(default_factory=dict)
     """Tokens of the prompt by modality."""
-    response_by_modality: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    response_by_modality: Mapping[str, int] = field(default_factory=dict)
     """Tokens of the answer by modality."""
 
 
@@ -342,47 +337,9 @@ Event = (
     | SessionEnded
 )
 
-NOT_IN_JSONL = (QuestionComplete, Stopped, Silenced, Detail, Commanded)
-"""Only a terminal needs these."""
-IN_JSONL: tuple[type[Event], ...] = tuple(cls for cls in get_args(Event) if cls not in NOT_IN_JSONL)
-
-_NAMES = {UserSaid: "heard", ModelSaid: "words"}
-"""Types whose names in the schema are older than their classes."""
-
 
 class Output(Protocol):
     """Writes the session: `Terminal` and `LiveTerminal` for people, `Jsonl` for programs."""
 
     def emit(self, event: Event) -> None:
         """Write `event`, if this writer shows it."""
-
-
-def type_name(cls: type[Event]) -> str:
-    """Return the `type` of an event in JSON lines: `ToolCall` is `tool_call`."""
-    return _NAMES.get(cls) or re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
-
-
-def format_table() -> str:
-    """Return the Markdown table of the types of JSON lines, from the docstrings of the classes and their fields."""
-    rows = [_format_row(cls) for cls in IN_JSONL]
-    return "\n".join(["| type | when | fields |", "|---|---|---|", *rows])
-
-
-def _format_row(cls: type[Event]) -> str:
-    fields = "<br>".join(f"`{name}`: {text}" for name, text in _field_docstrings(cls).items())
-    return f"| `{type_name(cls)}` | {_join_lines(cls.__doc__ or '')} | {fields} |"
-
-
-def _field_docstrings(cls: type[Event]) -> dict[str, str]:
-    """Return the docstring under each field of a dataclass."""
-    (node,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
-    assert isinstance(node, ast.ClassDef)
-    docstrings = {}
-    for field, below in zip(node.body, node.body[1:], strict=False):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
-            docstrings[field.target.id] = _join_lines(ast.literal_eval(below.value))
-    return docstrings
-
-
-def _join_lines(text: str) -> str:
-    return " ".join(text.split())

@@ -1,7 +1,8 @@
 """Writes the session for programs: one JSON object a line on stdout, as it happens, without media.
 
 Runs on the event loop. Every object has `v` (the version of the schema), `type`, `t_s` (seconds since the start) and
-`turn` (how many answers had ended before); the rest are the fields of the event. `events.py` holds the schema.
+`turn` (how many answers had ended before); the rest are the fields of the event. `schema.py` says which
+events are written.
 """
 
 import dataclasses
@@ -12,9 +13,8 @@ from typing import TextIO
 from ..conversation.outcomes import Answered
 from ..process.streams import BackgroundWriter
 from .escaping import escape_json
-from .events import IN_JSONL, Detail, Error, Event, Output, Warning, type_name
-
-SCHEMA_VERSION = 1
+from .events import Detail, Error, Event, Output, Warning
+from .schema import IN_JSONL, VERSION, type_name
 
 
 class Jsonl:
@@ -39,7 +39,7 @@ class Jsonl:
 
     def _write(self, event: Event) -> None:
         record = {
-            "v": SCHEMA_VERSION,
+            "v": VERSION,
             "type": type_name(type(event)),
             "t_s": round(self._clock() - self._started_s, 3),
             "turn": self._turn,

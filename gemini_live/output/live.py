@@ -94,7 +94,7 @@ class LiveTerminal(Terminal):
         """True if answers come with words, so that one without words is marked."""
         self._exchange = 0
         """The exchange of the newest call, which functions print for."""
-        self._held: list[_Line] = []
+        self._held_lines: list[_Line] = []
         """Lines outside the conversation that wait because they would split an utterance."""
         self._n_printed = 0
         """How many lines functions have printed since anything else was shown."""
@@ -107,7 +107,7 @@ class LiveTerminal(Terminal):
     def pending(self) -> Fragments:
         """Return what is not whole yet, with a line break after each utterance."""
         fragments: Fragments = []
-        for item in (*self._transcript.pending(), *self._held):
+        for item in (*self._transcript.pending(), *self._held_lines):
             if isinstance(item, Piece):
                 fragments += [*_format_piece(item), ("", "\n")]
             elif self._shares_stderr or item.always:
@@ -248,15 +248,15 @@ class LiveTerminal(Terminal):
             self._print_held()
 
     def _print_held(self) -> None:
-        for line in self._held:
+        for line in self._held_lines:
             self._print_now(line)
-        self._held.clear()
+        self._held_lines.clear()
 
     def _print(self, fragments: Fragments, *, always: bool = False) -> None:
         """Print a line outside the conversation: at once, or after the utterance that it would split."""
         line = _Line(fragments, always)
         if self._transcript.is_inside_utterance and (always or self._shares_stderr):
-            self._held.append(line)
+            self._held_lines.append(line)
         else:
             self._print_now(line)
 

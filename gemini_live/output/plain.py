@@ -60,6 +60,8 @@ class Terminal:
         """True if a person types and reads; False: a script."""
         self._speaker: str | None = None
         """Whose words are on the terminal's last line, which is not ended."""
+        self._held: list[events.Reply] = []
+        """Replies to commands that wait because they would split the answer on the last line."""
         self._record: deque[str] = deque(maxlen=MAX_RECORDED)
 
     @property
@@ -115,14 +117,16 @@ class Terminal:
                 self._write_line(f"{self._style('error', 'gemini-live: error:')} {one_line(text, fold=False)}")
             case events.Detail(text=text):
                 self._write_detail(text)
-            case events.Reply(text=text):
-                for line in text.splitlines():
-                    self._write_line(escape(line))
+            case events.Reply() if self._speaker == "model":
+                self._held.append(event)
+            case events.Reply():
+                self._write_reply(event)
             case events.Summary():
                 for line in format_summary(event):
                     (self._write_status if self._is_interactive else self._write_detail)(line)
             case events.SessionEnded():
                 self._end_line()
+                self._write_held()
 
     def _write_question(self, asked: events.Asked) -> None:
         if self._streams_words and not asked.typed:
@@ -141,6 +145,17 @@ class Terminal:
             self._writer.write(self._stdout, escape(answered.text) + "\n")
         if answered.cut_off:
             self._write_labelled("cut off", "the answer was interrupted")
+        self._write_held()
+
+    def _write_reply(self, reply: events.Reply) -> None:
+        for line in reply.text.splitlines():
+            self._write_line(escape(line))
+
+    def _write_held(self) -> None:
+        """Write the replies that waited for the end of an answer."""
+        for reply in self._held:
+            self._write_reply(reply)
+        self._held.clear()
 
     def _stream(self, who: str, text: str) -> None:
         """Write words to a terminal, with the name of who says them where somebody else spoke before."""

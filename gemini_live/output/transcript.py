@@ -141,7 +141,9 @@ class Transcript(Generic[Content]):
         self.question_complete(exchange)
 
     def late_words(self, exchange: int, fragment: str, mark: str) -> None:
-        """Add words, with `mark`, to an exchange that has ended."""
+        """Add words, with `mark`, to an exchange that has ended, unless the user stopped its answer."""
+        if exchange == self._stopped:
+            return
         text = fragment.strip()
         self._add(Utterance(exchange=exchange, speaker=Speaker.MODEL, text=text, mark=mark, is_whole=True))
 

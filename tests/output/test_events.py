@@ -8,7 +8,8 @@ import pytest
 
 from gemini_live.conversation.outcomes import ModelSaid, UserSaid
 from gemini_live.output import events
-from gemini_live.output.events import IN_JSONL, NOT_IN_JSONL, Event, format_table, type_name
+from gemini_live.output.events import Event
+from gemini_live.output.schema import IN_JSONL, NOT_IN_JSONL, format_table, type_name
 
 from .samples import sample_events
 

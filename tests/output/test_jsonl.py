@@ -18,8 +18,9 @@ from gemini_live.conversation.outcomes import (
     UserSaid,
 )
 from gemini_live.output import events
-from gemini_live.output.events import IN_JSONL, Event
-from gemini_live.output.jsonl import SCHEMA_VERSION, Jsonl
+from gemini_live.output.events import Event
+from gemini_live.output.jsonl import Jsonl
+from gemini_live.output.schema import IN_JSONL, VERSION
 from gemini_live.process.streams import BackgroundWriter
 
 WAIT_S = 10
@@ -136,8 +137,8 @@ def test_an_event_is_one_harmless_line_of_json_with_its_type_and_fields(
     written.encode()
     record = json.loads(written, parse_constant=pytest.fail)
     assert list(record)[:4] == ["v", "type", "t_s", "turn"]
-    assert record == {"v": SCHEMA_VERSION, "type": kind, "t_s": 0.0, "turn": 0, **fields}
-    assert SCHEMA_VERSION == 1
+    assert record == {"v": VERSION, "type": kind, "t_s": 0.0, "turn": 0, **fields}
+    assert VERSION == 1
 
 
 def test_the_table_has_every_event_of_the_schema() -> None:

@@ -305,6 +305,17 @@ def test_a_status_line_never_lands_inside_the_words_on_the_screen() -> None:
     ]
 
 
+@pytest.mark.parametrize("end", [Answered(1, "It is fine.", asked=True, cut_off=False), events.SessionEnded(4)])
+def test_a_reply_to_a_command_waits_for_the_end_of_the_answer_on_the_screen(end: events.Event) -> None:
+    written = on_a_screen()
+    written.terminal.emit(events.Reply("at once"))
+    written.terminal.emit(ModelSaid(1, "It "))
+    written.terminal.emit(events.Reply("one\ntwo"))
+    written.terminal.emit(ModelSaid(1, "is fine."))
+    written.terminal.emit(end)
+    assert written.out.splitlines() == ["at once", "gemini: It is fine.", "one", "two"]
+
+
 def test_status_lines_that_go_to_a_file_do_not_break_up_the_words_on_the_screen() -> None:
     written = Written(stdout=Screen(), stderr=io.StringIO())
     for piece in ("one ", "two ", "three"):

@@ -245,6 +245,7 @@ def test_an_answer_that_the_user_stopped_takes_no_words_and_the_next_one_does() 
     transcript.stopped(1, "[stopped]")
     transcript.words(1, " three.", 0.0)
     transcript.answered(1, CUT)
+    transcript.late_words(1, " four.", "[late]")
     transcript.words(2, "Yes.", 1.0)
     transcript.answered(2)
     assert taken(transcript) == ["you: what?", "gemini: [stopped]", "gemini: Yes."]
