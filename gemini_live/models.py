@@ -154,6 +154,9 @@ class ObservedBehavior:
     """pydantic-ai's recordings, Aug-Oct 2026: 1 to 27 ms after setupComplete, none later."""
     handle_covers: Coverage = Coverage.EVERYTHING
     """A LiveKit fork's measurements and pydantic-ai's probes, Oct 2026."""
+    settles_s: float = 1.0
+    """Time after audio during which a resume is closed with 1011; the same handle works later. A LiveKit fork's
+    measurements, Oct 2026: "a moment"."""
     mid_answer: MidAnswer = MidAnswer.CUT
     """pydantic-ai's probes, 19 and 20 Oct 2026."""
     unset_behavior: Behavior = Behavior.NON_BLOCKING
@@ -228,6 +231,7 @@ _OBSERVED_3_1 = replace(
     empty_messages=EmptyMessages.CONTENT,  # pydantic-ai's recordings, Aug-Oct 2026
     handles=Handles.WHILE_RUNNING,  # the same: first 0.33 to 0.37 s after a toolResponse, or in a spoken answer
     handle_covers=Coverage.SNAPSHOT,  # the same LiveKit fork, Oct 2026
+    settles_s=0.0,  # not known
     mid_answer=MidAnswer.CUT_AND_CANCEL,  # pydantic-ai's probes, 19 and 20 Oct 2026
     unset_behavior=Behavior.BLOCKING,  # pydantic-ai's recordings, Oct 2026
     stale_calls=StaleCalls.MUTE,  # pipecat#5497, 30 Aug 2026
@@ -253,6 +257,7 @@ _OBSERVED_2_5 = replace(
     empty_messages=EmptyMessages.NONE,  # the same
     handles=Handles.IF_ASKED,  # the same
     handle_covers=Coverage.SNAPSHOT,  # pydantic-ai's probes, Oct 2026: withheld while a typed turn runs
+    settles_s=0.0,  # not known
     mid_answer=MidAnswer.WAIT,  # pydantic-ai's probes, 19 and 20 Oct 2026
     unset_behavior=Behavior.BLOCKING,  # pydantic-ai's recordings, Aug 2026
     stale_calls=StaleCalls.IGNORED,  # pydantic-ai's probes, Oct 2026

@@ -57,6 +57,7 @@ def plan_answer(
     declarations: dict[str, Declaration],
     search: bool,
     conversation: ConversationHistory,
+    seen: str = "",
 ) -> Plan:
     """Return what the model does about `text`."""
     calls = _plan_calls(text, declarations)
@@ -72,7 +73,7 @@ def plan_answer(
         before = conversation.last_said()
         return Plan(words=f"You said: {before}" if before else "You have not said anything before.")
     if _SEE.match(text):
-        return Plan(words=conversation.describe_frames())
+        return Plan(words=seen)
     return Plan(words=text.strip()) if text.strip() else Plan(words="Yes?", waits_for_input=True)
 
 
@@ -128,13 +129,10 @@ def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def build_search_parts(query: str) -> list[dict[str, Any]]:
-    """Return the parts by which the models of the 2.x line show that they search."""
-    code = f"print(google_search.search(queries=[{query!r}]))"
-    return [
-        {"executableCode": {"language": "PYTHON", "code": code}},
-        {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "Looked up.\n"}},
-    ]
+def build_search_parts() -> list[dict[str, Any]]:
+    """Return the part by which the 2.x models show that they search (pydantic-ai's recording, Aug 2026)."""
+    output = "Looking up information on Google Search.\n"
+    return [{"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": output}}]
 
 
 def build_grounding(query: str) -> dict[str, Any]:

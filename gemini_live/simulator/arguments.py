@@ -60,6 +60,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--lifetime", dest="lifetime_s", type=_seconds, metavar="S", help="end connections after S seconds"
     )
+    parser.add_argument(
+        "--typed-text",
+        choices=("interrupts", "queues"),
+        help="what realtimeInput.text does to an answer in progress (interrupts)",
+    )
     parser.add_argument("--seed", type=int, metavar="N", help="of everything that is random (0)")
     parser.add_argument("--fault", dest="faults", action="append", metavar="SPEC", help="do something wrong; see below")
     parser.add_argument("--log", type=Path, metavar="FILE", help="write every message to FILE, as JSON lines")

@@ -1,14 +1,16 @@
-"""The function calls that the simulated model made, and what came of each."""
+"""Keeps the function calls that the simulated model made, and reads the answers to them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from random import Random
 from typing import Any
 
-from gemini_live.models import Behavior
+from gemini_live.models import Behavior, CallId, StaleCalls
 
 from .answers import Call
-from .close_reasons import invalid_argument
+from .close_reasons import Refusal, invalid_argument
+from .history import ConversationHistory
 from .records import CallRecord, SessionRecord
 from .settings import Settings
 
@@ -23,7 +25,7 @@ class Scheduling(StrEnum):
 
 @dataclass(frozen=True)
 class Result:
-    """A function response that the model has to do something about."""
+    """A function response that the model has to act on."""
 
     id: str
     name: str
@@ -34,86 +36,157 @@ class Result:
 class CallBook:
     """The calls of one session."""
 
-    def __init__(self, record: SessionRecord) -> None:
+    def __init__(self, record: SessionRecord, settings: Settings, history: ConversationHistory, seed: str) -> None:
         self._record = record
+        self._observed = settings.observed
+        self._model = settings.model
+        self._history = history
+        self._random = Random(f"calls {seed}")
         self._awaited: dict[str, list[Result]] = {}
         """By id, the results of the calls that the model waits for."""
         self._blocking: set[str] = set()
+        self._unanswered: list[Call] = []
+        """Blocking calls that were cut off before their answer, and that the model makes again."""
+        self.stale: set[str] = set()
+        """Calls of the session that this one resumes, as far as the service still takes them for open."""
+        self._stale_closed = False
 
     @property
     def open_ids(self) -> list[str]:
-        """Calls that await an answer."""
+        """Return the calls that await an answer."""
         return [call.id for call in self._record.calls.values() if call.open]
 
     @property
     def open_blocking_ids(self) -> list[str]:
-        """Those of them that were declared as BLOCKING: they do not outlive an interruption."""
+        """Return the open calls that the model waits for."""
         return [id_ for id_ in self.open_ids if id_ in self._blocking]
-
-    def stop_waiting(self) -> None:
-        """The turn that waited is over: what is still open is answered when its result comes."""
-        self._awaited.clear()
 
     def make(self, calls: Sequence[Call], settings: Settings) -> tuple[list[str], dict[str, Any]]:
         """Return the ids of the calls that the model will wait for, and the message that makes them all."""
-        blocking, awaited, made = [], [], []
+        awaited, made = [], []
         for call in calls:
-            id_ = f"function-call-{self._record.number:02d}{len(self._record.calls) + 1:04d}"
-            self._record.calls[id_] = CallRecord(id_, call.name, call.args)
-            made.append({"id": id_, "name": call.name, "args": call.args})
             declaration = settings.declarations.get(call.name)
-            if declaration is None or declaration.behavior is Behavior.BLOCKING:
-                blocking.append(id_)
-            elif settings.capabilities.interaction_status:
+            behavior = declaration.behavior if declaration else Behavior.BLOCKING
+            blocks = behavior is Behavior.BLOCKING or self._observed.non_blocking_waits
+            id_ = self._new_id(self._observed.call_id if blocks else self._observed.async_call_id)
+            self._record.calls[id_] = CallRecord(id_, call.name, call.args)
+            self._history.open_calls.add(id_)
+            made.append({"name": call.name, "args": call.args, "id": id_})
+            if blocks:
+                self._blocking.add(id_)
+            if blocks or settings.capabilities.interaction_status:
                 awaited.append(id_)
-        self._awaited |= {id_: [] for id_ in blocking + awaited}
-        self._blocking.update(blocking)
-        return blocking + awaited, {"toolCall": {"functionCalls": made}}
+        self._awaited |= {id_: [] for id_ in awaited}
+        return awaited, {"toolCall": {"functionCalls": made}}
+
+    def _new_id(self, kind: CallId) -> str:
+        """Return an id as the service makes them (pydantic-ai's recordings, Aug-Oct 2026), unique in the session."""
+        n = len(self._record.calls)
+        match kind:
+            case CallId.CALL:
+                id_ = f"call_{self._random.randrange(10**5, 10**6)}"
+            case CallId.CALL_FC:
+                id_ = f"call_{self._random.randrange(10**3, 10**4)}_fc_{n}_0"
+            case CallId.FUNCTION_CALL | CallId.FC:
+                id_ = f"{kind.value}{self._random.randrange(10**17, 10**19)}"
+        return id_ if id_ not in self._record.calls else self._new_id(kind)
 
     def settled(self, ids: Sequence[str]) -> bool:
-        """Return whether every one of these calls has its last answer, or was cancelled."""
+        """Return True if every one of these calls has its last answer, or was cancelled."""
         return not any(self._record.calls[id_].open for id_ in ids)
 
     def cancel(self, ids: Sequence[str]) -> list[str]:
-        """Take calls back; return those that were open."""
+        """Cancel calls; return those that were open."""
         cancelled = [id_ for id_ in ids if self._record.calls[id_].open]
         for id_ in cancelled:
             self._record.calls[id_].open = False
             self._record.calls[id_].cancelled = True
+            self._history.open_calls.discard(id_)
+            self._awaited.pop(id_, None)
         return cancelled
 
+    def abandon(self) -> None:
+        """Stop waiting for the open blocking calls; the model makes them again at the next input."""
+        for id_ in self.open_blocking_ids:
+            call = self._record.calls[id_]
+            self._unanswered.append(Call(call.name, call.args))
+        self.stop_waiting()
+
+    def stop_waiting(self) -> None:
+        """Leave the calls that are still open to be answered when their results come."""
+        self._awaited.clear()
+
+    def take_unanswered(self) -> tuple[Call, ...]:
+        """Return the calls that the model makes again; the client may drop the first ones."""
+        calls = tuple(self._unanswered)
+        self._unanswered.clear()
+        return calls
+
     def answer(self, response: dict[str, Any]) -> Result | None:
-        """Take one function response; return the result if nobody waits for it.
+        """Read one function response; return the result unless a turn waits for it or nothing comes of it.
 
         Raises:
-            Refusal: It has no id.
+            Refusal: The response has no id, or a field that the model refuses.
         """
         id_ = response.get("id", "")
         if not id_:
             raise invalid_argument("a function response has no id")
+        if "scheduling" in response and not self._observed.takes_scheduling:
+            raise Refusal(1007, "Function response scheduling is not supported for this model")
         call = self._record.calls.get(id_)
         if call is None:
-            self._record.mistake(f"answered a call that was never made: {id_}")
+            self._answer_unknown(id_)
             return None
-        if not call.open:
-            how = "after it was cancelled" if call.cancelled else "again"
-            call.n_late += call.cancelled
-            call.n_again += not call.cancelled
-            self._record.mistake(f"answered {call.name} ({id_}) {how}")
+        if call.cancelled:
+            call.n_late += 1
+            self._record.mistake(f"answered {call.name} ({id_}) after it was cancelled")
             return None
         if response.get("name") != call.name:
             self._record.mistake(f"answered {call.name} ({id_}) under the name {response.get('name')}")
-        call.answers.append(response)
-        call.open = response.get("willContinue", False)
         content = {key: value for key, value in response.get("response", {}).items() if key != "scheduling"}
         result = Result(id_, call.name, content, _read_scheduling(response))
+        if not call.open:
+            # A generator whose responses lack willContinue: the service speaks of each of them.
+            call.n_again += 1
+            self._record.mistake(f"answered {call.name} ({id_}) again")
+            return None if id_ in self._blocking else result
+        call.answers.append(response)
+        call.open = response.get("willContinue", False)
+        if not call.open:
+            self._history.open_calls.discard(id_)
         if id_ in self._awaited:
             self._awaited[id_].append(result)
             return None
+        if id_ in self._blocking:
+            # The turn that made the call was cut off. The result counts if the model has not called again since.
+            again = Call(call.name, call.args)
+            if again not in self._unanswered:
+                return None
+            self._unanswered.remove(again)
         return result
 
+    def _answer_unknown(self, id_: str) -> None:
+        if id_ not in self.stale:
+            self._record.mistake(f"answered a call that was never made: {id_}")
+            return
+        match self._observed.stale_calls:
+            case StaleCalls.SWALLOW_AN_INPUT:
+                self.stale.discard(id_)
+                self._history.open_calls.discard(id_)
+                self._stale_closed = not self.stale
+            case StaleCalls.MUTE:
+                self._history.muted = True
+                self._record.mistake(f"answered a call of the session before: {self._model} no longer answers then")
+            case StaleCalls.IGNORED:
+                self._record.mistake(f"answered a call of the session before, which {self._model} ignores: {id_}")
+
+    def take_stale_closed(self) -> bool:
+        """Return True once when the client has answered the last of the stale calls."""
+        closed, self._stale_closed = self._stale_closed, False
+        return closed
+
     def take(self, ids: Sequence[str]) -> list[Result]:
-        """Return the results of calls that were waited for."""
+        """Return the results of calls that a turn waited for."""
         return [result for id_ in ids for result in self._awaited.pop(id_, [])]
 
 

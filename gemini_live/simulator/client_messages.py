@@ -5,12 +5,14 @@ import functools
 import math
 from typing import Any
 
+from gemini_live.models import MidAnswer, StreamEnd
+
 from ..audio.pcm import INPUT, SAMPLE_BYTES, PcmFormat, parse_rate_hz
 from ..audio.voice_detector import SpeechStarted, Utterance
 from .calls import Result, Scheduling
 from .clock import Clock
-from .close_reasons import INVALID_PAYLOAD, Refusal, invalid_argument
-from .history import Said, jpeg_size
+from .close_reasons import INVALID_PAYLOAD, Refusal, invalid_argument, not_supported
+from .history import Said, image_size
 from .model_turns import Ask, ModelTurns, Origin
 from .records import SessionRecord
 from .settings import Settings, has_search, read_declarations
@@ -20,6 +22,9 @@ from .speech_segments import SpeechSegments
 _LONG_CHUNK_S = 1.0
 _FRAME_INTERVAL_S = 0.7
 """Of one frame a second, with the unevenness of any clock."""
+_HANDLE_INTERVAL_S = 0.4
+"""Of the handles that come while the microphone streams. pydantic-ai's recordings of 3.1, Aug 2026: 0.1 to 0.8 s."""
+_SPEECH = "speech"
 
 
 @functools.lru_cache(maxsize=64)
@@ -32,33 +37,42 @@ def _rate_of(mime_type: str) -> int:
 class ClientMessages:
     """The messages of one client, after its setup."""
 
-    def __init__(self, turns: ModelTurns, record: SessionRecord, clock: Clock) -> None:
+    def __init__(self, turns: ModelTurns, record: SessionRecord, clock: Clock, *, typed_text_cuts: bool) -> None:
         self._turns = turns
         self._record = record
         self._clock = clock
-        self._conversation = turns.conversation
-        self._segments = SpeechSegments(turns.settings.activity)
-        self._seeding = turns.settings.seeds_history
-        """Whether what comes by clientContent is history, up to its turnComplete."""
+        self._history = turns.history
+        self._observed = turns.observed
+        self._typed_text_cuts = typed_text_cuts and self._observed.mid_answer is not MidAnswer.WAIT
+        flushes = self._observed.stream_end is StreamEnd.ENDS_TURN
+        self._segments = SpeechSegments(turns.settings.activity, stream_end_flushes=flushes)
+        self._seeding = turns.settings.seeds_history and self._observed.takes_history_config
+        """True while clientContent is earlier history, up to its turnComplete."""
         self._written: list[str] = []
-        """What the user said by clientContent since the model last spoke: not answered yet."""
+        """The user's words by clientContent since the model last spoke: not answered yet."""
+        self._images: list[tuple[int, int] | None] = []
+        """Sizes of the pictures beside those words."""
         self._last_frame_s = -math.inf
+        self._since_handle_s = 0.0
+        """Seconds of audio since the last handle that came while the microphone streamed."""
         self._held_results: list[Ask] = []
-        """What the model wants to say at once, but for the user who is speaking."""
+        """Results that the model speaks of as soon as the user has stopped speaking."""
 
     @property
     def _settings(self) -> Settings:
         return self._turns.settings
 
-    def take(self, message: dict[str, Any]) -> None:
+    async def take(self, message: dict[str, Any]) -> None:
         """Do what one message of the client asks for.
 
         Raises:
             Refusal: The service would end the session for it.
         """
+        if self._settings.closes_at_first_input:
+            raise invalid_argument(f"enableAffectiveDialog: {self._settings.model} closes at the first input")
         match message:
             case {"realtimeInput": media}:
-                self._take_realtime(media)
+                await self._take_realtime(media)
             case {"clientContent": content}:
                 self._take_content(content)
             case {"setup": _}:
@@ -70,90 +84,123 @@ class ClientMessages:
         self._record.changed()
 
     def _take_content(self, content: dict[str, Any]) -> None:
-        """Append to the conversation; answer if the client's turn is complete."""
+        """Append to the conversation; ask for an answer if the client's turn is complete."""
         if self._settings.interprets:
             raise invalid_argument(f"{self._settings.model} takes audio only")
-        for turn in content.get("turns", []):
-            self._take_turn(turn)
+        complete = content.get("turnComplete", False)
+        turns = content.get("turns", [])
+        for i, turn in enumerate(turns):
+            self._take_turn(turn, asks=complete and not self._seeding and i == len(turns) - 1)
         if self._seeding:
-            self._seeding = not content.get("turnComplete", False)
+            self._seeding = not complete
             return
-        # What the client says this way always cuts the model off.
-        self._turns.interrupt()
-        if not content.get("turnComplete", False):
-            return
-        self._turns.ask(Ask(Origin.CONTENT, self._take_written()))
+        if complete and not turns and not self._written and self._turns.is_busy:
+            return  # livekit-plugins-google 1.8.9 ends push-to-talk so: nothing new was said
+        if self._observed.mid_answer is not MidAnswer.WAIT:
+            self._turns.interrupt()
+        if complete:
+            self._turns.ask(self._take_written(Origin.CONTENT))
 
-    def _take_turn(self, turn: dict[str, Any]) -> None:
-        role = turn.get("role", "" if self._settings.requires_roles else "user")
+    def _take_turn(self, turn: dict[str, Any], *, asks: bool) -> None:
+        role = turn.get("role", "" if self._observed.requires_role else "user")
         if role not in ("user", "model"):
             raise Refusal(INVALID_PAYLOAD, "Please use a valid role: user, model.")
         parts = turn.get("parts", [])
+        texts = [part["text"] for part in parts if part.get("text")]
         for part in parts:
-            if part.get("inlineData", {}).get("mimeType", "").startswith("audio/"):
-                self._record.mistake("audio in clientContent: it belongs into realtimeInput")
-        text = " ".join(part["text"] for part in parts if part.get("text"))
+            blob = part.get("inlineData", {})
+            mime_type = blob.get("mimeType", "")
+            if mime_type.startswith("audio/"):
+                texts.append(self._read_seeded_audio(blob, mime_type, asks=asks))
+            elif mime_type.startswith("image/") and role == "user":
+                self._images.append(image_size(blob.get("data", b"")))
+            if ("functionCall" in part or "functionResponse" in part) and not self._observed.seeds_functions:
+                raise invalid_argument(f"function parts in the history: {self._settings.model} takes text only")
+        text = " ".join(filter(None, texts))
         if role == "user":
-            self._written.append(text)
+            self._written += [text] if text else []
         else:
             self._remember_written()
-            self._conversation.said.append(Said(role, text))
+            if text:
+                self._history.add(Said(role, text, seeded=True))
 
-    def _take_written(self) -> str:
-        text = " ".join(filter(None, self._written))
+    def _read_seeded_audio(self, blob: dict[str, Any], mime_type: str, *, asks: bool) -> str:
+        """Return the transcript of sound in clientContent, which only earlier turns may hold."""
+        if not self._observed.seeds_audio:
+            raise Refusal(INVALID_PAYLOAD, "Precondition check failed.", "audio in the history")
+        if asks:
+            self._record.mistake("audio in clientContent: it belongs into realtimeInput")
+            return ""
+        rate_hz = parse_rate_hz(mime_type, INPUT)
+        if rate_hz != INPUT.rate_hz:
+            raise not_supported(f"audio of {rate_hz} Hz in the history: 16000 Hz is taken")
+        return f"(speech, {INPUT.duration_s(len(blob.get('data', b''))):.1f} s)"
+
+    def _take_written(self, origin: Origin, text: str = "") -> Ask:
+        """Return the question that the words and pictures of clientContent make up."""
+        words = " ".join([*self._written, text] if text else self._written)
+        ask = Ask(origin, words, images=tuple(self._images))
         self._written.clear()
-        return text
+        self._images.clear()
+        return ask
 
     def _remember_written(self) -> None:
-        """What was written so far is only to be known, not to be answered."""
-        if self._written:
-            self._conversation.said.append(Said("user", self._take_written()))
+        """Add the words that the model is not to answer to the history."""
+        if self._written or self._images:
+            known = self._take_written(Origin.CONTENT)
+            self._history.add(Said("user", known.text, n_images=len(known.images), seeded=True))
 
-    def _take_realtime(self, media: dict[str, Any]) -> None:
+    async def _take_realtime(self, media: dict[str, Any]) -> None:
         if len(media) != 1:
             raise invalid_argument(f"realtimeInput with {len(media)} fields: {', '.join(media)}")
         if self._seeding:
             self._record.mistake("realtimeInput before the history that historyConfig announced was complete")
             self._seeding = False
         if "mediaChunks" in media:
-            if self._settings.third_generation:
-                words = "realtime_input.media_chunks is deprecated. Use audio, video, or text instead."
-                raise Refusal(INVALID_PAYLOAD, words)
-            self._record.mistake("mediaChunks is deprecated: use audio and video")
-            chunk: dict[str, Any] = next(iter(media["mediaChunks"]), {})
-            media = {"audio" if chunk.get("mimeType", "").startswith("audio/") else "video": chunk}
+            media = self._read_media_chunks(media["mediaChunks"])
         match media:
             case {"audio": blob}:
-                self._take_audio(blob)
+                await self._take_audio(blob)
             case {"video": blob}:
                 self._take_frame(blob)
             case {"text": text}:
                 self._take_text(text)
             case {"audioStreamEnd": True}:
                 self._record.microphone_closed()
-                self._hear(self._segments.end_stream())
+                await self._hear(self._segments.end_stream())
                 if self._settings.interprets:
                     self._turns.ask(Ask(Origin.END))
             case {"activityStart": _}:
-                self._hear(self._segments.start_activity())
+                await self._hear(self._segments.start_activity())
             case {"activityEnd": _}:
                 self._record.microphone_closed()
                 if not self._segments.speaking and not self._settings.activity.automatic:
                     self._record.mistake("activityEnd without an activityStart")
-                self._hear(self._segments.end_activity())
+                await self._hear(self._segments.end_activity())
+
+    def _read_media_chunks(self, chunks: list[dict[str, Any]]) -> dict[str, Any]:
+        if not self._observed.media_chunks:
+            words = "realtime_input.media_chunks is deprecated. Use audio, video, or text instead."
+            raise Refusal(INVALID_PAYLOAD, words)
+        self._record.mistake("mediaChunks is deprecated: use audio and video")
+        if self._settings.third_generation:
+            return {}
+        chunk: dict[str, Any] = next(iter(chunks), {})
+        return {"audio" if chunk.get("mimeType", "").startswith("audio/") else "video": chunk}
 
     def _take_text(self, text: str) -> None:
         if self._settings.interprets:
             raise invalid_argument(f"{self._settings.model} takes audio only")
-        if self._turns.waits_for_calls and self._settings.third_generation:
+        if self._typed_text_cuts or (self._turns.waits_for_calls and self._settings.third_generation):
             self._turns.interrupt()
         if text.strip():
             self._remember_written()
+            self._turns.ask(Ask(Origin.TYPED, text))
         else:
-            text = self._take_written() or text
-        self._turns.ask(Ask(Origin.TYPED, text))
+            ask = self._take_written(Origin.TYPED)
+            self._turns.ask(ask if ask.text or ask.images else Ask(Origin.TYPED, text))
 
-    def _take_audio(self, blob: dict[str, Any]) -> None:
+    async def _take_audio(self, blob: dict[str, Any]) -> None:
         mime_type = blob.get("mimeType", INPUT.mime_type)
         rate_hz = _rate_of(mime_type)
         pcm = blob.get("data", b"")
@@ -162,8 +209,14 @@ class ClientMessages:
             self._record.mistake(f"audio in pieces of more than {_LONG_CHUNK_S:g} s: 20 to 40 ms are advised")
         if len(pcm) % SAMPLE_BYTES:
             self._record.mistake("audio that ends in the middle of a sample")
-        self._record.heard(pcm, duration_s, self._clock.time())
-        self._hear(self._segments.feed(pcm, rate_hz))
+        now_s = self._clock.time()
+        self._record.heard(pcm, duration_s, now_s)
+        self._history.last_audio_s = now_s
+        await self._hear(self._segments.feed(pcm, rate_hz))
+        self._since_handle_s += duration_s
+        if self._since_handle_s >= _HANDLE_INTERVAL_S and not self._segments.speaking:
+            self._since_handle_s = 0.0
+            await self._turns.offer_handle()
 
     def _take_frame(self, blob: dict[str, Any]) -> None:
         image = blob.get("data", b"")
@@ -178,21 +231,23 @@ class ClientMessages:
         self._record.n_frames += 1
         if self._record.keep:
             self._record.frames.append(image)
-        self._conversation.n_frames += 1
-        self._conversation.frame_size = jpeg_size(image)
+        self._history.add_frame(image)
 
-    def _hear(self, events: list[SpeechStarted | Utterance]) -> None:
+    async def _hear(self, events: list[SpeechStarted | Utterance]) -> None:
         """Do what the beginning or the end of speech asks for."""
         for event in events:
             match event:
                 case SpeechStarted():
+                    await self._turns.begin_speech(event.offset_s)
                     if self._settings.activity.interrupts and not self._settings.interprets:
                         self._turns.interrupt()
+                    await self._turns.send_first_words(_SPEECH)
                 case Utterance():
                     self._record.n_utterances += 1
                     self._remember_written()
-                    text = f"(speech, {event.duration_s:.1f} s)"
-                    self._turns.ask(Ask(Origin.VOICE, text, Sound(event.pcm, event.rate_hz)))
+                    text = f"({_SPEECH}, {event.duration_s:.1f} s)"
+                    sound = Sound(event.pcm, event.rate_hz)
+                    self._turns.ask(Ask(Origin.VOICE, text, sound, end_s=event.end_s))
                     self._release_results()
 
     def _take_responses(self, answer: dict[str, Any]) -> None:
@@ -200,23 +255,26 @@ class ClientMessages:
             result = self._turns.calls.answer(response)
             if result is not None:
                 self._schedule(result)
+        if self._turns.calls.take_stale_closed():
+            self._turns.ask(Ask(Origin.STALE))
         self._turns.wake()
 
     def _schedule(self, result: Result) -> None:
-        """Have the model speak about a result that it did not wait for, when and if the client wants it to."""
+        """Queue what the model says about a result that no turn waits for, in the way that the client asks for."""
         if result.scheduling is Scheduling.SILENT or not result.response:
             return
         ask = Ask(Origin.RESULT, results=(result,))
-        if result.scheduling is Scheduling.WHEN_IDLE:
+        cuts = result.scheduling is Scheduling.INTERRUPT or self._observed.mid_answer is not MidAnswer.WAIT
+        if not cuts:
             self._turns.ask(ask)
         elif self._segments.speaking:
             self._held_results.append(ask)
         else:
             self._turns.interrupt()
-            self._turns.ask(ask, first=True)
+            self._turns.ask(ask, first=result.scheduling is Scheduling.INTERRUPT)
 
     def _release_results(self) -> None:
-        """The user stopped speaking: say what had to wait for it."""
+        """Queue the results that waited for the end of the user's speech."""
         for ask in self._held_results:
             self._turns.ask(ask)
         self._held_results.clear()

@@ -1,4 +1,7 @@
-"""Everything that the simulator can do wrong on demand, as a table; and which of it is due now. Pure."""
+"""Lists everything that the simulator can do wrong on demand, and tells which of it is due. Pure.
+
+Longer than 300 lines: it is one table and its reader.
+"""
 
 import re
 from dataclasses import dataclass
@@ -7,9 +10,11 @@ from random import Random
 
 from gemini_live.errors import ConfigError
 
+from .close_reasons import ABORTED, DEADLINE, ENTITY_NOT_FOUND, INTERNAL_ERROR, POLICY_VIOLATION
+
 
 class Scope(Enum):
-    """When a fault that names no moment happens, and what a moment means to it."""
+    """When a fault without a moment happens, and what a moment means to it."""
 
     HANDSHAKE = "at every connection"
     SETUP = "at every setup"
@@ -43,7 +48,17 @@ FAULT_KINDS: tuple[FaultKind, ...] = (
         "closes with 1007 if the setup has FIELD, as a service that does not know it",
     ),
     FaultKind("stale-handle", "", "", Scope.SETUP, "closes with 1008 if the setup resumes a session"),
+    FaultKind("poisoned-handle", "", "", Scope.SETUP, "closes with 1011 if the setup resumes a session, for ever"),
+    FaultKind("refused-history-config", "", "", Scope.SETUP, "closes with 1007 if the setup has historyConfig"),
+    FaultKind("lost-seed", "", "", Scope.SETUP, "resumes a session without the history that the client gave it"),
     FaultKind("close", "CODE[:REASON]", "1011", Scope.MOMENT, "closes with CODE; 1006 drops the connection"),
+    FaultKind(
+        "end",
+        "CAUSE",
+        "aborted",
+        Scope.MOMENT,
+        "closes with the service's words for CAUSE",
+    ),
     FaultKind("reset", "", "", Scope.MOMENT, "resets the TCP connection"),
     FaultKind("error", "CODE[:MESSAGE]", "500", Scope.MOMENT, "sends a message with a top-level error"),
     FaultKind("go-away", "SECONDS", "5", Scope.MOMENT, "sends goAway and closes with 1008 after SECONDS"),
@@ -56,10 +71,22 @@ FAULT_KINDS: tuple[FaultKind, ...] = (
     FaultKind("no-turn-end", "", "", Scope.TURN, "sends neither generationComplete nor turnComplete"),
     FaultKind("early-turn-complete", "", "", Scope.TURN, "sends turnComplete in mid-sentence, and another at the end"),
     FaultKind("empty-turn", "", "", Scope.TURN, "answers with turnComplete and nothing else"),
-    FaultKind("no-answer", "", "", Scope.TURN, "does not answer at all"),
+    FaultKind("empty-after-result", "", "", Scope.TURN, "sends an empty turn between a function result and its answer"),
+    FaultKind("rejected", "", "", Scope.TURN, "answers with turnComplete and the reason RESPONSE_REJECTED"),
+    FaultKind("no-answer", "", "", Scope.TURN, "does not answer at all, and lets the next question wait"),
+    FaultKind("ignored-text", "", "", Scope.TURN, "ignores a question by realtimeInput.text"),
     FaultKind("late-words", "", "", Scope.TURN, "sends the last words of the transcript after turnComplete"),
+    FaultKind("stray-text", "", "", Scope.TURN, "sends text that it does not speak, not marked as a thought"),
+    FaultKind("repeated-sentence", "", "", Scope.TURN, "says its sentence three times"),
+    FaultKind("near-silent", "", "", Scope.TURN, "speaks at near zero amplitude"),
+    FaultKind(
+        "filler-without-status", "", "", Scope.TURN, "extended thinking: ends the filler plainly and calls 2 s later"
+    ),
+    FaultKind("repeated-call", "", "", Scope.TURN, "makes a call again, with a new id, after its answer"),
     FaultKind("duplicate-call", "", "", Scope.TURN, "sends the tool call twice, with the same ids"),
     FaultKind("cancel-call", "SECONDS", "0", Scope.TURN, "cancels the tool call after SECONDS"),
+    FaultKind("mute-resume", "", "", Scope.STATE, "transcribes in a resumed session and generates nothing"),
+    FaultKind("many-parts", "", "", Scope.STATE, "sends up to three audio parts in a message"),
     FaultKind("silence", "", "", Scope.STATE, "sends nothing any more; the connection lives"),
     FaultKind("drip", "BYTES", "2000", Scope.STATE, "sends only BYTES a second, in fragments of a tenth of that"),
     FaultKind("slow-pong", "SECONDS", "10", Scope.STATE, "answers pings late"),
@@ -80,7 +107,24 @@ FAULT_KINDS: tuple[FaultKind, ...] = (
 _BY_NAME = {kind.name: kind for kind in FAULT_KINDS}
 
 CHAOS = ("close:1011", "reset", "stall:1", "malformed", "huge:1.2", "interrupted", "error:500")
-"""What chaos chooses from."""
+"""What chaos chooses from: only what a client can survive."""
+
+_CREDITS_DEPLETED = (
+    "Your prepayment credits are depleted. Please go to AI Studio at https://ai.studio/projects to manage your project "
+    "and billing."
+)
+END_CAUSES: dict[str, tuple[int, str]] = {
+    "aborted": (POLICY_VIOLATION, ABORTED),
+    "session-not-found": (POLICY_VIOLATION, "Session not found"),
+    "not-found": (POLICY_VIOLATION, ENTITY_NOT_FOUND),
+    "deadline": (INTERNAL_ERROR, DEADLINE),
+    "unavailable": (INTERNAL_ERROR, "The service is currently unavailable."),
+    "quota": (INTERNAL_ERROR, "You exceeded your current quota, please check your plan and billing details."),
+    "credits": (INTERNAL_ERROR, _CREDITS_DEPLETED),
+    "token-spent": (INTERNAL_ERROR, "Token has been used too many times"),
+    "token-expired": (INTERNAL_ERROR, "Token has expired"),
+}
+"""The code and the words of the fault `end`, as users of the service reported them."""
 
 _SPEC = re.compile(
     r"(?P<kind>[a-z-]+)(?::(?P<argument>.*?))?(?:@(?P<when>\d+(?:\.\d+)?s|turn\d+|message\d+))?(?:\*(?P<times>\d+))?",
@@ -155,11 +199,15 @@ def _parse_moment(when: str | None) -> Moment | None:
 def _check_argument(spec: str, kind: FaultKind, argument: str) -> None:
     if not kind.argument or kind.argument == "FIELD":
         return
+    if kind.argument == "CAUSE":
+        if argument not in END_CAUSES:
+            raise ConfigError(f"--fault {spec}: {argument!r} is not one of {', '.join(END_CAUSES)}")
+        return
     first, _, rest = argument.partition(":")
     try:
         number = float(first)
     except ValueError:
-        raise ConfigError(f"--fault {spec}: {first!r} is no number") from None
+        raise ConfigError(f"--fault {spec}: {first!r} is not a number") from None
     name = kind.argument.partition("[")[0]
     low, high = _NUMBER.get(name, (0.0, 1e9))
     wrong = not low <= number <= high
@@ -170,7 +218,7 @@ def _check_argument(spec: str, kind: FaultKind, argument: str) -> None:
     elif name in ("HZ", "CODE"):
         wrong = not 100 <= number <= 192_000 or not number.is_integer()
     if wrong:
-        raise ConfigError(f"--fault {spec}: {argument!r} is not a {kind.argument} that can be")
+        raise ConfigError(f"--fault {spec}: {argument!r} is out of range for {kind.argument}")
 
 
 class FaultPlan:

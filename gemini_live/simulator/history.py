@@ -1,14 +1,20 @@
-"""What the simulated model remembers: the conversation, and the handles by which another connection goes on with it."""
+"""Keeps the conversation of the simulated model, and the handles by which another connection resumes it. Pure."""
 
+import math
+from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
+
+from gemini_live.models import Coverage
 
 from .clock import Clock
 
 HANDLE_LIFETIME_S = 2 * 3600.0
+_MAX_HANDLES = 2_000
+"""The oldest are forgotten first, so that a server that runs for months keeps its size."""
 
 TOKENS_A_SECOND = 25
-TOKENS_A_FRAME = 258
+TOKENS_AN_IMAGE = 258
 
 
 @dataclass(frozen=True)
@@ -19,12 +25,18 @@ class Said:
     """`user` or `model`."""
     text: str
     audio_s: float = 0.0
-    """How long it was heard; 0 for what was written."""
+    """Length of its sound; 0 for written text."""
+    n_images: int = 0
+    seeded: bool = False
+    """True if the client gave it as earlier history."""
 
     @property
-    def tokens(self) -> int:
-        """What it costs in the context, about as the service counts."""
-        return round(self.audio_s * TOKENS_A_SECOND) if self.audio_s else 1 + len(self.text.encode()) // 4
+    def tokens(self) -> Counter[str]:
+        """Its price in the context by modality, about as the service counts."""
+        images = Counter({"IMAGE": self.n_images * TOKENS_AN_IMAGE})
+        if self.audio_s:
+            return images + Counter({"AUDIO": round(self.audio_s * TOKENS_A_SECOND)})
+        return images + Counter({"TEXT": 1 + len(self.text.encode()) // 4})
 
 
 @dataclass
@@ -34,58 +46,118 @@ class ConversationHistory:
     said: list[Said] = field(default_factory=list)
     n_frames: int = 0
     frame_size: tuple[int, int] | None = None
-    """Width and height of the last picture."""
+    """Width and height of the last frame."""
+    open_calls: set[str] = field(default_factory=set)
+    """Ids of the function calls that were not answered."""
+    muted: bool = False
+    """True if the model no longer answers, as after a late function result."""
+    session: int = 0
+    """The number of the session that has it now."""
+    last_audio_s: float = -math.inf
+    """Time on the clock of the last audio from the client."""
+    tokens: Counter[str] = field(init=False)
+    """The size of the context by modality: kept up to date, so that a turn costs the same however long the talk is."""
+
+    def __post_init__(self) -> None:
+        self.tokens = Counter()
+        for said in self.said:
+            self.tokens += said.tokens
+        self.tokens["IMAGE"] += self.n_frames * TOKENS_AN_IMAGE
+
+    def add(self, said: Said) -> None:
+        """Append a contribution."""
+        self.said.append(said)
+        self.tokens += said.tokens
+
+    def add_frame(self, image: bytes) -> None:
+        """Count a frame that came by realtimeInput."""
+        self.n_frames += 1
+        self.frame_size = image_size(image)
+        self.tokens["IMAGE"] += TOKENS_AN_IMAGE
+
+    def without_seed(self) -> "ConversationHistory":
+        """Return a copy that lacks what the client gave as earlier history."""
+        kept = [said for said in self.said if not said.seeded]
+        return ConversationHistory(kept, self.n_frames, self.frame_size, set(self.open_calls))
 
     def last_said(self) -> str:
-        """Return what the user said last; empty if nothing."""
+        """Return the user's last words; empty if there are none."""
         return next((said.text for said in reversed(self.said) if said.role == "user"), "")
 
     def describe_frames(self) -> str:
-        """Return a sentence about the pictures."""
-        if not self.n_frames:
-            return "I have received no frames."
-        frames = "1 frame" if self.n_frames == 1 else f"{self.n_frames} frames"
-        size = f", the last one {self.frame_size[0]} by {self.frame_size[1]}" if self.frame_size else ""
-        return f"I have received {frames}{size}."
+        """Return a sentence about the frames."""
+        return describe_images(self.n_frames, self.frame_size, "frame")
+
+
+def describe_images(n: int, size: tuple[int, int] | None, noun: str) -> str:
+    """Return a sentence about the images that the model sees."""
+    if not n:
+        return f"I have received no {noun}s."
+    images = f"1 {noun}" if n == 1 else f"{n} {noun}s"
+    described = f", the last one {size[0]} by {size[1]}" if size else ""
+    return f"I have received {images}{described}."
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """What a session that resumes with a handle begins with."""
+
+    history: ConversationHistory
+    session: int
+    """The session that the handle was given to."""
+    stale_calls: frozenset[str]
+    """Calls that the service still takes for open."""
 
 
 @dataclass(frozen=True)
 class _Saved:
-    conversation: ConversationHistory
+    history: ConversationHistory
+    covers: Coverage
     n_said: int
-    """How much of it had been said: it only ever grows, so that a handle need not hold a copy."""
+    """Contributions at the time of the handle: the list only grows, so a handle needs no copy."""
+    open_calls: frozenset[str]
     session: int
     saved_s: float
 
 
 class HandleBook:
-    """The handles that a server has given out, each with the conversation as it was."""
+    """The handles that a server has given out."""
 
     def __init__(self, seed: int, clock: Clock) -> None:
         self._random = Random(f"handles {seed}")
         self._clock = clock
         self._saved: dict[str, _Saved] = {}
 
-    def save(self, conversation: ConversationHistory, session: int) -> str:
-        """Return a new handle for the conversation as it is now."""
+    def save(self, history: ConversationHistory, session: int, covers: Coverage = Coverage.SNAPSHOT) -> str:
+        """Return a new handle for the conversation."""
         now = self._clock.time()
-        while self._saved and next(iter(self._saved.values())).saved_s < now - HANDLE_LIFETIME_S:
-            del self._saved[next(iter(self._saved))]
+        while self._saved:
+            oldest = next(iter(self._saved))
+            if self._saved[oldest].saved_s >= now - HANDLE_LIFETIME_S and len(self._saved) < _MAX_HANDLES:
+                break
+            del self._saved[oldest]
         handle = f"{session:04d}-{self._random.getrandbits(96):024x}"
-        self._saved[handle] = _Saved(conversation, len(conversation.said), session, now)
+        self._saved[handle] = _Saved(history, covers, len(history.said), frozenset(history.open_calls), session, now)
         return handle
 
-    def find(self, handle: str) -> tuple[ConversationHistory, int] | None:
-        """Return the conversation that a handle stands for and the session that it was given to, if it is known."""
+    def find(self, handle: str) -> Resumed | None:
+        """Return what a handle stands for; None if the handle is not known or too old."""
         saved = self._saved.get(handle)
         if saved is None or saved.saved_s < self._clock.time() - HANDLE_LIFETIME_S:
             return None
-        old = saved.conversation
-        return ConversationHistory(old.said[: saved.n_said], old.n_frames, old.frame_size), saved.session
+        old = saved.history
+        if saved.covers is Coverage.EVERYTHING:
+            # Calls that were open when the handle was sent stay owed, even if the client answered them since.
+            return Resumed(old, saved.session, saved.open_calls | old.open_calls)
+        history = ConversationHistory(old.said[: saved.n_said], old.n_frames, old.frame_size, muted=old.muted)
+        history.session, history.last_audio_s = old.session, old.last_audio_s
+        return Resumed(history, saved.session, saved.open_calls | old.open_calls)
 
 
-def jpeg_size(image: bytes) -> tuple[int, int] | None:
-    """Return width and height of a JPEG; None if it is none."""
+def image_size(image: bytes) -> tuple[int, int] | None:
+    """Return width and height of a JPEG or a PNG; None for anything else."""
+    if image[:8] == b"\x89PNG\r\n\x1a\n" and len(image) >= 24:
+        return int.from_bytes(image[16:20]), int.from_bytes(image[20:24])
     position = 2
     if image[:2] != b"\xff\xd8":
         return None

@@ -56,6 +56,7 @@ class Simulator:
         faults: What goes wrong, as `--fault` takes it.
         log: A file for every message, as JSON lines; with `log_media`, sound and pictures too.
         keep: Whether the session records hold messages and sound, or only count them.
+        typed_text: `interrupts`: realtimeInput.text ends an answer in progress; `queues`: it waits for its end.
         espeak: Whether espeak-ng is the voice, where it is installed; else tones.
         clock: What tells the time; None: the event loop.
     """
@@ -74,6 +75,7 @@ class Simulator:
         log: str | Path | None = None,
         log_media: bool = False,
         keep: bool = True,
+        typed_text: str = "interrupts",
         espeak: bool = True,
         clock: Clock | None = None,
     ) -> None:
@@ -88,6 +90,7 @@ class Simulator:
         self._pace, self._lifetime_s, self._seed = pace, lifetime_s, seed
         self._plan = FaultPlan(tuple(parse_fault(f) if isinstance(f, str) else f for f in faults), seed)
         self._log_path, self._log_media = log, log_media
+        self._typed_text_cuts = typed_text == "interrupts"
         self._clock_given = clock
         self._espeak = espeak
         self._stack = AsyncExitStack()
@@ -132,6 +135,7 @@ class Simulator:
             pace=self._pace,
             lifetime_s=self._lifetime_s,
             seed=self._seed,
+            typed_text_cuts=self._typed_text_cuts,
         )
         async with AsyncExitStack() as stack:
             if self._log_path is not None:

@@ -1,6 +1,7 @@
-"""One session, from the setup to the close: what opens it, what ends it, and the tasks in between."""
+"""Serves one session from the setup to the close, in four tasks: receiver, model turns, lifetime, faults."""
 
 import asyncio
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +19,10 @@ from .close_reasons import (
     unknown_name,
 )
 from .faults import FaultPlan
-from .history import ConversationHistory, HandleBook
+from .history import ConversationHistory, HandleBook, Resumed
 from .model_turns import ModelTurns
 from .schema import snake_case
-from .settings import read_settings
+from .settings import Settings, read_settings
 from .speech import Speaker
 from .wire import Wire
 
@@ -41,6 +42,8 @@ class ServerContext:
     pace: float
     lifetime_s: float | None
     seed: int
+    typed_text_cuts: bool
+    """True if typed text ends an answer in progress; else it waits."""
 
 
 class Session:
@@ -51,7 +54,7 @@ class Session:
         self._record = wire.record
         self._context = context
         self._refusal = refusal
-        """Why the client may not have a session at all: its key is wrong."""
+        """The reason to close at once, if the client's key was not accepted."""
         self._turns: ModelTurns
         self._messages: ClientMessages
         self._lifetime = Alarm(context.clock)
@@ -68,7 +71,7 @@ class Session:
                 faults = tasks.create_task(self._watch_time(), name="faults")
                 try:
                     while True:
-                        self._messages.take(await self._wire.receive())
+                        await self._messages.take(await self._wire.receive())
                 finally:
                     for task in (turns, life, faults):
                         task.cancel()
@@ -92,20 +95,27 @@ class Session:
         await self._break_setup(setup)
         settings = read_settings(setup, self._record.api_version)
         context = self._context
+        resumed = self._resume(settings) if settings.handle is not None else None
         self._turns = ModelTurns(
             self._wire,
             settings,
-            self._remember(settings.handle),
+            resumed.history if resumed else ConversationHistory(),
             handles=context.handles,
             speaker=context.speaker,
             clock=context.clock,
             pace=context.pace,
             seed=context.seed,
         )
-        self._messages = ClientMessages(self._turns, self._record, context.clock)
+        self._turns.history.session = self._record.number
+        if resumed is not None:
+            self._turns.calls.stale = set(resumed.stale_calls)
+            self._turns.mute = self._wire.faults.state("mute-resume") is not None
+        self._messages = ClientMessages(
+            self._turns, self._record, context.clock, typed_text_cuts=context.typed_text_cuts
+        )
         self._wire.on_go_away = self._go_away
         await self._wire.send({"setupComplete": {}})
-        await self._turns.send_handle()
+        await self._turns.send_first_handle()
 
     async def _break_setup(self, setup: dict[str, Any]) -> None:
         plan = self._context.plan
@@ -119,27 +129,41 @@ class Session:
         if unknown and plan.spend(plan.faults.index(unknown)):
             *path, name = unknown.argument.split(".")
             raise unknown_name(name, ".".join(map(snake_case, ["setup", *path])))
-        if setup.get("sessionResumption", {}).get("handle") and plan.take("stale-handle"):
-            raise Refusal(POLICY_VIOLATION, ENTITY_NOT_FOUND, "the handle is stale (a fault)")
+        if "historyConfig" in setup and plan.take("refused-history-config"):
+            raise invalid_argument("historyConfig (a fault)")
+        if setup.get("sessionResumption", {}).get("handle"):
+            if plan.take("stale-handle"):
+                raise Refusal(POLICY_VIOLATION, ENTITY_NOT_FOUND, "the handle is stale (a fault)")
+            if plan.take("poisoned-handle"):
+                raise Refusal(INTERNAL_ERROR, INTERNAL, "the handle is poisoned (a fault)")
 
-    def _remember(self, handle: str | None) -> ConversationHistory:
-        if handle is None:
-            return ConversationHistory()
-        found = self._context.handles.find(handle)
-        if found is None:
+    def _resume(self, settings: Settings) -> Resumed:
+        """Return what the handle in a setup stands for.
+
+        Raises:
+            Refusal: The handle is not known, or the service is not ready to resume it.
+        """
+        assert settings.handle is not None
+        resumed = self._context.handles.find(settings.handle)
+        if resumed is None:
             raise Refusal(POLICY_VIOLATION, ENTITY_NOT_FOUND, "the session resumption handle is not known")
-        conversation, session = found
-        if session in self._context.open_sessions:
+        if {resumed.session, resumed.history.session} & self._context.open_sessions - {self._record.number}:
             raise Refusal(INTERNAL_ERROR, INTERNAL, "the session to resume is still connected: close it first")
-        self._record.resumed_from = session
-        return conversation
+        since_audio_s = self._context.clock.time() - resumed.history.last_audio_s
+        if since_audio_s < settings.observed.settles_s:
+            words = f"resumed {since_audio_s:.1f} s after audio: the service needs a moment; the same handle works then"
+            raise Refusal(INTERNAL_ERROR, INTERNAL, words)
+        self._record.resumed_from = resumed.session
+        if self._context.plan.take("lost-seed"):
+            return dataclasses.replace(resumed, history=resumed.history.without_seed())
+        return resumed
 
     def _go_away(self, time_left_s: float) -> None:
         self._dies_at_s = self._context.clock.time() + time_left_s
         self._lifetime.wake()
 
     async def _live(self) -> None:
-        """Say goAway before the end of the connection's life, and end it."""
+        """Send goAway before the end of the connection's life, and end it."""
         lifetime_s = self._context.lifetime_s
         warn_at_s = None
         if lifetime_s is not None:
@@ -157,7 +181,7 @@ class Session:
         await self._wire.close_at_end_of_life()
 
     async def _watch_time(self) -> None:
-        """Let the faults happen that are due at a time."""
+        """Fire the faults that are due at a time."""
         clock, faults = self._context.clock, self._wire.faults
         for elapsed_s in sorted(faults.timed):
             await sleep(clock, self._record.opened_s + elapsed_s - clock.time())

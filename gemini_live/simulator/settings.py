@@ -13,6 +13,7 @@ from gemini_live.models import (
     Behavior,
     Modality,
     ModelCapabilities,
+    ObservedBehavior,
     Thinking,
     capabilities_of,
 )
@@ -28,6 +29,7 @@ from .close_reasons import (
     not_supported,
     unknown_name,
 )
+from .profiles import observed_for
 from .schema import snake_case
 
 _NOT_IN_LIVE = (
@@ -89,6 +91,14 @@ class Settings:
     closes_at_first_input: bool = False
     """True if the setup asked for affective dialog, which 3.8 refuses only when the first message comes."""
 
+    thinks: bool = True
+    """False if the client set a thinking budget of 0."""
+
+    @property
+    def observed(self) -> ObservedBehavior:
+        """Return how the service behaves with the model."""
+        return observed_for(self.capabilities)
+
     @property
     def third_generation(self) -> bool:
         """Whether the model belongs to the 3.x line."""
@@ -146,6 +156,7 @@ def read_settings(setup: dict[str, Any], api_version: str) -> Settings:
         seeds_history=capabilities.observed.takes_history_config
         and setup.get("historyConfig", {}).get("initialHistoryInClientContent", False),
         includes_thoughts=generation.get("thinkingConfig", {}).get("includeThoughts", False),
+        thinks=generation.get("thinkingConfig", {}).get("thinkingBudget") != 0,
         target_language=generation.get("translationConfig", {}).get("targetLanguageCode", ""),
         closes_at_first_input=capabilities.observed.affective_dialog is AffectiveDialog.CLOSES_AT_FIRST_INPUT
         and "enableAffectiveDialog" in generation,

@@ -1,4 +1,4 @@
-"""What the client's microphone brings: found by the voice detector, or marked by the client itself. Pure."""
+"""Cuts the client's audio into utterances: found by the voice detector, or marked by the client itself. Pure."""
 
 from ..audio.pcm import INPUT, SAMPLE_BYTES, PcmFormat
 from ..audio.voice_detector import MAX_UTTERANCE_S, SpeechStarted, Utterance, VoiceDetector
@@ -7,54 +7,74 @@ from .settings import ActivitySettings
 
 
 class SpeechSegments:
-    """Turns audio and the marks in it into utterances."""
+    """Turns audio and the marks in it into the beginnings and ends of utterances."""
 
-    def __init__(self, settings: ActivitySettings) -> None:
+    def __init__(self, settings: ActivitySettings, *, stream_end_flushes: bool) -> None:
+        """Begin with silence.
+
+        Args:
+            settings: How speech is found.
+            stream_end_flushes: True if `audioStreamEnd` ends an open utterance; else the utterance stays open and
+                merges with the audio that comes next.
+        """
         self._settings = settings
+        self._stream_end_flushes = stream_end_flushes
         self._detector = VoiceDetector(settings)
         self._marked = bytearray()
         self._rate_hz = INPUT.rate_hz
         self._between_marks = False
-        self._heard_s = 0.0
+        self._received_s = 0.0
         self._marked_at_s = 0.0
 
     @property
     def speaking(self) -> bool:
-        """Whether the user is speaking now."""
+        """Return True while the user is speaking."""
         return self._between_marks or self._detector.speaking
 
     def feed(self, pcm: bytes, rate_hz: int) -> list[SpeechStarted | Utterance]:
-        """Take more audio; outside the marks of a client that sets its own, it is not heard."""
+        """Add audio; return what began or ended in it. Audio outside a client's own marks is ignored."""
         if self._settings.automatic:
             return self._detector.feed(pcm, rate_hz)
-        self._heard_s += PcmFormat(rate_hz).duration_s(len(pcm))
-        if self._between_marks and self._heard_s - self._marked_at_s < MAX_UTTERANCE_S:
+        self._received_s += PcmFormat(rate_hz).duration_s(len(pcm))
+        if self._between_marks and self._received_s - self._marked_at_s < MAX_UTTERANCE_S:
             self._rate_hz = rate_hz
             self._marked += pcm
         return []
 
     def end_stream(self) -> list[SpeechStarted | Utterance]:
-        """The microphone was closed: what was being said is complete."""
+        """Handle `audioStreamEnd`; return the utterance that it ends, if it ends one.
+
+        Raises:
+            Refusal: The client marks its speech itself.
+        """
         if not self._settings.automatic:
             raise Refusal(INVALID_PAYLOAD, "audio_stream_end is only supported with automatic activity detection.")
-        return self._detector.flush()
+        return self._detector.flush() if self._stream_end_flushes else []
 
     def start_activity(self) -> list[SpeechStarted | Utterance]:
-        """The client says that its user begins to speak."""
+        """Handle `activityStart`.
+
+        Raises:
+            Refusal: The server finds the speech.
+        """
         self._check_marks()
         self._marked.clear()
         self._between_marks = True
-        self._marked_at_s = self._heard_s
-        return [SpeechStarted(self._heard_s)]
+        self._marked_at_s = self._received_s
+        return [SpeechStarted(self._received_s)]
 
     def end_activity(self) -> list[SpeechStarted | Utterance]:
-        """The client says that its user has spoken."""
+        """Handle `activityEnd`; return the utterance between the marks.
+
+        Raises:
+            Refusal: The server finds the speech.
+        """
         self._check_marks()
         if not self._between_marks:
             return []
         self._between_marks = False
         pcm = bytes(self._marked[: len(self._marked) - len(self._marked) % SAMPLE_BYTES])
-        return [Utterance(pcm, self._rate_hz, self._marked_at_s, self._heard_s)] if pcm else []
+        return [Utterance(pcm, self._rate_hz, self._marked_at_s, self._received_s)] if pcm else []
 
     def _check_marks(self) -> None:
         if self._settings.automatic:

@@ -27,16 +27,21 @@ from .close_reasons import (
     POLICY_VIOLATION,
     cut_reason,
 )
-from .faults import Fault, SessionFaults
+from .faults import END_CAUSES, Fault, SessionFaults
 from .records import MessageLog, SessionRecord
 from .schema import parse_client_message
 
-_encode = json.JSONEncoder(ensure_ascii=False).encode
+_encoder = json.JSONEncoder(ensure_ascii=False, indent=2)
 _READ_BYTES = 65_536
 _DRIPS_A_SECOND = 10
 _REASONS = {INVALID_PAYLOAD: INVALID_ARGUMENT, POLICY_VIOLATION: ABORTED, INTERNAL_ERROR: INTERNAL}
 """What a close says where a fault gives no reason."""
 _UNKNOWN_FIELD = {"someFieldOfTheFuture": {"level": 3, "names": ["a", "b"]}}
+
+
+def encode_message(message: dict[str, Any]) -> str:
+    """Return a message as the service writes it: indented by two, with a newline at the end."""
+    return f"{_encoder.encode(message)}\n"
 
 
 class Wire:
@@ -95,7 +100,7 @@ class Wire:
                 await self.fire(chaos)
             if self.faults.state("unknown-fields"):
                 message = add_unknown_fields(message)
-        await self._transmit(_encode(message), message)
+        await self._transmit(encode_message(message), message)
 
     async def _transmit(self, text: str, message: dict[str, Any]) -> None:
         if self.faults:
@@ -128,13 +133,16 @@ class Wire:
         match fault.kind.name:
             case "close" if fault.number == 1006:
                 self._websocket.transport.abort()
+            case "end":
+                code, reason = END_CAUSES[fault.argument]
+                await self.close(code, reason)
             case "close":
                 await self.close(int(fault.number), fault.text or _REASONS.get(int(fault.number), ""))
             case "reset":
                 self._reset()
             case "error":
                 error = {"code": int(fault.number), "message": fault.text or INTERNAL, "status": "INTERNAL"}
-                await self._transmit(json.dumps({"error": error}), {"error": error})
+                await self._transmit(encode_message({"error": error}), {"error": error})
             case "go-away":
                 self.on_go_away(fault.number)
             case "stall":
@@ -142,7 +150,7 @@ class Wire:
             case "malformed":
                 await self._transmit('{"serverContent": {"modelTurn": {"parts": [', {"malformed": True})
             case "huge":
-                await self._transmit(json.dumps(_thought(round(fault.number * 2**20))), {"huge": True})
+                await self._transmit(encode_message(_thought(round(fault.number * 2**20))), {"huge": True})
             case "interrupted":
                 self.on_interrupted()
 

@@ -10,7 +10,7 @@ import pytest
 from gemini_live.audio import pcm
 from gemini_live.models import Behavior
 from gemini_live.simulator.answers import Call, Plan, describe_response, plan_answer
-from gemini_live.simulator.history import ConversationHistory, HandleBook, Said, jpeg_size
+from gemini_live.simulator.history import ConversationHistory, HandleBook, Said, image_size
 from gemini_live.simulator.settings import Declaration
 from gemini_live.simulator.speech import CHUNK_S, Sound, Speaker, tones
 
@@ -119,13 +119,13 @@ def test_handle_stands_for_the_conversation_as_it_was() -> None:
     book = HandleBook(0, clock)
     conversation = ConversationHistory([Said("user", "A")])
     handle = book.save(conversation, 1)
-    conversation.said.append(Said("model", "B"))
+    conversation.add(Said("model", "B"))
     later = book.save(conversation, 1)
-    found, session = book.find(handle) or (None, 0)
-    assert found is not None and session == 1
-    assert [said.text for said in found.said] == ["A"]
-    found.said.append(Said("user", "C"))
-    assert [said.text for said in (book.find(later) or (ConversationHistory(), 0))[0].said] == ["A", "B"]
+    resumed, resumed_later = book.find(handle), book.find(later)
+    assert resumed and resumed_later and resumed.session == 1
+    assert [said.text for said in resumed.history.said] == ["A"]
+    resumed.history.add(Said("user", "C"))
+    assert [said.text for said in resumed_later.history.said] == ["A", "B"]
     clock.advance(2 * 3600 + 1)
     assert book.find(handle) is None
     book.save(conversation, 2)
@@ -134,8 +134,8 @@ def test_handle_stands_for_the_conversation_as_it_was() -> None:
 
 def test_size_of_a_picture() -> None:
     header = "ffd8ffe000104a46494600010101004800480000"
-    assert jpeg_size(bytes.fromhex(header + "ffc0000b080240040001011100ffd9")) == (1024, 576)
-    assert jpeg_size(bytes.fromhex(header + "ffc2000b080001000201011100ffd9")) == (2, 1)
+    assert image_size(bytes.fromhex(header + "ffc0000b080240040001011100ffd9")) == (1024, 576)
+    assert image_size(bytes.fromhex(header + "ffc2000b080001000201011100ffd9")) == (2, 1)
     for broken in (
         b"",
         b"\x89PNG\r\n",
@@ -143,7 +143,7 @@ def test_size_of_a_picture() -> None:
         bytes.fromhex(header + "00"),
         b"\xff\xd8" + b"\xff" * 40,
     ):
-        assert jpeg_size(broken) is None
+        assert image_size(broken) is None
 
 
 def test_sound_is_cut_into_chunks_of_40_ms() -> None:
