@@ -508,7 +508,9 @@ async def test_the_check_works_against_the_simulator(claim: Claim, monkeypatch: 
         pytest.skip("espeak-ng is not installed")
     monkeypatch.setitem(globals(), "ACCEPTED_S", 0.3)
     paced = claim.check is check_typing_does_not_interrupt
-    async with Simulator(key="a-key-of-no-one-at-all", pace=20 if paced else 0, espeak=claim.speaks) as server:
+    async with Simulator(
+        key="a-key-of-no-one-at-all", pace=20 if paced else 0, espeak=claim.speaks, typed_text="queues"
+    ) as server:
         service = Service(server.url, "a-key-of-no-one-at-all")
         try:
             await claim.check(service, **claim.facts)

@@ -423,8 +423,7 @@ class ModelTurns:
         await self._meet_halfway()
         if self._faults.at_turn("no-turn-end"):
             return ""
-        if self._pace:
-            await self._clock.pause_until(self._clock.clock.time() + _GENERATION_END_S)
+        await self._clock.pause_until(self._clock.clock.time() + (_GENERATION_END_S if self._pace else 0.0))
         turn.generation_complete = True
         await self._delivery.send_content(generationComplete=True)
         if self._pace:

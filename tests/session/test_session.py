@@ -346,7 +346,7 @@ async def test_turns_counts_empty_answers_but_not_interrupted_ones(stdin: Lines)
 
 async def test_lines_typed_in_a_terminal_go_at_once(stdin: Lines) -> None:
     async with (
-        simulator(pace=1) as server,
+        simulator(pace=1, typed_text="queues") as server,
         holding(configure(server, speaks=True, turns=2), stdin=stdin, is_terminal=True) as (written, _),
     ):
         stdin.type("count to 3")
@@ -687,7 +687,7 @@ async def test_a_plain_function_that_is_cancelled_runs_on_and_that_is_said(funct
 
 
 async def test_a_result_that_no_turn_follows_is_waited_for_and_that_is_said(functions: FunctionCaller) -> None:
-    async with simulator("silence@message5") as server:
+    async with simulator("silence@message4") as server:
         config = configure(server, initial_message='call add({"a": 2, "b": 3})')
         written = await hold(config, functions=functions)
     assert written.of("answered") == [""]

@@ -57,8 +57,8 @@ def test_no_option_leaves_every_default_to_the_simulator() -> None:
 
 WRONG = [
     (["--fault", "nonsense"], "--fault nonsense: not KIND"),
-    (["--fault", "close:x"], "--fault close:x: 'x' is no number"),
-    (["--fault", "close:1005"], "--fault close:1005: '1005' is not a CODE"),
+    (["--fault", "close:x"], "--fault close:x: 'x' is not a number"),
+    (["--fault", "close:1005"], "--fault close:1005: '1005' is out of range for CODE"),
     (["--port", "x"], "argument --port: invalid int value: 'x'"),
     (["--port", "70000"], "argument --port: 70000 is no port"),
     (["--pace", "-1"], "argument --pace: invalid number, 0 or more value: '-1'"),

@@ -26,6 +26,7 @@ def plan(text: str, *, declared: bool = True, search: bool = True, said: list[Sa
         declarations=DECLARED if declared else {},
         search=search,
         conversation=ConversationHistory(said or []),
+        seen="I have received no frames.",
     )
 
 

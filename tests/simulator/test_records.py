@@ -35,7 +35,7 @@ async def test_log_has_every_message_both_ways_with_media_elided(tmp_path: Path)
     assert len(messages) == record.n_received + record.n_sent
     audio = {"realtimeInput": {"audio": {"data": "<640 bytes>", "mimeType": "audio/pcm;rate=16000"}}}
     assert {"t_s": 1.5, "session": 1, "event": "client", "content": audio} in lines
-    assert "<1920 bytes>" in path.read_text(encoding="utf-8")
+    assert "<9600 bytes>" in path.read_text(encoding="utf-8")
     assert "Grüße" in path.read_text(encoding="utf-8")
 
 

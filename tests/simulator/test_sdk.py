@@ -255,8 +255,9 @@ async def test_refusals_in_mid_session_as_the_sdk_reports_them(raw: str, reason:
     assert caught.value.code == 1007
 
 
-async def test_sdks_deprecated_media_is_refused_by_the_third_generation() -> None:
-    async with simulator() as server, sdk_session(server) as session:
+async def test_sdks_deprecated_media_is_refused_by_3_1() -> None:
+    model = "gemini-3.1-flash-live-preview"
+    async with simulator() as server, sdk_session(server, model=model) as session:
         await session.send_realtime_input(media=types.Blob(data=b"12", mime_type="audio/pcm;rate=16000"))
         with pytest.raises(errors.APIError, match="media_chunks is deprecated"):
             await receive_turn(session)

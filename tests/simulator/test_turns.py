@@ -1,17 +1,20 @@
 """Typed turns, calls, history and endings, as a client sees them on the wire."""
 
 import base64
+import re
 from typing import Any
 
 import pytest
 
 from gemini_live.simulator import Simulator
 
-from .peer import ON_TIME, Peer, declare, session, setup
+from .peer import MODEL, ON_TIME, Peer, declare, session, setup
 
 TEXT_MODEL = "models/gemini-robotics-er-2-streaming-preview"
 THINKING_MODEL = "models/gemini-3.8-live-extended-thinking"
 OLDEST_MODEL = "models/gemini-2.5-flash-native-audio-latest"
+MODEL_3_1 = "models/gemini-3.1-flash-live-preview"
+NO_THOUGHTS = {OLDEST_MODEL: {"thinkingConfig": {"thinkingBudget": 0}}}
 THINKS = {"thinkingConfig": {"thinkingLevel": "LOW"}}
 
 
@@ -38,7 +41,7 @@ async def test_typed_words_are_repeated_in_sound_and_transcript() -> None:
         turn = await peer.ask("Hello there, my dear friend. How are you?")
         assert turn.words == "Hello there, my dear friend. How are you?"
         assert {part["inlineData"]["mimeType"] for part in turn.parts} == {"audio/pcm;rate=24000"}
-        assert all(len(chunk) == 1920 for chunk in turn.chunks[:-1])
+        assert {len(chunk) for chunk in turn.chunks[:-1]} <= {2, 9600}
         assert [sorted(c) for c in turn.contents[-2:]] == [["generationComplete"], ["turnComplete"]]
         assert "usageMetadata" in turn.messages[-1]
         assert not turn.has("interrupted")
@@ -48,35 +51,67 @@ async def test_typed_words_are_repeated_in_sound_and_transcript() -> None:
     assert record.mistakes == []
 
 
-async def test_transcripts_come_in_deltas_around_the_audio_and_some_after_the_end() -> None:
-    async with quick() as server, session(server) as peer:
-        placed = set()
-        for i in range(24):
-            turn = await peer.ask(f"one two three four five six seven {i}")
-            for content in turn.contents:
-                if "outputTranscription" in content:
-                    placed.add("with audio" if "modelTurn" in content else "apart")
-                assert "finished" not in content.get("outputTranscription", {})
-            if turn.words != f"one two three four five six seven {i}":
-                placed.add("after the end")
-                message = await peer.receive()
-                assert (
-                    turn.words + message["serverContent"]["outputTranscription"]["text"]
-                    == f"one two three four five six seven {i}"
-                )
-        assert placed == {"with audio", "apart", "after the end"}
+async def pieces_of(server: Simulator, model: str, text: str) -> list[str]:
+    async with session(server, model=model) as peer:
+        turn = await peer.ask(text)
+        return [c["outputTranscription"]["text"] for c in turn.contents if "outputTranscription" in c]
 
 
-async def test_some_messages_of_the_third_generation_hold_two_parts() -> None:
+SAID = "one two three four five six seven eight nine ten eleven twelve"
+
+
+@pytest.mark.parametrize(("model", "longest"), [(MODEL, 4), (MODEL_3_1, 2), (OLDEST_MODEL, 2)])
+async def test_transcript_comes_in_pieces_that_make_up_the_words(model: str, longest: int) -> None:
     async with quick() as server:
-        async with session(server) as peer:
-            turn = await peer.ask("count to 40")
-            sizes = {len(c["modelTurn"]["parts"]) for c in turn.contents if "modelTurn" in c}
-            assert sizes == {1, 2, 3}
-        async with session(server, model=OLDEST_MODEL) as peer:
-            turn = await peer.ask("count to 40")
-            sizes = {len(c["modelTurn"]["parts"]) for c in turn.contents if "modelTurn" in c}
-            assert sizes == {1}
+        pieces = await pieces_of(server, model, SAID)
+    assert "".join(pieces) == SAID
+    assert len(pieces) > 2
+    assert max(len(piece.split()) for piece in pieces) <= longest
+    if model != MODEL:
+        assert all(piece.startswith(" ") for piece in pieces[1:])
+
+
+async def test_blanks_of_3_8_stand_on_either_side_of_a_piece() -> None:
+    async with quick() as server:
+        pieces = [piece for _ in range(4) for piece in await pieces_of(server, MODEL, SAID)]
+    assert {piece.startswith(" ") for piece in pieces} == {piece.endswith(" ") for piece in pieces} == {True, False}
+
+
+@pytest.mark.parametrize(("model", "together"), [(MODEL, True), (MODEL_3_1, True), (OLDEST_MODEL, False)])
+async def test_transcript_rides_with_the_sound_on_the_third_generation_only(model: str, together: bool) -> None:
+    async with quick() as server, session(server, model=model) as peer:
+        turn = await peer.ask(SAID)
+    assert all(("modelTurn" in c) is together for c in turn.contents if "outputTranscription" in c)
+    assert all(len(c["modelTurn"]["parts"]) == 1 for c in turn.contents if "modelTurn" in c)
+
+
+async def test_messages_hold_several_audio_parts_under_a_fault_only() -> None:
+    async with quick(faults=["many-parts"]) as server, session(server) as peer:
+        turn = await peer.ask("count to 40")
+    assert {len(c["modelTurn"]["parts"]) for c in turn.contents if "modelTurn" in c} == {1, 2, 3}
+
+
+@pytest.mark.parametrize(
+    ("model", "before", "role"),
+    [
+        (MODEL, [{}, {"serverContent": {}}], True),
+        (MODEL_3_1, [{"serverContent": {}}], False),
+        (OLDEST_MODEL, [], False),
+    ],
+)
+async def test_messages_without_content_precede_an_answer(model: str, before: list[dict[str, Any]], role: bool) -> None:
+    async with quick() as server, session(server, model=model, generationConfig=NO_THOUGHTS.get(model)) as peer:
+        turn = await peer.ask("count to 40")
+    assert turn.messages[: len(before)] == before
+    n_bare, n_sounds = turn.messages.count({}), sum("modelTurn" in c for c in turn.contents)
+    assert (n_bare > n_sounds / 2) if model == MODEL else not n_bare
+    assert {"role" in c["modelTurn"] for c in turn.contents if "modelTurn" in c} == {role}
+
+
+async def test_json_is_indented_and_ends_with_a_newline() -> None:
+    async with quick() as server, session(server) as peer:
+        await peer.ask("Hello")
+    assert peer.frames[0] == b'{\n  "setupComplete": {}\n}\n'
 
 
 async def test_transcript_is_sent_only_to_those_who_ask_for_it() -> None:
@@ -86,12 +121,11 @@ async def test_transcript_is_sent_only_to_those_who_ask_for_it() -> None:
         assert turn.audio
 
 
-async def test_text_model_answers_in_text_parts() -> None:
-    async with quick() as server, session(server, model=TEXT_MODEL) as peer:
+async def test_text_model_streams_its_text_as_a_transcript() -> None:
+    async with quick() as server, session(server, model=TEXT_MODEL, outputAudioTranscription=None) as peer:
         turn = await peer.ask("Hello there, my dear friend")
-        assert turn.text == "Hello there, my dear friend"
-        assert not turn.audio and not turn.words
-        assert len(turn.parts) == 2
+        assert turn.words == "Hello there, my dear friend"
+        assert not turn.parts
 
 
 async def test_same_seed_gives_the_same_messages() -> None:
@@ -145,8 +179,17 @@ async def test_bare_cancel_is_acknowledged_and_nothing_follows() -> None:
         assert (await peer.ask("Hello")).words == "Hello"
 
 
-async def test_typed_realtime_text_waits_for_the_answer_before_it() -> None:
-    async with quick(seed=ON_TIME) as server, session(server) as peer:
+async def test_typed_realtime_text_ends_the_answer_in_progress() -> None:
+    async with Simulator(pace=1, espeak=False) as server, session(server) as peer:
+        await peer.say("count to 500")
+        await peer.until(lambda m: "modelTurn" in m.get("serverContent", {}))
+        await peer.say("stop")
+        assert (await peer.turn()).has("interrupted")
+        assert (await peer.turn()).words == "stop"
+
+
+async def test_typed_realtime_text_waits_for_the_answer_before_it_if_asked_to() -> None:
+    async with quick(typed_text="queues") as server, session(server) as peer:
         await peer.say("one")
         await peer.say("two")
         assert [(await peer.turn()).words, (await peer.turn()).words] == ["one", "two"]
@@ -201,27 +244,25 @@ async def test_input_before_the_announced_history_is_a_mistake() -> None:
 
 async def test_search_has_sources_where_it_is_enabled() -> None:
     async with quick() as server, session(server, tools=[{"googleSearch": {}}]) as peer:
-        places = set()
-        for _ in range(12):
-            await peer.say("search for Oslo weather")
-            turn = await peer.turn()
-            (content,) = [content for content in turn.contents if "groundingMetadata" in content]
-            grounding = content["groundingMetadata"]
-            assert grounding["webSearchQueries"] == ["Oslo weather"]
-            assert [chunk["web"]["title"] for chunk in grounding["groundingChunks"]] == [
-                "Oslo weather - Example",
-                "Oslo weather",
-            ]
-            places.add("turnComplete" in content)
-        assert places == {True, False}
+        turn = await peer.ask("search for Oslo weather")
+        assert [sorted(content) for content in turn.contents[-3:]] == [
+            ["groundingMetadata"],
+            ["generationComplete"],
+            ["turnComplete"],
+        ]
+        grounding = turn.contents[-3]["groundingMetadata"]
+        assert grounding["webSearchQueries"] == ["Oslo weather"]
+        titles = [chunk["web"]["title"] for chunk in grounding["groundingChunks"]]
+        assert titles == ["Oslo weather - Example", "Oslo weather"]
     async with quick(seed=ON_TIME) as server, session(server) as peer:
         assert (await peer.ask("search for Oslo weather")).words == "search for Oslo weather"
 
 
-async def test_search_shows_its_code_on_the_models_of_the_second_generation() -> None:
+async def test_search_shows_a_lone_result_on_the_models_of_the_second_generation() -> None:
     async with quick(seed=ON_TIME) as server, session(server, model=OLDEST_MODEL, tools=[{"googleSearch": {}}]) as peer:
         turn = await peer.ask("search for birches")
-        assert [next(iter(part)) for part in turn.parts[:2]] == ["executableCode", "codeExecutionResult"]
+        kinds = [next(iter(part)) for part in turn.parts]
+        assert kinds.count("codeExecutionResult") == 1 and "executableCode" not in kinds
 
 
 async def test_thoughts_come_where_they_are_asked_for() -> None:
@@ -229,7 +270,7 @@ async def test_thoughts_come_where_they_are_asked_for() -> None:
     async with quick(seed=ON_TIME) as server, session(server, model=TEXT_MODEL, generationConfig=generation) as peer:
         turn = await peer.ask("Hello there")
         assert turn.parts[0]["thought"] is True
-        assert turn.text == "Hello there"
+        assert turn.words == "Hello there"
 
 
 async def test_thinking_model_fills_the_time_and_ends_when_idle() -> None:
@@ -251,7 +292,6 @@ async def test_blocking_calls_of_one_line_are_one_message_and_are_waited_for() -
         turn = await peer.turn()
         assert turn.words == "f failed: ValueError: no. g returned 4 C"
     assert [call.open for call in server.sessions[0].calls.values()] == [False, False]
-    assert {"sessionResumptionUpdate": {}} in server.sessions[0].sent
 
 
 async def test_call_without_arguments_has_them_made_up() -> None:
@@ -310,14 +350,62 @@ async def test_answers_that_nobody_waits_for_are_mistakes() -> None:
     ]
 
 
-async def test_non_blocking_call_lets_the_model_go_on_and_speak_of_the_result_when_idle() -> None:
-    async with quick(seed=ON_TIME) as server, session(server, tools=declare("f", behavior=None)) as peer:
+async def test_non_blocking_call_of_3_8_ends_its_turn_and_the_result_is_answered_in_another() -> None:
+    async with quick() as server, session(server, tools=declare("f", behavior=None)) as peer:
         await peer.say("call f()")
         (call,) = await calls_of(peer)
-        assert (await peer.turn()).words == "I have called f."
+        turn = await peer.turn()
+        assert [sorted(content) for content in turn.contents] == [["generationComplete"], ["turnComplete"]]
+        await respond(peer, [call], {"output": "done"})
+        answer = await peer.turn()
+        assert answer.words == "f returned done" and not answer.has("interrupted")
+    assert [turn.origin for turn in server.sessions[0].turns] == ["typed", "result"]
+
+
+async def test_non_blocking_call_of_2_5_lets_the_model_speak_until_the_result() -> None:
+    tools = declare("f", behavior="NON_BLOCKING")
+    async with (
+        Simulator(pace=4, espeak=False) as server,
+        session(server, model=OLDEST_MODEL, tools=tools, generationConfig=NO_THOUGHTS[OLDEST_MODEL]) as peer,
+    ):
+        await peer.content("call f()")
+        (call,) = await calls_of(peer)
+        await peer.until(lambda message: "generationComplete" in message.get("serverContent", {}))
+        await respond(peer, [call], {"output": "done"}, scheduling="INTERRUPT")
+        cut = await peer.turn()
+        assert [sorted(content) for content in cut.contents] == [["interrupted"], ["turnComplete"]]
+        assert (await peer.turn()).words == "f returned done"
+    assert server.sessions[0].turns[0].words == "I have called f."
+
+
+async def test_non_blocking_call_of_3_1_is_waited_for() -> None:
+    tools = declare("f", behavior="NON_BLOCKING")
+    async with quick() as server, session(server, model=MODEL_3_1, tools=tools) as peer:
+        await peer.say("call f()")
+        (call,) = await calls_of(peer)
         await respond(peer, [call], {"output": "done"})
         assert (await peer.turn()).words == "f returned done"
-    assert [turn.origin for turn in server.sessions[0].turns] == ["typed", "result"]
+    assert len(server.sessions[0].turns) == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "behavior", "pattern"),
+    [
+        (MODEL, "BLOCKING", r"fc_\d{17,19}"),
+        (MODEL, "NON_BLOCKING", r"call_\d{6}"),
+        (MODEL_3_1, "BLOCKING", r"fc_\d{17,19}"),
+        (OLDEST_MODEL, "BLOCKING", r"function-call-\d{17,20}"),
+        (THINKING_MODEL, "NON_BLOCKING", r"call_\d{4}_fc_\d+_0"),
+    ],
+)
+async def test_ids_of_calls_look_as_they_were_recorded(model: str, behavior: str, pattern: str) -> None:
+    generation = THINKS if model == THINKING_MODEL else None
+    tools = declare("f", "g", behavior=behavior)
+    async with quick() as server, session(server, model=model, tools=tools, generationConfig=generation) as peer:
+        await peer.say("call f() and call g()")
+        ids = [call["id"] for call in await calls_of(peer)]
+    assert len(set(ids)) == 2
+    assert all(re.fullmatch(pattern, id_) for id_ in ids)
 
 
 @pytest.mark.parametrize("inside", [False, True])
@@ -397,7 +485,7 @@ async def test_frames_are_counted_and_described() -> None:
         turn = await peer.ask("what do you see?")
         assert turn.words == "I have received 2 frames, the last one 1024 by 576."
         details = turn.messages[-1]["usageMetadata"]["promptTokensDetails"]
-        assert {"modality": "VIDEO", "tokenCount": 516} in details
+        assert {"modality": "IMAGE", "tokenCount": 516} in details
     assert server.sessions[0].frames == [JPEG, JPEG]
     assert server.sessions[0].mistakes == ["frames at more than 1 a second: the service takes no more"]
 
@@ -411,11 +499,6 @@ async def test_frames_are_counted_and_described() -> None:
             {"clientContent": {"turns": [{"role": "system", "parts": []}]}},
             1007,
             "Please use a valid role: user, model.",
-        ),
-        (
-            {"realtimeInput": {"mediaChunks": [{"data": "", "mimeType": "audio/pcm"}]}},
-            1007,
-            "realtime_input.media_chunks is deprecated.",
         ),
         ({"realtimeInput": {"text": "x", "audioStreamEnd": True}}, 1007, "Request contains an invalid argument."),
         (
@@ -446,6 +529,20 @@ async def test_wrong_message_ends_the_session(message: dict[str, Any], code: int
     assert closed[0] == code
     assert closed[1].startswith(reason)
     assert f"(closed with {code})" in server.sessions[0].mistakes[0]
+
+
+async def test_3_8_ignores_media_chunks_and_3_1_closes() -> None:
+    chunks = {"realtimeInput": {"mediaChunks": [{"data": "AAAA", "mimeType": "audio/pcm"}]}}
+    async with quick() as server:
+        async with session(server) as peer:
+            await peer.send(chunks)
+            assert (await peer.ask("Hello")).words == "Hello"
+        async with session(server, model=MODEL_3_1) as peer:
+            await peer.send(chunks)
+            code, reason = await peer.closed()
+    assert (code, reason[:42]) == (1007, "realtime_input.media_chunks is deprecated.")
+    assert server.sessions[0].n_audio_bytes == 0
+    assert server.sessions[0].mistakes == ["mediaChunks is deprecated: use audio and video"]
 
 
 async def test_second_generation_takes_media_chunks_with_a_shrug() -> None:

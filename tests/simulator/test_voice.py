@@ -48,7 +48,7 @@ async def test_speech_comes_back_in_the_users_own_voice() -> None:
         seconds = len(turn.audio) / 48_000
         assert correlation(said_at_output_rate, turn.audio) > 0.95
         assert seconds == pytest.approx(len(said_at_output_rate) / 48_000, abs=0.25)
-        assert turn.heard == f" (speech, {seconds:.1f} s)"
+        assert turn.heard == f"(speech, {seconds:.1f} s)"
         assert turn.words == f"(speech, {seconds:.1f} s)"
     (record,) = server.sessions
     assert record.n_utterances == 1
@@ -83,10 +83,10 @@ async def test_end_of_the_stream_ends_the_utterance_at_once() -> None:
     async with quick() as server, session(server) as peer:
         await peer.speak(SILENCE + spoken("Hello there."))
         await peer.send(END)
-        assert (await peer.turn()).heard.startswith(" (speech")
+        assert (await peer.turn()).heard.startswith("(speech")
         await peer.speak(SILENCE + spoken("Hello there."))
         await peer.send(END)
-        assert (await peer.turn()).heard.startswith(" (speech")
+        assert (await peer.turn()).heard.startswith("(speech")
 
 
 async def test_pause_is_as_long_as_the_client_says() -> None:
@@ -105,7 +105,7 @@ async def test_speech_cuts_off_what_is_being_said() -> None:
         await peer.send(END)
         cut = await peer.turn()
         assert [sorted(content) for content in cut.contents[-2:]] == [["interrupted"], ["turnComplete"]]
-        assert (await peer.turn()).heard.startswith(" (speech")
+        assert (await peer.turn()).heard.startswith("(speech")
 
 
 async def test_speech_interrupts_nothing_where_the_client_says_so() -> None:
@@ -116,7 +116,7 @@ async def test_speech_interrupts_nothing_where_the_client_says_so() -> None:
         await peer.speak(SILENCE + spoken("Stop it."))
         await peer.send(END)
         assert not (await peer.turn()).has("interrupted")
-        assert (await peer.turn()).heard.startswith(" (speech")
+        assert (await peer.turn()).heard.startswith("(speech")
 
 
 async def test_speech_cancels_a_blocking_call() -> None:
@@ -126,7 +126,7 @@ async def test_speech_cancels_a_blocking_call() -> None:
         await peer.speak(SILENCE + spoken("Stop it."))
         await peer.send(END)
         assert (await peer.turn()).has("toolCallCancellation")
-        assert (await peer.turn()).heard.startswith(" (speech")
+        assert (await peer.turn()).heard.startswith("(speech")
 
 
 async def test_interrupting_result_waits_while_the_user_speaks() -> None:
@@ -139,7 +139,7 @@ async def test_interrupting_result_waits_while_the_user_speaks() -> None:
         answer = {"id": call["id"], "name": "f", "response": {"output": "done"}, "scheduling": "INTERRUPT"}
         await peer.send({"toolResponse": {"functionResponses": [answer]}})
         await peer.send(END)
-        assert (await peer.turn()).heard.startswith(" (speech")
+        assert (await peer.turn()).heard.startswith("(speech")
         assert (await peer.turn()).words == "f returned done"
 
 

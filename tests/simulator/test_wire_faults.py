@@ -291,7 +291,7 @@ async def test_dripping_sends_fragments_at_a_rate() -> None:
         fragments = [piece async for piece in peer.websocket.recv_streaming()]
         await peer.say("Hello")
         long = [piece async for piece in peer.websocket.recv_streaming()]
-    assert b"".join(as_bytes(piece) for piece in fragments) == b'{"setupComplete": {}}'
+    assert b"".join(as_bytes(piece) for piece in fragments) == b'{\n  "setupComplete": {}\n}\n'
     assert all(len(piece) <= 10_000 for piece in long)
 
 
