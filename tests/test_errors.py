@@ -83,6 +83,23 @@ def test_the_facts_stay_readable_on_the_error() -> None:
     assert (plain.http_status, plain.retry_after_s, plain.transient) == (None, None, False)
 
 
+@pytest.mark.parametrize(
+    ("failure", "summary"),
+    [
+        (ConnectionFailed("refused"), "no connection (refused)"),
+        (ConnectionFailed("busy", http_status=503), "no connection (HTTP 503 busy)"),
+        (ConnectionFailed("", http_status=503), "no connection (HTTP 503)"),
+        (SessionClosed(1011, "Internal error."), "connection lost (1011 Internal error.)"),
+        (SessionClosed(1001, ""), "connection lost (1001)"),
+        (SessionClosed(1006, ""), "connection lost"),
+    ],
+)
+def test_a_summary_says_what_happened_without_the_advice(
+    failure: ConnectionFailed | SessionClosed, summary: str
+) -> None:
+    assert failure.summary == summary
+
+
 def test_a_wrong_functions_file_and_a_missing_extra_are_configuration_errors() -> None:
     assert issubclass(FunctionDeclarationError, ConfigError)
     assert issubclass(MissingExtraError, ConfigError)

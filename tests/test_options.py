@@ -129,7 +129,7 @@ def test_a_switch_whose_explicit_use_matters_is_none_unless_given(switch: str) -
     assert getattr(config_of(), switch.replace("-", "_")) is None
 
 
-def test_functions_files_add_up() -> None:
+def test_import_functions_can_be_repeated() -> None:
     argv = ["--import-functions", "a.py", "--import-functions", "b.py"]
     assert config_of(*argv).import_functions == (Path("a.py"), Path("b.py"))
 
@@ -146,11 +146,11 @@ def test_setup_may_be_a_file(tmp_path: Path) -> None:
     assert config_of("--setup", f"@{path}").setup
 
 
-def test_listing_devices_is_asked_of_the_command_and_no_setting() -> None:
+def test_listing_devices_is_not_a_setting() -> None:
     assert parse(["--list-devices"]) == {"list_devices": True}
 
 
-def test_printing_a_completion_script_is_asked_of_the_command_and_no_setting() -> None:
+def test_printing_a_completion_script_is_not_a_setting() -> None:
     for shell in SHELLS:
         assert parse(["--print-completion", shell]) == {"print_completion": shell}
 
@@ -162,7 +162,7 @@ def test_a_text_may_begin_with_a_dash_or_span_lines() -> None:
 # What is wrong
 
 
-def test_an_option_that_may_be_given_once_is_refused_the_second_time(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_option_given_twice_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     repeatable = {"--import-functions", "--help", "--version"}
     for action in build_parser()._actions:
         if repeatable & set(action.option_strings):
@@ -225,7 +225,7 @@ def test_a_standard_stream_is_no_file(option: str, reason: str, capsys: pytest.C
         ["--push"],
     ],
 )
-def test_what_is_no_option_is_one_line(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_is_one_line(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     message = usage_error(capsys, *argv)
     assert "\x1b" not in message
 
@@ -257,7 +257,7 @@ def test_a_bad_value_is_one_line_that_names_option_and_value(
             assert repr(value) in message
 
 
-def test_bounds_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_name_the_bounds(capsys: pytest.CaptureFixture[str]) -> None:
     assert usage_error(capsys, "--screen-capture-fps=0").endswith("'0' is not a number above 0, at most 60")
     assert usage_error(capsys, "--initial-message-delay=-1").endswith("'-1' is not a number 0 or more")
     assert usage_error(capsys, "--turns=0").endswith("'0' is not a whole number, 1 or more")
@@ -265,7 +265,7 @@ def test_bounds_are_told(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(("option", "value"), [("--screen-capture-fps", "60"), ("--screen-size", "16384")])
-def test_bounds_themselves_are_fine(option: str, value: str) -> None:
+def test_the_bounds_themselves_are_accepted(option: str, value: str) -> None:
     config_of(option, value)
 
 
@@ -302,7 +302,7 @@ def test_setup_errors_name_the_option_once(capsys: pytest.CaptureFixture[str]) -
         (["--api-version", "v1/../x"], ["--api-version"]),
     ],
 )
-def test_what_contradicts_is_one_line_that_names_the_options(argv: list[str], words: list[str]) -> None:
+def test_contradicting_options_are_one_line_that_names_them(argv: list[str], words: list[str]) -> None:
     message = config_error(*argv)
     for word in words:
         assert word in message
@@ -319,7 +319,7 @@ def test_what_contradicts_is_one_line_that_names_the_options(argv: list[str], wo
         ["--no-audio-output", "--no-audio-input"],
     ],
 )
-def test_what_only_seems_to_contradict_is_fine(argv: list[str]) -> None:
+def test_options_that_only_seem_to_contradict_are_accepted(argv: list[str]) -> None:
     config_of(*argv)
 
 
@@ -368,7 +368,7 @@ def test_any_pair_of_options_makes_settings_or_one_clear_line() -> None:
         '{"tools": {}}',
     ],
 )
-def test_a_setup_of_any_shape_is_the_servers_business(setup: str) -> None:
+def test_a_setup_of_any_shape_is_passed_on_to_the_server(setup: str) -> None:
     config_of("--setup", setup)
 
 
@@ -473,7 +473,7 @@ def test_the_simulators_arguments_are_passed_on() -> None:
     assert config_of().simulate is None
 
 
-def test_the_simulator_is_not_led_astray_by_the_environment() -> None:
+def test_the_simulator_ignores_the_environment() -> None:
     environ = {"GOOGLE_GEMINI_BASE_URL": "https://env", "GOOGLE_GENAI_API_VERSION": "nonsense"}
     config = config_of("--simulate", environ=environ)
     assert (config.base_url, config.api_version) == (DEFAULT_BASE_URL, None)
@@ -505,7 +505,7 @@ def test_vertex_is_not_supported_and_one_line_says_so(variable: str, value: str)
     assert find_warnings(Config(simulate=""), {variable: value}) == []
 
 
-def test_two_different_keys_are_told_and_the_one_that_is_used() -> None:
+def test_a_warning_names_the_key_that_is_used_if_two_differ() -> None:
     environ = {"GOOGLE_API_KEY": "first-secret", "GEMINI_API_KEY": "second-secret"}
     assert find_warnings(Config(), environ) == ["GOOGLE_API_KEY and GEMINI_API_KEY differ: using GOOGLE_API_KEY"]
     assert find_warnings(Config(simulate=""), environ) == []
@@ -529,7 +529,7 @@ def test_the_model_that_setup_names_is_the_model() -> None:
 
 
 @pytest.mark.parametrize("value", ["", "0", "false", "no"])
-def test_vertex_that_is_off_is_no_matter(value: str) -> None:
+def test_vertex_that_is_off_causes_no_warning(value: str) -> None:
     assert find_warnings(Config(), {"GOOGLE_GENAI_USE_VERTEXAI": value}) == []
 
 

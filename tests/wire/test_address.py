@@ -35,7 +35,7 @@ def environment_without_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         ("https://[2001:db8::1]", f"wss://[2001:db8::1]{SERVICE}"),
     ],
 )
-def test_an_address_becomes_that_of_the_method(base_url: str, url: str) -> None:
+def test_a_base_url_becomes_the_address_of_the_method(base_url: str, url: str) -> None:
     assert build_url(base_url, None, KEY) == url
 
 
@@ -45,7 +45,7 @@ def test_the_version_is_part_of_the_method(version: str) -> None:
     assert f"generativelanguage.{version}.Generative" in build_url("https://host", version, TOKEN)
 
 
-def test_a_token_has_a_method_and_a_version_of_its_own() -> None:
+def test_a_token_has_its_own_method_and_version() -> None:
     url = build_url("https://host", None, TOKEN)
     assert url.endswith("generativelanguage.v1alpha.GenerativeService.BidiGenerateContentConstrained")
 
@@ -88,7 +88,7 @@ def test_the_key_is_not_sent_unencrypted_over_a_network(base_url: str) -> None:
         f"https://{'x' * 64}.example",
     ],
 )
-def test_what_is_no_address_is_one_clear_line(base_url: str) -> None:
+def test_an_invalid_address_is_one_clear_line(base_url: str) -> None:
     with pytest.raises(ConfigError) as refused:
         build_url(base_url, None, KEY)
     assert "--base-url" in str(refused.value)
@@ -98,14 +98,14 @@ def test_what_is_no_address_is_one_clear_line(base_url: str) -> None:
 @pytest.mark.parametrize(
     "base_url", ["https://user:secret@host", "https://@host", f"https://host?key={KEY}", "https://h#f"]
 )
-def test_an_address_with_more_than_a_place_is_refused_without_being_shown(base_url: str) -> None:
+def test_an_address_with_a_user_query_or_fragment_is_refused_without_being_shown(base_url: str) -> None:
     with pytest.raises(ConfigError) as refused:
         build_url(base_url, None, KEY)
     assert "secret" not in str(refused.value)
     assert KEY not in str(refused.value)
 
 
-def test_a_key_and_a_token_have_headers_of_their_own() -> None:
+def test_a_key_and_a_token_have_different_headers() -> None:
     assert build_headers(KEY) == {"x-goog-api-key": KEY}
     assert build_headers(TOKEN) == {"Authorization": f"Token {TOKEN}"}
 
@@ -118,7 +118,7 @@ def test_a_key_and_a_token_have_headers_of_their_own() -> None:
         ("empty.pem", "contains no certificate"),
     ],
 )
-def test_certificates_of_ones_own_that_cannot_be_read_are_told(
+def test_unreadable_certificates_are_an_error(
     name: str, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "empty.pem").touch()

@@ -204,7 +204,7 @@ async def test_messages_of_many_megabytes_pass(n_bytes: int) -> None:
         await sending
 
 
-async def test_a_message_beyond_all_measure_closes_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_message_over_the_limit_closes_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "MAX_MESSAGE_BYTES", 1_000)
     async with websocket_server(echo) as url, connected(url) as c:
         await c.send({"data": "x" * 2_000})
@@ -228,7 +228,7 @@ async def test_a_message_of_sixteen_mebibytes_is_the_largest() -> None:
     assert "likely cause: the server sent more than this program accepts" in str(closed.value)
 
 
-async def test_a_text_that_is_not_utf_8_is_for_the_parser_and_ends_nothing() -> None:
+async def test_text_that_is_not_utf_8_reaches_the_parser_and_closes_nothing() -> None:
     async def handle(server: ServerConnection) -> None:
         await server.send(b'{"text":"\xff"}', text=True)
         await server.send("{}")
@@ -239,7 +239,7 @@ async def test_a_text_that_is_not_utf_8_is_for_the_parser_and_ends_nothing() -> 
         assert await c.receive() == b"{}"
 
 
-async def test_every_message_is_shown_to_who_wants_to_see_them() -> None:
+async def test_every_message_is_passed_to_on_message() -> None:
     seen: list[tuple[str, str | bytes]] = []
 
     def show(direction: str, raw: str | bytes) -> None:
@@ -315,7 +315,7 @@ async def test_a_close_without_a_code_is_1005() -> None:
 
 
 @pytest.mark.parametrize("reset", [False, True])
-async def test_a_connection_that_is_lost_without_a_close_is_1006(reset: bool) -> None:
+async def test_a_connection_lost_without_a_close_has_code_1006(reset: bool) -> None:
     async def handle(server: ServerConnection) -> None:
         await server.recv()
         if reset:
@@ -402,7 +402,7 @@ async def test_a_slow_network_that_accepts_a_little_is_not_lost() -> None:
         assert not socket.transport.is_closing()
 
 
-async def test_a_flood_of_pings_that_are_not_answered_to_anybody_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_flood_of_pings_from_a_server_that_reads_no_pongs_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "MAX_UNSENT_PONG_BYTES", 10_000)
     pings = (b"\x89\x7d" + b"p" * 125) * 1_000
     n_sent = 0
@@ -420,7 +420,7 @@ async def test_a_flood_of_pings_that_are_not_answered_to_anybody_is_cut_off(monk
             await c.receive()
 
 
-async def test_many_pings_that_are_answered_are_no_flood(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_pings_from_a_server_that_reads_pongs_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "MAX_UNSENT_PONG_BYTES", 10_000)
 
     async def handle(server: ServerConnection) -> None:
@@ -433,7 +433,7 @@ async def test_many_pings_that_are_answered_are_no_flood(monkeypatch: pytest.Mon
         assert await c.receive() == b"{}"
 
 
-async def test_a_server_that_repeats_the_key_does_not_get_it_shown() -> None:
+async def test_the_key_is_masked_in_the_words_of_a_close() -> None:
     async with websocket_server(lambda server: server.close(1008, f"bad key {KEY}")) as url, connected(url) as c:
         with pytest.raises(SessionClosed) as closed:
             await c.receive()
@@ -444,7 +444,7 @@ async def test_a_server_that_repeats_the_key_does_not_get_it_shown() -> None:
 # Leaving
 
 
-async def test_close_is_polite_and_may_be_repeated() -> None:
+async def test_close_sends_1000_and_can_be_repeated() -> None:
     left: list[tuple[int | None, str | None]] = []
 
     async def handle(server: ServerConnection) -> None:
@@ -465,7 +465,7 @@ async def test_leaving_the_context_closes() -> None:
             await c.send({})
 
 
-async def test_close_waits_for_nobody_who_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_close_does_not_wait_for_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert connection.CLOSE_TIMEOUT_S <= 0.5
     monkeypatch.setattr(connection, "CLOSE_TIMEOUT_S", 0.02)
 
@@ -496,7 +496,7 @@ async def test_a_close_that_is_cancelled_leaves_nothing_open() -> None:
         assert transport.is_closing()
 
 
-async def test_close_frees_a_send_that_the_network_holds_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_close_releases_a_blocked_send(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "CLOSE_TIMEOUT_S", 0.02)
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -538,6 +538,13 @@ async def test_a_refused_handshake_tells_its_status_and_whether_to_try_again(sta
     assert (error.http_status, error.transient, error.reason) == (int(status[:3]), transient, "")
     assert f"HTTP {status[:3]}" in str(error)
     assert error.retry_after_s is None
+
+
+async def test_a_quota_that_is_used_up_is_final_unless_the_server_says_when_to_come_back() -> None:
+    body = b'{"error": {"message": "You exceeded your current quota, please check your plan and billing details."}}'
+    assert not (await refusal(refusing("429 Too Many Requests", body=body))).transient
+    error = await refusal(refusing("429 Too Many Requests", "Retry-After: 7\r\n", body=body))
+    assert (error.transient, error.retry_after_s) == (True, 7.0)
 
 
 @pytest.mark.parametrize(
@@ -748,7 +755,7 @@ async def test_other_failures_of_the_network_may_be_tried_again(
     assert words in str(error)
 
 
-async def test_a_bug_is_no_failure_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unexpected_exception_is_not_reported_as_a_network_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     async def fail(_self: object) -> NoReturn:
         raise RuntimeError("a bug")
 
@@ -843,7 +850,7 @@ async def test_a_certificate_of_ones_own_is_trusted_by_ssl_cert_file(
 
 
 @pytest.mark.parametrize("value", [None, "", "{certificate}"])
-def test_certificates_that_are_there_or_are_not_named_are_no_matter(
+def test_readable_or_unset_certificates_are_accepted(
     value: str | None, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if value is not None:
@@ -1021,7 +1028,7 @@ async def test_a_network_without_a_way_to_the_proxy_is_said_in_words(
     assert f"cannot be reached: {os.strerror(errno.EHOSTUNREACH)}; check" in str(error)
 
 
-async def test_a_host_that_a_socks_proxy_leaves_us_to_resolve_is_no_fault_of_the_proxys(
+async def test_a_name_resolved_by_us_for_a_socks_proxy_is_not_blamed_on_the_proxy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
