@@ -1,4 +1,4 @@
-"""Makes blocking calls for the event loop in a daemon thread, one after the other; one that hangs holds nobody up."""
+"""Make blocking calls for the event loop in one daemon thread. A call that hangs blocks nothing else."""
 
 import asyncio
 import queue
@@ -11,7 +11,7 @@ _T = TypeVar("_T")
 
 
 class CallThread:
-    """For libraries whose calls must not overlap and may hang for good. The thread does not keep the process alive."""
+    """Calls functions of a library whose calls must not overlap and may hang. It does not keep the process alive."""
 
     def __init__(self, name: str) -> None:
         self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
@@ -21,14 +21,14 @@ class CallThread:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether a call that was given up has still not come back."""
+        """True while a call that timed out has not returned."""
         return self._hung is not None and not self._hung.done()
 
     async def call(self, function: Callable[[], _T], timeout_s: float) -> _T:
-        """Make one call and return what it returns.
+        """Call `function` in the thread and return its result.
 
         Raises:
-            TimeoutError: it has not come back in time; or the thread is stuck, then it is not made at all.
+            TimeoutError: The call has not returned in time, or was not made because the thread is stuck.
         """
         if self.is_stuck:
             raise TimeoutError
@@ -38,12 +38,12 @@ class CallThread:
             async with asyncio.timeout(timeout_s):
                 return await asyncio.wrap_future(future)
         except TimeoutError:
-            # This one, or an earlier one that nobody waits for any more.
+            # This call, or an earlier one whose caller was cancelled.
             self._hung = self._running
             raise
 
     def end(self) -> None:
-        """Let the thread end after the calls that it was given."""
+        """End the thread after the calls that wait."""
         self._jobs.put(None)
 
     def _run(self) -> None:
@@ -54,7 +54,7 @@ class CallThread:
             self._running = future
             try:
                 result = function()
-            except Exception as exc:  # noqa: BLE001 - it belongs to whoever awaits the future
+            except Exception as exc:  # noqa: BLE001 - raised where the future is awaited
                 future.set_exception(exc)
             else:
                 future.set_result(result)

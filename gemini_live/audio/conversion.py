@@ -1,4 +1,4 @@
-"""Between the rate and channels of a sound device or file and those of the wire. Pure."""
+"""Convert between the rate and channels of a device or file and those of the wire. Pure."""
 
 from array import array
 
@@ -6,16 +6,16 @@ from . import pcm as formats
 from .resampling import build_resampler
 
 CHUNK_S = 0.02
-"""One microphone chunk, and one buffer of a device. A multiple of 10 ms: at other sizes PulseAudio's pace is uneven."""
+"""Duration of a microphone chunk and of a device's buffer. PulseAudio's pace is even at multiples of 10 ms only."""
 
 _CHUNK_BYTES = formats.INPUT.n_bytes(CHUNK_S)
 _FADE_S = 0.0025
 _LOUD = 1024
-"""A step of so many units of a 16-bit sample is smoothed, a smaller one is not: 3 % of full scale."""
+"""Height of a step, in units of a 16-bit sample, from which a fade is added: 3 % of full scale."""
 
 
 class MicrophoneConverter:
-    """Makes 16 kHz mono chunks of exactly 20 ms from what a microphone of some rate and channels hears."""
+    """Converts a microphone's audio to 16 kHz mono chunks of exactly 20 ms."""
 
     def __init__(self, rate_hz: int, channels: int) -> None:
         self._channels = channels
@@ -23,11 +23,11 @@ class MicrophoneConverter:
         self._pending = bytearray()
 
     def feed(self, pcm: bytes) -> list[bytes]:
-        """Take what was heard next and return the chunks that are complete now."""
+        """Add audio of the microphone; return the chunks that are complete."""
         return self._cut(self._resampler.feed(formats.downmix(pcm, self._channels)))
 
     def flush(self) -> list[bytes]:
-        """Return the rest, when nothing follows: its last chunk may be a short one."""
+        """Return the remaining chunks at the end of the stream; the last one may be shorter."""
         chunks = self._cut(self._resampler.flush())
         return [*chunks, bytes(self._pending)] if self._pending else chunks
 
@@ -41,9 +41,9 @@ class MicrophoneConverter:
 
 
 class SpeakerConverter:
-    """Makes PCM of a speaker's rate and channels from mono PCM of any rate, cut up anywhere.
+    """Converts mono PCM of any rate, split anywhere, to a loudspeaker's rate and channels.
 
-    Sound that would begin or end with a step, which is heard as a click, gets 2.5 ms of a way in or out.
+    Sound that would begin or end with a step, which is audible as a click, gets a fade of 2.5 ms.
     """
 
     def __init__(self, rate_hz: int, channels: int) -> None:
@@ -53,25 +53,25 @@ class SpeakerConverter:
         self._from_hz = formats.OUTPUT.rate_hz
         self._resampler = build_resampler(self._from_hz, rate_hz)
         self.withholds = False
-        """Whether something may be kept back until it is known what follows."""
+        """True if the resampler may hold back audio until more input comes."""
 
     @property
     def frame_bytes(self) -> int:
-        """Return the bytes of one frame of the speaker."""
+        """Return the size of one frame of the loudspeaker."""
         return self._channels * formats.SAMPLE_BYTES
 
     @property
     def fade_bytes(self) -> int:
-        """Return the bytes of 2.5 ms of the speaker's sound."""
+        """Return the size of 2.5 ms of the loudspeaker's audio."""
         return _fade_frames(self._rate_hz) * self.frame_bytes
 
     def reset(self) -> None:
-        """Forget what was fed: the next piece begins anew."""
+        """Discard everything that was fed and begin a new stream."""
         self.flush()
         self._half_sample = b""
 
     def feed(self, pcm: bytes, from_hz: int, *, after_silence: bool = False) -> bytes:
-        """Return what is ready of all that was fed; half a sample waits for its other half."""
+        """Add mono PCM of any length; return the output that is ready. Half a sample waits for its other half."""
         rest = b""
         if from_hz != self._from_hz:
             rest = self.flush()
@@ -85,30 +85,30 @@ class SpeakerConverter:
             return rest
         self._last_sample = pcm[-formats.SAMPLE_BYTES :]
         if after_silence and not self.withholds:
-            pcm = _make_way(pcm[: formats.SAMPLE_BYTES], from_hz, up=True) + pcm
+            pcm = _make_fade(pcm[: formats.SAMPLE_BYTES], from_hz, up=True) + pcm
         self.withholds = from_hz != self._rate_hz
         return rest + formats.upmix(self._resampler.feed(pcm), self._channels)
 
     def flush(self) -> bytes:
-        """Return what was kept back, when nothing may follow."""
+        """Return the audio that was held back, at the end of a stream."""
         if not self.withholds:
             return b""
         self.withholds = False
-        way_out = self._resampler.feed(_make_way(self._last_sample, self._from_hz))
-        return formats.upmix(way_out + self._resampler.flush(), self._channels)
+        fade = self._resampler.feed(_make_fade(self._last_sample, self._from_hz))
+        return formats.upmix(fade + self._resampler.flush(), self._channels)
 
-    def way_in(self, pcm: bytes) -> bytes:
-        """Return what leads from silence to the beginning of the speaker's `pcm`."""
+    def fade_in(self, pcm: bytes) -> bytes:
+        """Return a fade from silence to the first sample of `pcm`, in the loudspeaker's format."""
         first = pcm[: formats.SAMPLE_BYTES]
-        return formats.upmix(_make_way(first, self._rate_hz, up=True), self._channels)
+        return formats.upmix(_make_fade(first, self._rate_hz, up=True), self._channels)
 
-    def way_out(self, pcm: bytes) -> bytes:
-        """Return what leads from the end of the speaker's `pcm` to silence."""
+    def fade_to_silence(self, pcm: bytes) -> bytes:
+        """Return a fade from the last sample of `pcm` to silence, in the loudspeaker's format."""
         last = pcm[-formats.SAMPLE_BYTES :]
-        return formats.upmix(_make_way(last, self._rate_hz), self._channels)
+        return formats.upmix(_make_fade(last, self._rate_hz), self._channels)
 
     def fade_out(self, pcm: bytes) -> bytes:
-        """Return the speaker's `pcm`, at most `fade_bytes` of it, growing softer to nothing."""
+        """Return the beginning of `pcm`, at most `fade_bytes` of it, faded out, in the loudspeaker's format."""
         samples = formats.to_samples(pcm[: self.fade_bytes])
         n_frames = len(samples) // self._channels
         faded = (sample * (n_frames - i // self._channels) // (n_frames + 1) for i, sample in enumerate(samples))
@@ -119,8 +119,8 @@ def _fade_frames(rate_hz: int) -> int:
     return round(_FADE_S * rate_hz)
 
 
-def _make_way(sample: bytes, rate_hz: int, *, up: bool = False) -> bytes:
-    """Return mono PCM that leads from a sample to silence, or up to it; empty where it is too soft to click."""
+def _make_fade(sample: bytes, rate_hz: int, *, up: bool = False) -> bytes:
+    """Return mono PCM that leads from `sample` to silence, or up to it; nothing if it is too soft to click."""
     height = formats.to_samples(sample)[0]
     if abs(height) < _LOUD:
         return b""

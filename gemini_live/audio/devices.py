@@ -1,4 +1,4 @@
-"""Sound devices as values: finding them, choosing one by what the user wrote, and showing them."""
+"""Find sound devices, choose one by index or name, and list them. Devices are values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ from ..errors import DeviceError
 
 
 class Direction(StrEnum):
-    """Which way the sound goes, as PortAudio names it."""
+    """Direction of the audio, in PortAudio's words."""
 
     INPUT = "input"
     OUTPUT = "output"
 
     @property
     def noun(self) -> str:
-        """What people call a device of this direction."""
+        """Return the usual name of a device of this direction."""
         return "microphone" if self is Direction.INPUT else "loudspeaker"
 
 
 @dataclass(frozen=True)
 class Device:
-    """One sound device of one host API; a device that several host APIs know is listed once for each."""
+    """One sound device of one host API. A device of several host APIs is listed once for each."""
 
     index: int
     name: str
@@ -32,15 +32,15 @@ class Device:
     default_rate_hz: int
     default_for: frozenset[Direction] = frozenset()
     is_of_default_api: bool = True
-    """Whether its host API is the one that the system prefers."""
+    """True if the device belongs to the host API that the system prefers."""
 
     def channels(self, direction: Direction) -> int:
-        """Return how many channels it has at most in that direction."""
+        """Return the largest number of channels in a direction."""
         return self.input_channels if direction is Direction.INPUT else self.output_channels
 
 
 def find_devices(portaudio: Any) -> tuple[Device, ...]:
-    """Return the devices that an initialised `PyAudio` knows."""
+    """Return the devices of an initialised `PyAudio`."""
     defaults = {direction: _default_index(portaudio, direction) for direction in Direction}
     infos = [portaudio.get_device_info_by_index(index) for index in range(portaudio.get_device_count())]
     if not infos:
@@ -49,7 +49,7 @@ def find_devices(portaudio: Any) -> tuple[Device, ...]:
     return tuple(
         Device(
             index=info["index"],
-            # Windows has names with line breaks in them, and PyAudio leaves what it cannot decode as bytes.
+            # Names on Windows may contain line breaks, and PyAudio leaves names that it cannot decode as bytes.
             name=" ".join(str(info["name"]).split()),
             host_api=portaudio.get_host_api_info_by_index(info["hostApi"])["name"],
             input_channels=info["maxInputChannels"],
@@ -75,12 +75,16 @@ def _default_index(portaudio: Any, direction: Direction) -> int | None:
 
 
 def choose_device(devices: Sequence[Device], wanted: str | None, direction: Direction) -> Device:
-    """Return the device that `wanted` means: an index, a name, or part of one; `None` is the system's default.
+    """Return the device that the user asked for.
 
-    Capitals do not matter. A whole name goes before a part of one, and the preferred host API before the others.
+    Args:
+        devices: All devices.
+        wanted: An index, a name, or part of a name, in any case; None for the system's default. A whole name takes
+            precedence over a part of one, and the preferred host API over the others.
+        direction: What the device is for.
 
     Raises:
-        DeviceError: there is none, or more than one.
+        DeviceError: There is no such device, or more than one.
     """
     able = [device for device in devices if device.channels(direction)]
     if not able:
@@ -88,7 +92,7 @@ def choose_device(devices: Sequence[Device], wanted: str | None, direction: Dire
     if wanted is None:
         default = next((device for device in able if direction in device.default_for), None)
         if default is None:
-            raise DeviceError(f"there is no default {direction.noun}; there is {_list_briefly(able)}")
+            raise DeviceError(f"there is no default {direction.noun}; choose one: {_list_briefly(able)}")
         return default
     if wanted.strip().isdecimal():
         found = [device for device in able if device.index == int(wanted)]
@@ -97,8 +101,10 @@ def choose_device(devices: Sequence[Device], wanted: str | None, direction: Dire
     if len(found) == 1:
         return found[0]
     if not found:
-        raise DeviceError(f"there is no {direction.noun} {wanted!r}; there is {_list_briefly(able)}")
-    raise DeviceError(f"{wanted!r} is the name of more than one {direction.noun}: {_list_briefly(found)}")
+        raise DeviceError(f"there is no {direction.noun} {wanted!r}; choose one: {_list_briefly(able)}")
+    raise DeviceError(
+        f"{wanted!r} names more than one {direction.noun}; choose one by its index: {_list_briefly(found)}"
+    )
 
 
 def _find_by_name(devices: Sequence[Device], wanted: str) -> list[Device]:
@@ -114,7 +120,7 @@ def _list_briefly(devices: Sequence[Device]) -> str:
 
 
 def format_devices(devices: Sequence[Device]) -> str:
-    """Return the table that `--list-devices` prints: one line a device, the defaults marked."""
+    """Return the table of `--list-devices`: one line per device, the defaults marked."""
     if not devices:
         return "This machine has no sound devices."
     rows = [("index", "in", "out", "rate", "default", "host API", "name")]

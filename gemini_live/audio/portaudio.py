@@ -1,8 +1,10 @@
 """Owns PyAudio: a `Microphone` and a `Speaker` whose callbacks only read and post.
 
-Three threads meet here. PortAudio's own call the methods named `_on_*`, which hand bytes over and nothing else. Every
-other call into PortAudio is made by one daemon thread of ours, because such calls block, some for good when a device
-dies, and must not overlap. All the rest - channels, rates, chunks, watching - is done on the event loop.
+Three kinds of threads meet here. PortAudio's threads call the methods named `_on_*`, which only hand bytes over. One
+daemon thread of ours makes all other calls into PortAudio, because such calls must not overlap, and may block for ever
+when a device dies. Everything else (channels, rates, chunks, supervision) happens on the event loop.
+
+It is longer than 300 lines because a microphone and a loudspeaker share their stream's life.
 """
 
 import asyncio
@@ -23,17 +25,17 @@ from .quiet_stderr import mute_c_stderr
 
 _COMMON_RATES_HZ = (48_000, 44_100)
 _MAX_CHANNELS = 8
-"""What says that it has more is a sound server, which takes one channel or two."""
+"""A device with more channels is a sound server, which accepts one or two."""
 _PA_CONTINUE = 0
 
 _OPEN_TIMEOUT_S = 10.0
-"""A Bluetooth headset may have to be woken up."""
+"""Long, because a Bluetooth headset may have to wake up."""
 _QUIET_CHECKS = 5
-"""A stream from which nothing is heard in so many checks is lost; at its beginning it has twice as many."""
+"""A stream without a callback for this many checks is lost; a new stream gets twice as many."""
 
 
 class AudioSystem:
-    """PortAudio from beginning to end; the streams that are opened here end with it."""
+    """PortAudio, from its start to its end; closing it closes all streams that it opened."""
 
     _thread: CallThread
 
@@ -53,11 +55,11 @@ class AudioSystem:
         await self.close()
 
     async def open(self) -> None:
-        """Start PortAudio; until `close`, what it and its libraries print stays off the terminal.
+        """Start PortAudio. Until `close`, messages of PortAudio and its libraries stay off the terminal.
 
         Raises:
             MissingExtraError: PyAudio is not installed.
-            DeviceError: PortAudio does not start or does not answer.
+            DeviceError: PortAudio does not start or does not respond.
         """
         pyaudio = _import_pyaudio()
         with contextlib.ExitStack() as resources:
@@ -72,21 +74,21 @@ class AudioSystem:
             self._portaudio, self._resources = portaudio, resources.pop_all()
 
     def devices(self) -> tuple[Device, ...]:
-        """Return the devices that were there when PortAudio was started."""
+        """Return the devices that existed when PortAudio was started."""
         return self._devices
 
     async def open_microphone(
         self, device: str | None, offer: Callable[[bytes], None], on_lost: Callable[[str], None]
     ) -> "Microphone":
-        """Open a microphone, not started yet.
+        """Open a microphone without starting it.
 
         Args:
-            device: index or part of a name; `None`: the system's default.
-            offer: is given each 20 ms of 16 kHz mono PCM, on the loop.
-            on_lost: is told, once and on the loop, why nothing is heard any more. The device closes itself.
+            device: Index or part of a name; None for the system's default.
+            offer: Called on the loop with each 20 ms of 16 kHz mono PCM.
+            on_lost: Called once, on the loop, with the reason when the microphone fails. The device closes itself.
 
         Raises:
-            DeviceError: there is no such device, or it cannot be opened.
+            DeviceError: There is no such device, or it cannot be opened.
         """
         microphone = Microphone(self, choose_device(self._devices, device, Direction.INPUT), on_lost, offer)
         await microphone._open(self._portaudio)
@@ -99,17 +101,17 @@ class AudioSystem:
         on_lost: Callable[[str], None],
         on_played: Callable[[bytes], None] | None = None,
     ) -> "Speaker":
-        """Open a loudspeaker, not started yet.
+        """Open a loudspeaker without starting it.
 
         Args:
-            device: index or part of a name; `None`: the system's default.
-            buffer: what it plays from, in the device's own rate and channels: fill it through `Speaker.write` only.
-            on_lost: is told, once and on the loop, why nothing is played any more. The device closes itself.
-            on_played: is given what was just handed over, silence included, as mono PCM at the speaker's `rate_hz`, on
-                the loop and in order with what the microphone's `offer` gets.
+            device: Index or part of a name; None for the system's default.
+            buffer: Holds the audio to play, in the device's own rate and channels. Only `Speaker.write` may fill it.
+            on_lost: Called once, on the loop, with the reason when the loudspeaker fails. The device closes itself.
+            on_played: Called on the loop with the audio that the device just took, including silence, as mono PCM at
+                the speaker's `rate_hz`. The calls are in order with those of the microphone's `offer`.
 
         Raises:
-            DeviceError: there is no such device, or it cannot be opened.
+            DeviceError: There is no such device, or it cannot be opened.
         """
         chosen = choose_device(self._devices, device, Direction.OUTPUT)
         speaker = Speaker(self, chosen, on_lost, buffer, on_played)
@@ -133,7 +135,7 @@ class AudioSystem:
 
 
 class _Stream(ABC):
-    """One PortAudio stream and the watch over it: what a microphone and a speaker have in common."""
+    """One PortAudio stream and its supervision: what a microphone and a loudspeaker have in common."""
 
     _direction: Direction
     _wanted: formats.PcmFormat
@@ -141,20 +143,21 @@ class _Stream(ABC):
     def __init__(self, system: AudioSystem, device: Device, on_lost: Callable[[str], None]) -> None:
         self.device = device
         self.rate_hz = self._wanted.rate_hz
-        """What the device was opened at; likewise the channels."""
+        """Rate at which the device was opened."""
         self.channels = 1
+        """Number of channels with which the device was opened."""
         self.n_xruns = 0
-        """Times that PortAudio said that sound was lost because this program, or the machine, was late."""
+        """Number of buffers that PortAudio reported as late or lost."""
         self._loop = asyncio.get_running_loop()
         self._thread = system._thread
         self._check_s = system._check_s
         self._stop_timeout_s = system._stop_timeout_s
-        self._on_lost = on_lost
+        self._report_lost = on_lost
         self._stream: Any = None
-        """PyAudio's; `None` until it is opened, and again from its end on."""
+        """PyAudio's stream; None before it is opened and after it is closed."""
         self._watcher: asyncio.Task[None] | None = None
         self._n_callbacks = 0
-        """Since the last check."""
+        """Number of callbacks since the last check."""
         system._streams.append(self)
 
     def __str__(self) -> str:
@@ -162,14 +165,14 @@ class _Stream(ABC):
 
     @property
     def is_open(self) -> bool:
-        """Whether it can still hear or play anything."""
+        """True if the stream can still record or play."""
         return self._stream is not None
 
     async def start(self) -> None:
-        """Let the sound begin.
+        """Start the stream.
 
         Raises:
-            DeviceError: the device refuses.
+            DeviceError: The device refuses.
         """
         try:
             await self._thread.call(self._stream.start_stream, _OPEN_TIMEOUT_S)
@@ -178,23 +181,23 @@ class _Stream(ABC):
         self._watcher = asyncio.create_task(self._watch(), name=f"watch {self}")
 
     async def stop(self) -> None:
-        """End it for good, in a second at most; may be called in any state."""
+        """Close the stream, in a second at most; may be called in any state."""
         if self._watcher is not None:
             self._watcher.cancel()
         await self._release()
 
     async def _open(self, portaudio: Any) -> None:
         try:
-            opened = await self._thread.call(lambda: self._open_somehow(portaudio), _OPEN_TIMEOUT_S)
+            opened = await self._thread.call(lambda: self._open_best(portaudio), _OPEN_TIMEOUT_S)
         except (OSError, TimeoutError) as exc:
             raise DeviceError(f"{self} cannot be opened: {_reason(exc)}") from exc
         self._stream, self.rate_hz, self.channels = opened
 
-    def _open_somehow(self, portaudio: Any) -> tuple[Any, int, int]:
-        """Open it in the first way that it takes. In PortAudio's control thread, for it may take long."""
+    def _open_best(self, portaudio: Any) -> tuple[Any, int, int]:
+        """Open the stream at the first rate and channels that work. In PortAudio's control thread: it may take long."""
         refusals = []
-        for rate_hz, channels in self._ways_to_open():
-            wishes: dict[str, Any] = {
+        for rate_hz, channels in self._rates_and_channels():
+            request: dict[str, Any] = {
                 self._direction.value: True,
                 f"{self._direction.value}_device_index": self.device.index,
                 "format": _import_pyaudio().paInt16,
@@ -203,17 +206,17 @@ class _Stream(ABC):
                 "frames_per_buffer": round(rate_hz * CHUNK_S),
             }
             try:
-                stream = portaudio.open(**wishes, start=False, stream_callback=self._on_audio)
+                stream = portaudio.open(**request, start=False, stream_callback=self._on_audio)
             except OSError as exc:
                 refusals.append(exc)
             else:
                 self._prepare(rate_hz, channels)
                 return stream, rate_hz, channels
-        # The last way is the device's own: what stands in the way even of that is the reason.
+        # The last attempt was with the device's own rate and channels, so its error is the reason.
         raise refusals[-1]
 
-    def _ways_to_open(self) -> Iterator[tuple[int, int]]:
-        """Yield rates and channels, best first: what needs no converting, then what the device itself prefers."""
+    def _rates_and_channels(self) -> Iterator[tuple[int, int]]:
+        """Yield rates and channels, best first: those that need no conversion, then those that the device prefers."""
         most = self.device.channels(self._direction)
         for channels in dict.fromkeys((1, min(2, most), most if most <= _MAX_CHANNELS else 1)):
             for rate_hz in dict.fromkeys((self._wanted.rate_hz, *_COMMON_RATES_HZ, self.device.default_rate_hz)):
@@ -221,14 +224,14 @@ class _Stream(ABC):
 
     @abstractmethod
     def _prepare(self, rate_hz: int, channels: int) -> None:
-        """Get ready to convert, which may mean importing numpy."""
+        """Create the converter, which may import numpy."""
 
     @abstractmethod
-    def _on_audio(self, heard: Any, n_frames: int, time_info: object, flags: int) -> tuple[bytes | None, int]:
-        """PortAudio thread. Take or give the sound of one buffer."""
+    def _on_audio(self, recorded: Any, n_frames: int, time_info: object, flags: int) -> tuple[bytes | None, int]:
+        """PortAudio thread. Take or return the audio of one buffer."""
 
     def _post(self, handle: Callable[[bytes, int], None], pcm: bytes, flags: int) -> None:
-        """Any thread. Have the loop handle a buffer."""
+        """Any thread. Call `handle` on the loop."""
         # The last buffers may come after the loop has ended.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(handle, pcm, flags)
@@ -239,24 +242,24 @@ class _Stream(ABC):
 
     async def _watch(self) -> None:
         reason = await self._wait_until_lost()
-        self._on_lost(f"{self} {reason}")
+        self._report_lost(f"{self} {reason}")
         await self._release()
 
     async def _wait_until_lost(self) -> str:
-        """Return why there is no sound any more.
+        """Wait until the stream has failed, and return the reason.
 
-        Silence is counted in checks, not in seconds: a machine that slept meanwhile has missed no more than one.
+        Missing callbacks are counted in checks, not in seconds: a machine that slept missed one check at most.
         """
         n_quiet = -_QUIET_CHECKS
         while n_quiet < _QUIET_CHECKS:
             await asyncio.sleep(self._check_s)
             n_quiet = 0 if self._n_callbacks else n_quiet + 1
             self._n_callbacks = 0
-            # While another call hangs nothing can be asked: then the callbacks tell, or their absence.
+            # While another call hangs, PortAudio cannot be asked; then the missing callbacks show the failure.
             with contextlib.suppress(TimeoutError):
                 if not await self._thread.call(self._is_active, self._stop_timeout_s):
                     return "is gone: it was unplugged, or its sound server has ended"
-        return "has stopped: the system has not asked for it for seconds"
+        return "has stopped: it has not delivered or asked for audio for seconds"
 
     def _is_active(self) -> bool:
         try:
@@ -270,7 +273,7 @@ class _Stream(ABC):
             return
 
         def stop_and_close() -> None:
-            # A device that is gone may refuse to be stopped, and need not be.
+            # A device that is gone may refuse to be stopped.
             with contextlib.suppress(OSError):
                 stream.stop_stream()
             stream.close()
@@ -280,7 +283,7 @@ class _Stream(ABC):
 
 
 class Microphone(_Stream):
-    """Offers what it hears in chunks of 20 ms, 16 kHz mono, whatever the device's own rate and channels."""
+    """Offers its audio in chunks of 20 ms, 16 kHz mono, whatever the device's own rate and channels."""
 
     _direction = Direction.INPUT
     _wanted = formats.INPUT
@@ -295,12 +298,12 @@ class Microphone(_Stream):
     def _prepare(self, rate_hz: int, channels: int) -> None:
         self._converter = MicrophoneConverter(rate_hz, channels)
 
-    def _on_audio(self, heard: Any, n_frames: int, time_info: object, flags: int) -> tuple[bytes | None, int]:
-        """PortAudio thread. Post what was heard: the bytes are a copy already."""
-        self._post(self._heard, heard, flags)
+    def _on_audio(self, recorded: Any, n_frames: int, time_info: object, flags: int) -> tuple[bytes | None, int]:
+        """PortAudio thread. Post the recorded bytes, which are a copy already."""
+        self._post(self._receive, recorded, flags)
         return None, _PA_CONTINUE
 
-    def _heard(self, pcm: bytes, flags: int) -> None:
+    def _receive(self, pcm: bytes, flags: int) -> None:
         self._count(flags)
         if self.is_open:
             for chunk in self._converter.feed(pcm):
@@ -308,7 +311,7 @@ class Microphone(_Stream):
 
 
 class Speaker(_Stream):
-    """Plays what is written, at once; is silent when there is nothing, and gets there without a click."""
+    """Plays written audio at once; fades to silence without a click when there is no more."""
 
     _direction = Direction.OUTPUT
     _wanted = formats.OUTPUT
@@ -324,24 +327,24 @@ class Speaker(_Stream):
     ) -> None:
         super().__init__(system, device, on_lost)
         self._buffer = buffer
-        self._on_played = on_played
+        self._report_played = on_played
         self._n_since_write = 0
-        """Buffers handed over since the last write."""
+        """Number of buffers that the device took since the last write."""
         self._is_sounding = False
         self._silent_at_s = 0.0
-        """When the last sound that was handed over will have been heard, by the loop's clock."""
+        """When playback of the last audio ends, by the loop's clock."""
 
     def _prepare(self, rate_hz: int, channels: int) -> None:
         self._converter = SpeakerConverter(rate_hz, channels)
 
     @property
     def latency_s(self) -> float:
-        """Return how long a sound takes from here to the ear, as far as the device tells; 0 once it is closed."""
+        """Return the delay from here to the ear, as far as the device knows it; 0 if the speaker is closed."""
         return CHUNK_S + float(self._stream.get_output_latency()) if self.is_open else 0.0
 
     @property
     def queued_s(self) -> float:
-        """Return the seconds of sound that are still to be heard, the device's own delay included."""
+        """Return the seconds of audio that are still to be played, including the device's own delay."""
         if not self.is_open:
             return 0.0
         if self._is_sounding:
@@ -350,18 +353,18 @@ class Speaker(_Stream):
 
     @property
     def is_dry(self) -> bool:
-        """Whether it has nothing to play, and the device has asked for something since."""
+        """True if there is nothing to play, and the device has asked for audio since."""
         return self._buffer.is_silent
 
     def write(self, pcm: bytes, rate_hz: int) -> None:
-        """Play `pcm`, mono, of any length and rate, after all that was written before; a closed speaker drops it."""
+        """Play mono PCM of any length and rate after everything written before. A closed speaker drops it."""
         if self.is_open:
             self._is_sounding = True
             self._n_since_write = 0
             self._enqueue(self._converter.feed(pcm, rate_hz, after_silence=self._buffer.is_silent))
 
     def clear(self) -> None:
-        """Fall silent at once and forget what was written, to the last half sample."""
+        """Stop playback at once and discard everything that was written."""
         if not self.is_open:
             return
         self._buffer.clear(self._converter.fade_out(self._buffer.peek(self._converter.fade_bytes)))
@@ -369,28 +372,28 @@ class Speaker(_Stream):
         if self._is_sounding:
             self._end_sound()
 
-    def _on_audio(self, heard: Any, n_frames: int, time_info: object, flags: int) -> tuple[bytes | None, int]:
-        """PortAudio thread. Hand over what is next, always as much as is asked for: less would end the stream."""
+    def _on_audio(self, recorded: Any, n_frames: int, time_info: object, flags: int) -> tuple[bytes | None, int]:
+        """PortAudio thread. Return the next audio, exactly as much as is asked for: less would end the stream."""
         pcm = self._buffer.read(n_frames * self._converter.frame_bytes)
-        self._post(self._handed_over, pcm, flags)
+        self._post(self._after_read, pcm, flags)
         return pcm, _PA_CONTINUE
 
-    def _handed_over(self, pcm: bytes, flags: int) -> None:
+    def _after_read(self, pcm: bytes, flags: int) -> None:
         self._count(flags)
         self._n_since_write += 1
-        # A resampler keeps the last milliseconds back until it knows what follows. When nothing does, they are due.
+        # A resampler holds back the last milliseconds until more input comes. If none comes, they are due now.
         if self._n_since_write >= 3 and self._buffer.n_bytes < 2 * len(pcm):
             self._enqueue(self._converter.flush())
         if self._is_sounding and not self._converter.withholds and not self._buffer.n_bytes:
             self._end_sound()
-        if self._on_played is not None and self.is_open:
-            self._on_played(formats.downmix(pcm, self.channels))
+        if self._report_played is not None and self.is_open:
+            self._report_played(formats.downmix(pcm, self.channels))
 
     def _enqueue(self, pcm: bytes) -> None:
         if pcm:
             if self._buffer.is_silent:
-                pcm = self._converter.way_in(pcm) + pcm
-            self._buffer.write(pcm, tail=self._converter.way_out(pcm))
+                pcm = self._converter.fade_in(pcm) + pcm
+            self._buffer.write(pcm, tail=self._converter.fade_to_silence(pcm))
 
     def _end_sound(self) -> None:
         self._is_sounding = False
@@ -398,11 +401,11 @@ class Speaker(_Stream):
 
 
 async def list_devices(audio: AudioSystem | None) -> str:
-    """Return the sound devices, for people, as `audio` or a sound system that is started for that knows them.
+    """Return the table of sound devices that `audio`, or else a sound system started for this, knows.
 
     Raises:
         MissingExtraError: PyAudio is not installed.
-        DeviceError: PortAudio does not start or does not answer.
+        DeviceError: PortAudio does not start or does not respond.
     """
     if audio is not None:
         return format_devices(audio.devices())
@@ -412,7 +415,7 @@ async def list_devices(audio: AudioSystem | None) -> str:
 
 def _import_pyaudio() -> ModuleType:
     try:
-        # Where its C part does not load, PyAudio says so on stdout, which carries the conversation.
+        # If its C part does not load, PyAudio prints a message to stdout, which carries the conversation.
         with contextlib.redirect_stdout(io.StringIO()):
             import pyaudio  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as exc:
@@ -425,6 +428,6 @@ def _import_pyaudio() -> ModuleType:
 
 def _reason(exc: Exception) -> str:
     if isinstance(exc, TimeoutError):
-        return "it does not answer"
-    # PortAudio's words come second, after its number.
+        return "it does not respond"
+    # PortAudio's message comes after its number.
     return str(exc.args[-1]) if exc.args else str(exc)

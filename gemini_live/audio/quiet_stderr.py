@@ -1,9 +1,10 @@
-"""Keeps what C libraries print off the terminal while sound is in use.
+"""Keep the messages of C libraries off the terminal while sound is in use.
 
-ALSA, JACK and PortAudio write up to a hundred lines to C's `stderr` when they look for devices, when one refuses a rate
-and when one is pulled out, some from threads of their own, and PortAudio knows no switch for it. In glibc `stderr` is a
+ALSA, JACK and PortAudio write up to a hundred lines to C's `stderr` when they look for devices, when a device refuses a
+rate and when one is unplugged, some from threads of their own; PortAudio has no switch for it. In glibc `stderr` is a
 variable that a program may set: https://sourceware.org/glibc/manual/latest/html_node/Standard-Streams.html. File
-descriptor 2, and with it Python's `sys.stderr`, is left alone. On other systems nothing is done: there they are quiet.
+descriptor 2, and so Python's `sys.stderr`, is not changed. On other systems these libraries print nothing, and nothing
+is done.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def mute_c_stderr() -> Iterator[None]:
-    """While it is entered, C code that writes to `stderr` writes to nowhere, in every thread."""
+    """Discard everything that C code of any thread writes to `stderr` while the body runs."""
     null = _open_null()
     if null is None:
         yield
@@ -32,11 +33,11 @@ def mute_c_stderr() -> Iterator[None]:
 
 @functools.cache
 def _open_null() -> int | None:
-    """Return a C stream that leads nowhere, or `None` without glibc. Never closed: a thread may be writing to it."""
+    """Return a C stream to the null device, or None without glibc. It stays open: a thread may be writing to it."""
     if not sys.platform.startswith("linux"):
         return None
     libc = ctypes.CDLL(None)
-    # In other C libraries `stderr` is a constant, in memory that cannot be written to.
+    # In other C libraries `stderr` is a constant in read-only memory.
     if not hasattr(libc, "gnu_get_libc_version"):
         return None
     libc.fopen.argtypes = [ctypes.c_char_p, ctypes.c_char_p]

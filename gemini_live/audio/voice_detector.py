@@ -1,9 +1,9 @@
-"""Finds speech in audio by its energy, on the audio's own time: how fast it comes does not matter.
+"""Find speech in audio by its energy, on the audio's own time: the speed at which audio arrives does not matter.
 
-The simulator hears its clients with it, and the client its user, to know since when an answer is due. Frames of 20 ms
-are speech when they stand out of the noise floor, which is the quietest that the last two seconds have been. An
-utterance begins with enough speech in a row and ends with enough quiet. Pure; cheap enough for a hundred sessions (a
-frame costs some microseconds: every fourth sample is looked at).
+The simulator uses it for the voices of its clients, and the client for its user's voice, to know since when an answer
+is due. A block of 20 ms is speech if it stands out of the noise floor, which is the quietest level of the last two
+seconds. An utterance begins with enough speech in a row and ends with enough quiet. Pure; cheap enough for a hundred
+sessions: a block costs some microseconds, because the energy is computed from every fourth sample.
 """
 
 import array
@@ -14,65 +14,69 @@ from operator import mul
 
 from .pcm import SAMPLE_BYTES, to_samples
 
-FRAME_S = 0.02
+BLOCK_S = 0.02
+"""Duration of a block of audio that is judged as a whole."""
 DEFAULT_SILENCE_S = 0.8
 DEFAULT_PREFIX_S = 0.02
 _DIGITAL_SILENCE_DBFS = -90.0
 MAX_UTTERANCE_S = 120.0
-"""An utterance that is longer is ended, so that a noise without end does not fill the memory."""
+"""A longer utterance is ended, so that endless noise does not fill the memory."""
 
 _LOOKED_AT_HZ = 4_000
-"""Samples a second that the energy of a frame is computed from."""
+"""Samples per second from which the energy of a block is computed."""
 
 _ABSOLUTE_DBFS = {True: -52.0, False: -42.0}
-"""By start sensitivity (high, low): quieter than this is not speech in any room."""
+"""Lowest level of speech in any room, by start sensitivity (True: high)."""
 _START_MARGIN_DB = {True: 7.0, False: 11.0}
+"""How far the start of speech stands above the noise floor, by start sensitivity (True: high)."""
 _STAY_MARGIN_DB = {True: 5.0, False: 3.0}
-"""By end sensitivity: a fading end is quiet sooner where the sensitivity is high."""
+"""How far continued speech stands above the noise floor, by end sensitivity (True: high, ends sooner)."""
 
 _STAY_BELOW_DB = 6.0
-"""How much quieter than what begins an utterance the rest of it may be."""
+"""How much quieter than its beginning the rest of an utterance may be."""
 
-_FLOOR_WINDOWS, _FLOOR_WINDOW_FRAMES = 4, 25
-_FIRST_FRAMES = 10
-"""Frames at the start of a stream before anything is decided: they are the first noise floor."""
+_FLOOR_WINDOWS, _FLOOR_WINDOW_BLOCKS = 4, 25
+_FIRST_BLOCKS = 10
+"""Blocks at the start of a stream that make the first noise floor, before anything is decided."""
 _MAX_FIRST_FLOOR_DBFS = -35.0
 _EVEN_DB = 5.0
-_MIN_START_FRAMES = 3
-_PREROLL_FRAMES = 5
-_FADING_FRAMES = 4
-"""Quiet frames that still belong to an utterance: speech fades out."""
-_TAIL_FRAMES = 5
-"""More of them that are sent back, so that an echo does not sound cut off."""
+_MIN_START_BLOCKS = 3
+_PREROLL_BLOCKS = 5
+_FADING_BLOCKS = 4
+"""Quiet blocks that still belong to an utterance, because speech fades out."""
+_TAIL_BLOCKS = 5
+"""Further quiet blocks in `Utterance.pcm`, so that it does not sound cut off."""
 
 
 @dataclass(frozen=True)
 class VoiceSettings:
-    """How speech is found; the defaults are the service's, as far as they are known."""
+    """How speech is detected. The defaults are those of the service, as far as known."""
 
     silence_s: float = DEFAULT_SILENCE_S
-    """Quiet that ends an utterance."""
+    """Seconds of quiet that end an utterance."""
     prefix_s: float = DEFAULT_PREFIX_S
-    """Speech that begins one."""
+    """Seconds of speech that begin an utterance."""
     start_high: bool = True
-    """Whether a faint start counts (START_SENSITIVITY_HIGH)."""
+    """True if a faint start counts as speech (START_SENSITIVITY_HIGH)."""
     end_high: bool = True
-    """Whether a fading end counts as quiet (END_SENSITIVITY_HIGH)."""
+    """True if a fading end counts as quiet (END_SENSITIVITY_HIGH)."""
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """What the user said, in their own voice."""
+    """One stretch of speech."""
 
     pcm: bytes
+    """The audio; empty if the detector does not keep it."""
     rate_hz: int
     start_s: float
-    """Since the first audio of the session, on the audio's own time."""
+    """Seconds of audio before the utterance."""
     end_s: float
+    """Seconds of audio until the end of the utterance."""
 
     @property
     def duration_s(self) -> float:
-        """How long it lasts, without the quiet that ended it."""
+        """Return the duration without the quiet that ended the utterance."""
         return len(self.pcm) / (SAMPLE_BYTES * self.rate_hz)
 
 
@@ -81,10 +85,11 @@ class SpeechStarted:
     """The user began to speak."""
 
     offset_s: float
+    """Seconds of audio before the speech."""
 
 
 def energy_dbfs(samples: "array.array[int]") -> float:
-    """Return the level of `samples` in dB below full scale, whatever constant they carry; silence is -96."""
+    """Return the level of `samples` in dB relative to full scale, without their mean; silence is -96."""
     n = len(samples)
     if not n:
         return -96.0
@@ -94,50 +99,50 @@ def energy_dbfs(samples: "array.array[int]") -> float:
 
 
 class NoiseFloor:
-    """The level of the noise: the quietest of the last two seconds, so that it follows noise and not speech."""
+    """The level of the noise: the quietest block of two seconds, so that it follows the noise and not the speech."""
 
     def __init__(self) -> None:
         self.level_dbfs = -96.0
         self._minima: deque[float] = deque(maxlen=_FLOOR_WINDOWS)
-        """The quietest of each of the last windows."""
-        self._lowest, self._n_frames = 0.0, 0
-        """Of the window that is going on."""
+        """Quietest level of each finished window."""
+        self._lowest, self._n_blocks = 0.0, 0
+        """Lowest level and number of blocks in the current window."""
 
     def seed(self, level_dbfs: float) -> None:
-        """Begin at a level."""
+        """Set the level of the noise and forget the past."""
         self.level_dbfs = level_dbfs
         self._minima.clear()
-        self._lowest, self._n_frames = level_dbfs, 0
+        self._lowest, self._n_blocks = level_dbfs, 0
 
     def add(self, level_dbfs: float) -> None:
-        """Take the level of one more frame."""
-        self._n_frames += 1
+        """Add the level of one block."""
+        self._n_blocks += 1
         if level_dbfs < self._lowest:
             self._lowest = level_dbfs
             self.level_dbfs = min(self.level_dbfs, level_dbfs)
-        if self._n_frames == _FLOOR_WINDOW_FRAMES:
+        if self._n_blocks == _FLOOR_WINDOW_BLOCKS:
             self._minima.append(self._lowest)
             self.level_dbfs = min(self._minima)
-            self._lowest, self._n_frames = 0.0, 0
+            self._lowest, self._n_blocks = 0.0, 0
 
 
 class VoiceDetector:
-    """Cuts a stream of audio into utterances."""
+    """Divides a stream of audio into utterances."""
 
     def __init__(self, settings: VoiceSettings, *, keeps_pcm: bool = True) -> None:
-        """Begin with silence; whoever wants only the times of what is said need not keep it."""
+        """Begin with silence. `keeps_pcm`: True to return the audio of each utterance, and not only its times."""
         self._keeps_pcm = keeps_pcm
-        self._rate_hz = self._frame_bytes = self._step = 0
+        self._rate_hz = self._block_bytes = self._step = 0
         self._partial = b""
-        self._n_frames = 0
-        """Frames decided on since the session began."""
+        self._n_blocks = 0
+        """Number of blocks that were judged since the beginning."""
         self._floor = NoiseFloor()
         self._first: list[tuple[bytes, float]] = []
-        self._needed = max(_MIN_START_FRAMES, round(settings.prefix_s / FRAME_S))
+        self._needed = max(_MIN_START_BLOCKS, round(settings.prefix_s / BLOCK_S))
         window = self._needed + self._needed // 3
         self._votes: deque[bool] = deque(maxlen=window)
-        """Which of the latest frames were speech, while nobody is known to speak."""
-        self._recent: deque[bytes] = deque(maxlen=window + _PREROLL_FRAMES)
+        """Which of the latest blocks were speech; empty during an utterance."""
+        self._recent: deque[bytes] = deque(maxlen=window + _PREROLL_BLOCKS)
         self._start_dbfs, self._start_margin_db = (
             _ABSOLUTE_DBFS[settings.start_high],
             _START_MARGIN_DB[settings.start_high],
@@ -145,42 +150,42 @@ class VoiceDetector:
         self._stay_dbfs, self._stay_margin_db = self._start_dbfs - _STAY_BELOW_DB, _STAY_MARGIN_DB[settings.end_high]
         self._utterance: list[bytes] = []
         self._speaking = False
-        self._quiet_frames = self._speech_run = 0
-        self._patience = max(1, round(settings.silence_s / FRAME_S))
+        self._quiet_blocks = self._speech_run = 0
+        self._patience = max(1, round(settings.silence_s / BLOCK_S))
 
     @property
     def speaking(self) -> bool:
-        """Whether an utterance is going on."""
+        """True during an utterance."""
         return self._speaking
 
     @property
     def heard_s(self) -> float:
-        """How much audio has been decided on: the present, on the time of what is found."""
-        return self._n_frames * FRAME_S
+        """Return the seconds of audio that were judged: the present on the time of the events."""
+        return self._n_blocks * BLOCK_S
 
     def feed(self, pcm: bytes, rate_hz: int) -> list[SpeechStarted | Utterance]:
-        """Take more audio, in pieces of any length; return what it brought."""
+        """Add audio of any length; return the events in it."""
         events: list[SpeechStarted | Utterance] = []
         if rate_hz != self._rate_hz:
             events += self.flush()
             self._rate_hz = rate_hz
-            self._frame_bytes = SAMPLE_BYTES * max(1, round(rate_hz * FRAME_S))
+            self._block_bytes = SAMPLE_BYTES * max(1, round(rate_hz * BLOCK_S))
             self._step = max(1, rate_hz // _LOOKED_AT_HZ)
-        size = self._frame_bytes
+        size = self._block_bytes
         if len(pcm) == size and not self._partial:  # as most clients send it
-            self._hear(pcm, events)
+            self._judge(pcm, events)
             return events
         data = self._partial + pcm
         end = len(data) - len(data) % size
         for start in range(0, end, size):
-            self._hear(data[start : start + size], events)
+            self._judge(data[start : start + size], events)
         self._partial = data[end:]
         return events
 
     def flush(self) -> list[SpeechStarted | Utterance]:
-        """Take the stream for ended: return the utterance that was going on, and be ready for another stream."""
+        """End the stream: return the utterance in progress, and get ready for a new stream."""
         events: list[SpeechStarted | Utterance] = []
-        self._settle_first(events)
+        self._decide_first(events)
         if self._speaking:
             events.append(self._end())
         self._partial = b""
@@ -189,66 +194,66 @@ class VoiceDetector:
         self._first = []
         return events
 
-    def _hear(self, frame: bytes, events: list[SpeechStarted | Utterance]) -> None:
-        level = energy_dbfs(to_samples(frame)[:: self._step])
-        frame = frame if self._keeps_pcm else b""
-        if len(self._first) < _FIRST_FRAMES:
-            self._first.append((frame, level))
-            if len(self._first) == _FIRST_FRAMES:
-                self._settle_first(events, whole=True)
+    def _judge(self, block: bytes, events: list[SpeechStarted | Utterance]) -> None:
+        level = energy_dbfs(to_samples(block)[:: self._step])
+        block = block if self._keeps_pcm else b""
+        if len(self._first) < _FIRST_BLOCKS:
+            self._first.append((block, level))
+            if len(self._first) == _FIRST_BLOCKS:
+                self._decide_first(events, whole=True)
             return
-        self._decide(frame, level, events)
+        self._decide(block, level, events)
 
-    def _settle_first(self, events: list[SpeechStarted | Utterance], *, whole: bool = False) -> None:
-        """Decide on the frames that the stream began with, now that the noise under them is known."""
-        if not self._first or (len(self._first) == _FIRST_FRAMES and not whole):
+    def _decide_first(self, events: list[SpeechStarted | Utterance], *, whole: bool = False) -> None:
+        """Judge the first blocks of the stream, now that the noise below them is known."""
+        if not self._first or (len(self._first) == _FIRST_BLOCKS and not whole):
             return
         levels = [level for _, level in self._first]
-        # Noise is even; what is loud and uneven from the first moment is speech.
-        even = len(levels) == _FIRST_FRAMES and max(levels) - min(levels) < _EVEN_DB
+        # Noise is even: loud and uneven audio at the beginning is speech.
+        even = len(levels) == _FIRST_BLOCKS and max(levels) - min(levels) < _EVEN_DB
         self._floor.seed(min(levels) if even else min(_MAX_FIRST_FLOOR_DBFS, *levels))
-        for frame, level in self._first:
-            self._decide(frame, level, events)
+        for block, level in self._first:
+            self._decide(block, level, events)
 
-    def _decide(self, frame: bytes, level: float, events: list[SpeechStarted | Utterance]) -> None:
-        if level > _DIGITAL_SILENCE_DBFS:  # zeros, as a client in half duplex sends them, tell nothing of the room
+    def _decide(self, block: bytes, level: float, events: list[SpeechStarted | Utterance]) -> None:
+        if level > _DIGITAL_SILENCE_DBFS:  # zeros, as in half duplex, say nothing about the room
             self._floor.add(level)
-        self._n_frames += 1
+        self._n_blocks += 1
         if self._speaking:
-            self._go_on(frame, level > max(self._stay_dbfs, self._floor.level_dbfs + self._stay_margin_db), events)
+            self._continue(block, level > max(self._stay_dbfs, self._floor.level_dbfs + self._stay_margin_db), events)
         else:
             speech = level > max(self._start_dbfs, self._floor.level_dbfs + self._start_margin_db)
-            self._wait_for_start(frame, speech, events)
+            self._wait_for_start(block, speech, events)
 
-    def _wait_for_start(self, frame: bytes, speech: bool, events: list[SpeechStarted | Utterance]) -> None:
-        self._recent.append(frame)
+    def _wait_for_start(self, block: bytes, speech: bool, events: list[SpeechStarted | Utterance]) -> None:
+        self._recent.append(block)
         self._votes.append(speech)
         if not speech or sum(self._votes) < self._needed:
             return
         n_before = len(self._recent) - len(self._votes) + self._votes.index(True)
         keep_from = max(0, n_before - 1)
         self._utterance = list(self._recent)[keep_from:]
-        self._start_s = (self._n_frames - len(self._utterance)) * FRAME_S
-        self._speaking, self._quiet_frames, self._speech_run = True, 0, 0
+        self._start_s = (self._n_blocks - len(self._utterance)) * BLOCK_S
+        self._speaking, self._quiet_blocks, self._speech_run = True, 0, 0
         self._recent.clear()
         self._votes.clear()
         events.append(SpeechStarted(self._start_s))
 
-    def _go_on(self, frame: bytes, speech: bool, events: list[SpeechStarted | Utterance]) -> None:
-        self._utterance.append(frame)
+    def _continue(self, block: bytes, speech: bool, events: list[SpeechStarted | Utterance]) -> None:
+        self._utterance.append(block)
         self._speech_run = self._speech_run + 1 if speech else 0
-        # One loud frame alone is a click, not the sentence going on.
-        self._quiet_frames = 0 if self._speech_run >= 2 else self._quiet_frames + 1
-        if self._quiet_frames >= self._patience or len(self._utterance) * FRAME_S >= MAX_UTTERANCE_S:
+        # A single loud block is a click, not speech.
+        self._quiet_blocks = 0 if self._speech_run >= 2 else self._quiet_blocks + 1
+        if self._quiet_blocks >= self._patience or len(self._utterance) * BLOCK_S >= MAX_UTTERANCE_S:
             events.append(self._end())
 
     def _end(self) -> Utterance:
-        n_heard = len(self._utterance) - max(0, self._quiet_frames - _FADING_FRAMES)
+        n_kept = len(self._utterance) - max(0, self._quiet_blocks - _FADING_BLOCKS)
         utterance = Utterance(
-            pcm=b"".join(self._utterance[: n_heard + _TAIL_FRAMES]),
+            pcm=b"".join(self._utterance[: n_kept + _TAIL_BLOCKS]),
             rate_hz=self._rate_hz,
             start_s=self._start_s,
-            end_s=self._start_s + n_heard * FRAME_S,
+            end_s=self._start_s + n_kept * BLOCK_S,
         )
         self._speaking, self._utterance = False, []
         return utterance

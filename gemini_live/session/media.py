@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..audio import pcm
 from ..audio.buffers import PlayoutBuffer
-from ..audio.voice_detector import FRAME_S, SpeechStarted, VoiceDetector, VoiceSettings
+from ..audio.voice_detector import BLOCK_S, SpeechStarted, VoiceDetector, VoiceSettings
 from ..config import Config
 from ..errors import ConfigError, DeviceError, MissingExtraError
 from ..output.status import MicrophoneState, SoundMode
@@ -45,7 +45,7 @@ class Level:
     """How loud it was in the last moments."""
 
     def __init__(self) -> None:
-        self._chunks: deque[bytes] = deque(maxlen=round(LEVEL_S / FRAME_S))
+        self._chunks: deque[bytes] = deque(maxlen=round(LEVEL_S / BLOCK_S))
 
     def take(self, chunk: bytes) -> None:
         """Take 20 ms of sound."""
@@ -106,7 +106,7 @@ class Media:
         self._screen: ScreenGrabber | None = None
         self._half_duplex = False
         self._is_muted = config.push_to_talk
-        self._preroll: deque[bytes] = deque(maxlen=round(PREROLL_S / FRAME_S))
+        self._preroll: deque[bytes] = deque(maxlen=round(PREROLL_S / BLOCK_S))
         self._detector = VoiceDetector(VoiceSettings(silence_s=PAUSE_S), keeps_pcm=False)
         self._speech = speech
         self._shows_levels = shows_levels

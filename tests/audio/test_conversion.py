@@ -100,14 +100,14 @@ def loud(value: int, n_frames: int = 1, channels: int = 1) -> bytes:
 def test_sound_that_begins_and_ends_with_a_step_does_not_click(rate_hz: int, channels: int, value: int) -> None:
     converter = SpeakerConverter(rate_hz, channels)
     played = converter.feed(loud(value, 1200), 24_000, after_silence=True) + converter.flush()
-    played += converter.way_out(played)
+    played += converter.fade_to_silence(played)
     track = np.frombuffer(played, np.int16)[::channels].astype(int)
     assert np.abs(np.diff(track, prepend=0, append=0)).max() <= abs(value) // 30
     assert len(track) / rate_hz == pytest.approx(0.05 + 2 * 0.0025, abs=0.001)
 
 
 @pytest.mark.parametrize("rate_hz", [24_000, 48_000])
-def test_what_follows_without_silence_gets_no_way_in(rate_hz: int) -> None:
+def test_what_follows_without_silence_gets_no_fade(rate_hz: int) -> None:
     converter = SpeakerConverter(rate_hz, 1)
     played = converter.feed(loud(20_000, 480), 24_000) + converter.feed(loud(20_000, 480), 24_000) + converter.flush()
     assert len(played) <= 2 * 0.0401 * rate_hz + converter.fade_bytes
@@ -125,7 +125,7 @@ def test_what_begins_and_ends_softly_is_left_as_it_is() -> None:
     converter = SpeakerConverter(24_000, 1)
     pcm = loud(1000) + loud(30_000) + loud(-1000)
     assert converter.feed(pcm, 24_000, after_silence=True) == pcm
-    assert converter.way_in(pcm) == converter.way_out(pcm) == b""
+    assert converter.fade_in(pcm) == converter.fade_to_silence(pcm) == b""
 
 
 def test_half_a_sample_alone_gives_nothing_yet() -> None:

@@ -60,7 +60,7 @@ def test_an_ambiguous_name_lists_the_candidates_only() -> None:
     with pytest.raises(DeviceError) as caught:
         choose_device(DEVICES, "usb", Direction.INPUT)
     assert str(caught.value) == (
-        "'usb' is the name of more than one microphone: 2 (USB Headset, ALSA), 3 (USB Camera, ALSA)"
+        "'usb' names more than one microphone; choose one by its index: 2 (USB Headset, ALSA), 3 (USB Camera, ALSA)"
     )
 
 
@@ -75,7 +75,7 @@ def test_a_machine_without_microphone_says_so(wanted: str | None) -> None:
 
 
 def test_a_machine_without_default_lists_what_there_is() -> None:
-    with pytest.raises(DeviceError, match=r"^there is no default loudspeaker; there is 2 \(USB Headset, ALSA\)$"):
+    with pytest.raises(DeviceError, match=r"^there is no default loudspeaker; choose one: 2 \(USB Headset, ALSA\)$"):
         choose_device(DEVICES[2:3], None, Direction.OUTPUT)
 
 

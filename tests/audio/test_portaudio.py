@@ -219,7 +219,7 @@ async def test_a_stopped_microphone_offers_nothing_that_was_still_on_its_way(
     await settle()
     assert len(chunks) <= 10
     n_chunks = len(chunks)
-    microphone._heard(bytes(640), 0)
+    microphone._receive(bytes(640), 0)
     assert len(chunks) == n_chunks
     assert not microphone.is_open
 
@@ -445,7 +445,7 @@ async def test_a_device_that_is_silent_for_five_checks_is_lost(fake_pyaudio: Fak
         await start_microphone(system, on_lost=reasons.append)
         fake_pyaudio.feed(bytes(640))
         await wait_until(lambda: bool(reasons))
-        assert reasons == ["the microphone 'Fake' has stopped: the system has not asked for it for seconds"]
+        assert reasons == ["the microphone 'Fake' has stopped: it has not delivered or asked for audio for seconds"]
 
 
 async def test_a_device_that_is_busy_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -495,7 +495,7 @@ async def test_a_device_that_hangs_when_stopped_is_left_behind(fake_pyaudio: Fak
     waiting = await system.open_microphone(None, ignore, ignore)
     started_s = asyncio.get_running_loop().time()
     await microphone.stop()
-    with pytest.raises(DeviceError, match=r"^the microphone 'Fake' does not start: it does not answer$"):
+    with pytest.raises(DeviceError, match=r"^the microphone 'Fake' does not start: it does not respond$"):
         await waiting.start()
     await system.close()
     assert asyncio.get_running_loop().time() - started_s < 1.0

@@ -255,7 +255,7 @@ async def test_a_sound_server_that_hangs_holds_nobody_up(virtual_audio: VirtualA
     await asyncio.sleep(0.3)
     with virtual_audio.frozen():
         assert await wait_until_lost(lost, 1) < 1.5
-        assert lost == ["the microphone 'default' has stopped: the system has not asked for it for seconds"]
+        assert lost == ["the microphone 'default' has stopped: it has not delivered or asked for audio for seconds"]
         closing_s = time.monotonic()
         await system.close()
         assert time.monotonic() - closing_s < 1.5

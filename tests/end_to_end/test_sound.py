@@ -249,7 +249,7 @@ def test_devices_are_listed_and_chosen_by_index_or_part_of_the_name(vcard: MakeC
 def test_a_device_that_is_not_there_is_exit_3_and_one_line(vcard: MakeCard, option: str, noun: str) -> None:
     vcard()
     result = run("--simulate", option, "--no-stdin", "--initial-message=Hello")
-    there = "there is 0 (default, ALSA)"
+    there = "choose one: 0 (default, ALSA)"
     assert result == (3, "", f"gemini-live: error: there is no {noun} 'hdmi'; {there}\n")
 
 
