@@ -67,7 +67,8 @@ class Config:
     input_device: str | None = None
     """Index, or part of a name; `None`: the system's default. Likewise for output."""
     output_device: str | None = None
-    input_file: Path | None = None
+    input_file: tuple[Path, ...] = ()
+    """Sound files in place of the microphone, played one after the other."""
     output_file: Path | None = None
     force: bool = False
     """True to overwrite an output file that another program wrote."""

@@ -263,7 +263,9 @@ def _add_devices(group: argparse._ArgumentGroup) -> None:
         "--input-file",
         metavar="FILE",
         type=_file("stdin is for questions; name a sound file"),
-        help="send this sound file instead of the microphone (WAV; FLAC, Ogg, MP3 with the files extra)",
+        action="append",
+        help="send this sound file instead of the microphone (WAV; FLAC, Ogg, MP3 with the files extra); repeatable: each "
+        "waits for the answer to the one before",
     )
     group.add_argument(
         "--output-file",
@@ -328,6 +330,8 @@ def read_config(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Con
     given = {name: value for name, value in arguments.items() if name in _DEFAULTS}
     if "import_functions" in given:
         given["import_functions"] = tuple(given["import_functions"])
+    if "input_file" in given:
+        given["input_file"] = tuple(given["input_file"])
     if not given.get("initial_message", "").strip():
         given.pop("initial_message", None)  # like an empty line of stdin, it asks nothing
     if given.get("simulate") is not None:
@@ -395,12 +399,12 @@ def _check(config: Config) -> None:
         raise ConfigError("--verbose and --quiet contradict each other: leave out one of them")
     if not config.model.strip() or not re.fullmatch(r"[!-~]+", config.model):
         raise ConfigError(f"--model: {config.model!r} is not the id of a model")
-    if config.input_file is not None and (config.audio_input or config.input_device is not None):
+    if config.input_file and (config.audio_input or config.input_device is not None):
         raise ConfigError("--input-file replaces the microphone: leave out --audio-input and --input-device")
-    if config.push_to_talk and (config.input_file is not None or config.audio_input is False):
+    if config.push_to_talk and (config.input_file or config.audio_input is False):
         raise ConfigError("--push-to-talk needs the microphone: leave out --input-file and --no-audio-input")
-    for path in (config.input_file, *config.import_functions):
-        if path is not None and config.output_file is not None and _is_same(path, config.output_file):
+    for path in (*config.input_file, *config.import_functions):
+        if config.output_file is not None and _is_same(path, config.output_file):
             raise ConfigError(f"--output-file would overwrite {path}, which --input-file or --import-functions reads")
     facts = read_setup(build_setup(config, [], handle=None, seeds_history=False))
     if lacks_words(config, facts):

@@ -1,7 +1,8 @@
-"""Grabs, scales and encodes frames of the screen; the only importer of `mss` and `PIL`.
+"""Capture, scale and encode pictures of the screen. The only module that imports `mss` and `PIL`.
 
-A daemon thread of its own does all that is slow, without the GIL wherever the libraries allow: the event loop only sees
-finished JPEGs, and the audio threads nothing. The thread reaches the loop through `call_soon_threadsafe` alone.
+A daemon thread does everything slow, without the GIL wherever the libraries allow: the event loop only receives
+finished JPEGs, by `call_soon_threadsafe`, and the audio threads are not disturbed. It is longer than 300 lines because
+capturing has to survive locked screens, unplugged monitors and lost displays on three systems.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import ConfigError, DeviceError, MissingExtraError
+from .errors import ConfigError, DeviceError, MissingExtraError, describe_non_file
 
 if TYPE_CHECKING:
     from mss import MSS, ScreenShot
@@ -28,27 +29,27 @@ _START_TIMEOUT_S = 5.0
 _STOP_TIMEOUT_S = 1.0
 
 _LAYOUT_CHECK_S = 2.0
-"""How often the monitors are asked for anew: a picture keeps its old place and size until then. 1.5 ms each time."""
+"""How often the layout of the monitors is read, which takes 1.5 ms. Until then pictures keep their place and size."""
 
 _JPEG_QUALITY = 80
 
 _REDUCING_GAP = 1.1
-"""Shrinks by whole factors first, which is 2 to 4 times as fast from 4K as the filter alone, and as legible."""
+"""Makes Pillow shrink by whole factors first: as legible, and 2 to 4 times as fast from 4K as the filter alone."""
 
 
 def scaled_size(width: int, height: int, longest: int) -> tuple[int, int]:
-    """Return the size in pixels of a picture whose longer side is to be at most `longest`; nothing is enlarged."""
+    """Return the size of a picture scaled so that its longer side is at most `longest` pixels; never enlarge it."""
     scale = min(1.0, longest / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def next_beat(beat: int, elapsed_s: float, fps: float) -> int:
-    """Return the number of the beat to wait for after `beat`: the beats that have passed meanwhile are left out."""
+    """Return the number of the beat to wait for after `beat`, skipping those that have passed."""
     return max(beat + 1, math.ceil(elapsed_s * fps))
 
 
 def advise(platform: str, environ: Mapping[str, str]) -> str:
-    """Return what a user can do where the screen of this `sys.platform` cannot be captured."""
+    """Return advice for a user of this `sys.platform` whose screen cannot be captured."""
     if platform == "darwin":
         return "allow the terminal to record the screen (System Settings, Privacy & Security) and restart it"
     if platform == "win32":
@@ -61,32 +62,32 @@ def advise(platform: str, environ: Mapping[str, str]) -> str:
 
 
 def read_picture(path: Path, size: int) -> bytes:
-    """Return a picture in a file as a JPEG whose longer side is at most `size` pixels. It takes a moment: any thread.
+    """Return a picture file as a JPEG whose longer side is at most `size` pixels. Slow; any thread.
 
     Raises:
         MissingExtraError: Pillow is not installed.
-        ConfigError: the file cannot be read, or is no picture.
+        ConfigError: The file cannot be read, or is not a picture.
     """
     try:
         from PIL import Image, ImageOps, UnidentifiedImageError  # noqa: PLC0415 - an extra, and slow to import
     except ImportError as exc:
         raise MissingExtraError("a picture", "screen") from exc
-    if path.exists() and not path.is_file():
-        raise ConfigError(f"{path} is not a file")
+    if (kind := describe_non_file(path)) is not None:
+        raise ConfigError(f"cannot read {path}: {kind}")
     try:
         with Image.open(path) as opened:
-            # Cameras write how they were held beside the picture, and a server may not look there.
+            # Cameras store their orientation beside the picture, where a server may not look.
             picture = ImageOps.exif_transpose(opened)
-            if picture.mode.startswith("I"):  # 16 bits of grey, of which Pillow would keep the lower ones
+            if picture.mode.startswith("I"):  # 16-bit grey, of which Pillow would keep the lower bits
                 picture = picture.convert("I").point(lambda level: level / 256).convert("L")
             picture = picture.convert("RGBA")
     except UnidentifiedImageError as exc:
         raise ConfigError(f"{path} is not a picture that can be read") from exc
-    except Exception as exc:  # decoders of broken files raise whatever they like
+    except Exception as exc:  # decoders raise all kinds of errors for broken files
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
         raise ConfigError(f"{path} cannot be read: {reason}") from exc
     picture.thumbnail((size, size))
-    # A JPEG has no transparency: what one sees through is white, as on a page.
+    # A JPEG has no transparency: transparent parts become white, as on a page.
     page = Image.new("RGB", picture.size, "white")
     page.paste(picture, mask=picture.getchannel("A"))
     return _encode(page)
@@ -94,18 +95,18 @@ def read_picture(path: Path, size: int) -> bytes:
 
 def _encode(picture: "Image.Image") -> bytes:
     """Return `picture` as a baseline JPEG."""
-    # The one step that holds the GIL: 3 ms for 1024 pixels. A progressive one would hold it five times as long.
+    # The only step that holds the GIL: 3 ms for 1024 pixels. A progressive JPEG would take five times as long.
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=_JPEG_QUALITY)
     return file.getvalue()
 
 
-class _NotNow(Exception):
-    """The screen is there but gives no picture at the moment: locked, asleep, or the monitor is unplugged."""
+class _UnavailableError(Exception):
+    """The screen exists but cannot be captured at the moment: it is locked, asleep, or the monitor is unplugged."""
 
 
 class _Screen:
-    """One monitor, as the worker thread sees it."""
+    """One monitor. Worker thread only."""
 
     def __init__(self, monitor: int, size: int) -> None:
         try:
@@ -113,11 +114,11 @@ class _Screen:
             from PIL import Image  # noqa: PLC0415
         except ImportError as exc:
             raise MissingExtraError("--screen-capture-fps", "screen") from exc
-        # Else the first frame would load every format that Pillow knows.
+        # Otherwise the first picture would load every format that Pillow knows.
         Image.preinit()
         self._connect_to_display: Callable[..., MSS] = mss.MSS
         self._pillow = Image
-        # A lost X connection shows as an assertion in mss about the reply, or as a null pointer with python -O.
+        # A lost X connection shows as a failed assertion in mss about the reply, or as a null pointer with python -O.
         self._failures = (mss.ScreenShotError, AssertionError, ValueError, OSError)
         self._monitor, self._size = monitor, size
         self._with_cursor = sys.platform == "linux"
@@ -126,12 +127,12 @@ class _Screen:
         self._checked_s = -math.inf
 
     def grab(self) -> "Image.Image":
-        """Return what the monitor shows, scaled.
+        """Return a scaled picture of the monitor.
 
         Raises:
-            ConfigError: there is no such monitor.
-            DeviceError: there is no display.
-            _NotNow: there is one, but it refuses.
+            ConfigError: There is no such monitor.
+            DeviceError: There is no display.
+            _UnavailableError: There is a display, but it refuses.
         """
         if time.monotonic() - self._checked_s >= _LAYOUT_CHECK_S:
             self._connect()
@@ -142,17 +143,17 @@ class _Screen:
         return self._scale(shot)
 
     def close(self) -> None:
-        """Let go of the display."""
+        """Close the connection to the display."""
         if self._mss is None:
             return
-        with contextlib.suppress(*self._failures):  # the display has gone before us
+        with contextlib.suppress(*self._failures):  # the display is gone already
             self._mss.close()
         self._mss = None
 
     def _connect(self, *, anew: bool = False) -> None:
-        """Look which monitors there are, by a new connection, and keep that one only if they changed or `anew`.
+        """Read the layout of the monitors over a new connection. Keep that one if the layout has changed, or if `anew`.
 
-        mss asks once in the life of a connection, and its shared memory has the size that the screen had then.
+        mss reads the layout once per connection, and its shared memory keeps the size of that time.
         """
         try:
             fresh = self._connect_to_display(**({"with_cursor": True} if self._with_cursor else {}))
@@ -170,19 +171,19 @@ class _Screen:
         return self._mss.grab(self._area())
 
     def _shoot_anew(self) -> "ScreenShot":
-        """Try on a new connection: the resolution may have changed, or this X server has no cursor to show."""
+        """Capture over a new connection: the resolution may have changed, or this X server has no cursor to show."""
         reason = ""
-        # mss 10.2 draws the cursor nowhere else.
+        # mss 10.2 draws the cursor on Linux only.
         for self._with_cursor in (True, False) if sys.platform == "linux" else (False,):
             self._connect(anew=True)
             try:
                 return self._shoot()
             except self._failures as exc:
                 reason = _first_line(exc)
-        raise _NotNow(reason)
+        raise _UnavailableError(reason)
 
     def _area(self) -> "Monitor":
-        # The first entry is all monitors together; a server that lists no others is one monitor.
+        # The first entry is all monitors together; if there are no others, it is the only monitor.
         together, *monitors = self._layout
         if self._monitor == 0:
             return together
@@ -194,7 +195,7 @@ class _Screen:
 
     def _scale(self, shot: "ScreenShot") -> "Image.Image":
         size = scaled_size(shot.width, shot.height, self._size)
-        # mss gives BGRX. Taken for RGBX, Pillow uses it where it lies, and the channels are put right on the small one.
+        # mss returns BGRX. Declared as RGBX, Pillow uses it in place; the channels are swapped in the small picture.
         pixels: Any = shot.raw
         if size != (shot.width, shot.height):
             whole = self._pillow.frombuffer("RGBX", (shot.width, shot.height), pixels, "raw", "RGBX", 0, 1)
@@ -204,15 +205,15 @@ class _Screen:
 
 
 class ScreenGrabber:
-    """Frames of one monitor at a steady pace, for one session; made on the event loop.
+    """Pictures of one monitor at a steady rate, for one session. Created on the event loop.
 
     Args:
-        fps: frames a second; one that cannot be made in time is left out.
-        monitor: counted from 1; 0 is all of them together.
-        size: pixels of the longer side, at most.
-        on_frame: called on the loop with each JPEG.
-        on_lost: called on the loop, once, with the reason, when the display is gone for good.
-        warn: called on the loop with a line about pictures that show less than the user may think.
+        fps: Pictures per second; a picture that is late is skipped.
+        monitor: Number of the monitor, counted from 1; 0 is all of them together.
+        size: Pixels of the longer side, at most.
+        on_picture: Called on the loop with each JPEG.
+        on_lost: Called once, on the loop, with the reason when the display fails for good.
+        warn: Called on the loop with a line about pictures that show less than the user may think.
     """
 
     def __init__(
@@ -221,26 +222,26 @@ class ScreenGrabber:
         fps: float,
         monitor: int,
         size: int,
-        on_frame: Callable[[bytes], None],
+        on_picture: Callable[[bytes], None],
         on_lost: Callable[[str], None],
         warn: Callable[[str], None],
     ) -> None:
         self._fps, self._monitor, self._size = fps, monitor, size
-        self._on_frame, self._on_lost, self._warn = on_frame, on_lost, warn
+        self._offer, self._report_lost, self._warn = on_picture, on_lost, warn
         self._loop = asyncio.get_running_loop()
         self._started: asyncio.Future[None] = self._loop.create_future()
         self._ended = asyncio.Event()
         self._stopping = threading.Event()
-        # A daemon: a grab that never returns must not keep the program from leaving.
+        # A daemon: a capture that never returns must not keep the process alive.
         self._thread = threading.Thread(target=self._work, name="screen", daemon=True)
 
     async def start(self) -> None:
-        """Begin, and return once there is a first frame.
+        """Start capturing, and return after the first picture.
 
         Raises:
             MissingExtraError: mss or Pillow is not installed.
-            ConfigError: there is no such monitor.
-            DeviceError: there is no screen to capture, or it did not answer in 5 s.
+            ConfigError: There is no such monitor.
+            DeviceError: There is no screen to capture, or it did not respond within 5 s.
         """
         self._thread.start()
         try:
@@ -248,17 +249,17 @@ class ScreenGrabber:
                 await self._started
         except TimeoutError as exc:
             self._stopping.set()
-            raise _refusal(f"it did not answer within {_START_TIMEOUT_S:g} s") from exc
+            raise _refusal(f"it did not respond within {_START_TIMEOUT_S:g} s") from exc
         except BaseException:
             self._stopping.set()
             raise
 
     async def stop(self) -> None:
-        """End: nothing is called back from now on. Returns within a second even if a grab hangs."""
+        """Stop capturing: no callback is called any more. Returns within a second even if a capture hangs."""
         self._stopping.set()
         if self._thread.ident is None:
             return
-        # A thread that hangs is left behind.
+        # A thread that hangs is abandoned.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_STOP_TIMEOUT_S):
                 await self._ended.wait()
@@ -268,7 +269,7 @@ class ScreenGrabber:
             return
         if not self._started.done():
             self._started.set_result(None)
-        self._on_frame(jpeg)
+        self._offer(jpeg)
 
     def _fail(self, error: Exception) -> None:
         if self._stopping.is_set():
@@ -277,13 +278,13 @@ class ScreenGrabber:
         if not self._started.done():
             self._started.set_exception(error)
         else:
-            self._on_lost(f"the display is gone: {error}" if isinstance(error, DeviceError) else repr(error))
+            self._report_lost(f"the display is gone: {error}" if isinstance(error, DeviceError) else repr(error))
 
     def _work(self) -> None:
-        """Worker thread. Capture until told to stop, and report how it ended."""
+        """Worker thread. Capture until told to stop, and report an error."""
         try:
             self._capture()
-        except Exception as exc:  # noqa: BLE001 - whatever it is, start() raises it or on_lost names it
+        except Exception as exc:  # noqa: BLE001 - start() raises it, or on_lost reports it
             self._post(self._fail, exc)
         finally:
             self._post(self._ended.set)
@@ -291,7 +292,7 @@ class ScreenGrabber:
     def _capture(self) -> None:
         screen = _Screen(self._monitor, self._size)
         try:
-            jpeg, warning = _first_frame(screen)
+            jpeg, warning = _first_picture(screen)
             if warning is not None:
                 self._post(self._warn, warning)
             self._post(self._deliver, jpeg)
@@ -299,9 +300,9 @@ class ScreenGrabber:
             for _ in self._beats():
                 try:
                     jpeg = _encode(screen.grab())
-                except (_NotNow, ConfigError) as exc:
+                except (_UnavailableError, ConfigError) as exc:
                     if not waiting:
-                        self._post(self._warn, f"the screen gives no picture now, waiting for it: {exc}")
+                        self._post(self._warn, f"the screen cannot be captured at the moment, waiting for it: {exc}")
                     waiting = True
                 else:
                     waiting = False
@@ -310,7 +311,7 @@ class ScreenGrabber:
             screen.close()
 
     def _beats(self) -> Iterator[None]:
-        """Worker thread. Yield on each beat of a clock that does not drift, until the end."""
+        """Worker thread. Yield at a steady rate, without drift, until told to stop."""
         start_s, beat = time.monotonic(), 0
         while True:
             beat = next_beat(beat, time.monotonic() - start_s, self._fps)
@@ -320,7 +321,7 @@ class ScreenGrabber:
             yield
 
     def _post(self, callback: Callable[..., None], *args: object) -> None:
-        """Worker thread. Have the loop call `callback`, if it still runs."""
+        """Worker thread. Call `callback` on the loop, if the loop still runs."""
         try:
             self._loop.call_soon_threadsafe(callback, *args)
         except RuntimeError:
@@ -329,22 +330,22 @@ class ScreenGrabber:
             self._stopping.set()
 
 
-def _first_frame(screen: _Screen) -> tuple[bytes, str | None]:
-    """Worker thread. Return the first frame, with a warning where it shows that no other will be better.
+def _first_picture(screen: _Screen) -> tuple[bytes, str | None]:
+    """Worker thread. Return the first picture, and a warning if it shows less than the screen.
 
     Raises:
-        ConfigError: there is no such monitor.
-        DeviceError: there is no screen, or it cannot be captured; says what to do.
+        ConfigError: There is no such monitor.
+        DeviceError: There is no screen, or it cannot be captured; the message says what to do.
     """
     try:
         picture = screen.grab()
-    except (DeviceError, _NotNow) as exc:
+    except (DeviceError, _UnavailableError) as exc:
         raise _refusal(str(exc)) from exc
     warning = None
     if _is_black(picture):
         warning = "the screen is black: it may be locked, or in a Wayland session, which hides it from programs"
     elif not _may_see_windows():
-        warning = f"of the screen, only the background can be captured: {advise(sys.platform, os.environ)}"
+        warning = f"only the background of the screen can be captured: {advise(sys.platform, os.environ)}"
     return _encode(picture), warning
 
 
@@ -353,24 +354,24 @@ def _refusal(reason: str) -> DeviceError:
 
 
 def _is_black(picture: "Image.Image") -> bool:
-    """Return whether there is nothing in `picture` but perhaps a cursor."""
+    """Return True if `picture` is black, except perhaps for a cursor."""
     return picture.convert("L").histogram()[0] > 0.995 * picture.width * picture.height
 
 
 def _first_line(error: Exception) -> str:
-    """Return the start of what `error` says: in an X error, numbers follow."""
+    """Return the first line of the message: in an X error, numbers follow."""
     return str(error).partition("\n")[0] or "the connection was lost"
 
 
 def _may_see_windows() -> bool:
-    """Return whether macOS lets this process see other programs' windows: where not, it gives the wallpaper alone."""
+    """Return True if this process may capture other programs' windows. Otherwise macOS shows only the wallpaper."""
     if sys.platform != "darwin":
         return True
     try:
         graphics = ctypes.CDLL("/System/Library/Frameworks/CoreGraphics.framework/CoreGraphics")
         may_capture = graphics.CGPreflightScreenCaptureAccess
     except (OSError, AttributeError):
-        # Before macOS 11 nobody was asked.
+        # Before macOS 11 no permission was needed.
         return True
     may_capture.restype = ctypes.c_bool
     return bool(may_capture())

@@ -242,7 +242,7 @@ def install_virtual_sound(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         if media._wants_speaker:
             sound.speaker = media.speaker = Speaker()
         if media._wants_microphone:
-            sound.microphone = media.microphone = Microphone(media._hear, sound.speech)
+            sound.microphone = media.microphone = Microphone(media._take_chunk, sound.speech)
 
     monkeypatch.setattr(Media, "_open_sound", open_sound)
     return sound

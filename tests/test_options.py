@@ -34,7 +34,7 @@ VALUES = {
     "--setup": ('{"a": 1}', "setup", {"a": 1}),
     "--input-device": ("3", "input_device", "3"),
     "--output-device": ("USB", "output_device", "USB"),
-    "--input-file": ("in.wav", "input_file", Path("in.wav")),
+    "--input-file": ("in.wav", "input_file", (Path("in.wav"),)),
     "--output-file": ("out.wav", "output_file", Path("out.wav")),
     "--monitor": ("2", "monitor", 2),
     "--screen-size": ("640", "screen_size", 640),
@@ -129,9 +129,9 @@ def test_a_switch_whose_explicit_use_matters_is_none_unless_given(switch: str) -
     assert getattr(config_of(), switch.replace("-", "_")) is None
 
 
-def test_import_functions_can_be_repeated() -> None:
-    argv = ["--import-functions", "a.py", "--import-functions", "b.py"]
-    assert config_of(*argv).import_functions == (Path("a.py"), Path("b.py"))
+def test_options_with_files_can_be_repeated() -> None:
+    for option, field in (("--import-functions", "import_functions"), ("--input-file", "input_file")):
+        assert getattr(config_of(option, "a", option, "b"), field) == (Path("a"), Path("b"))
 
 
 def test_every_field_of_config_can_be_set() -> None:

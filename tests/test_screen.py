@@ -52,7 +52,7 @@ def make_grabber(watch: Watch, *, fps: float = 20.0, monitor: int = 1, size: int
         fps=fps,
         monitor=monitor,
         size=size,
-        on_frame=watch.frames.put_nowait,
+        on_picture=watch.frames.put_nowait,
         on_lost=watch.lost.put_nowait,
         warn=watch.warnings.put_nowait,
     )
@@ -395,14 +395,14 @@ def test_what_is_written_wrongly_beside_a_picture_is_told(tmp_path: Path) -> Non
 @pytest.mark.skipif(sys.platform == "win32", reason="a pipe with a name is POSIX's")
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ConfigError, match=r"pipe is not a file$"):
+    with pytest.raises(ConfigError, match=r"^cannot read .*pipe: it is a device or a pipe, not a file$"):
         read_picture(tmp_path / "pipe", 100)
 
 
 def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no\.png cannot be read: No such file or directory$"):
         read_picture(tmp_path / "no.png", 100)
-    with pytest.raises(ConfigError, match=f"^{re.escape(str(tmp_path))} is not a file$"):
+    with pytest.raises(ConfigError, match=f"^cannot read {re.escape(str(tmp_path))}: it is a directory$"):
         read_picture(tmp_path, 100)
     with pytest.raises(ConfigError, match="cannot be read: embedded null byte"):
         read_picture(tmp_path / "nu\0l.png", 100)
@@ -577,7 +577,7 @@ async def test_a_hanging_x_server_holds_up_neither_start_nor_stop(
     try:
         os.kill(x_server_pid, signal.SIGSTOP)
         async with asyncio.timeout(PATIENCE_S):
-            with pytest.raises(DeviceError, match=r"did not answer within 0\.3 s"):
+            with pytest.raises(DeviceError, match=r"did not respond within 0\.3 s"):
                 await make_grabber(Watch()).start()
             await grabber.stop()
     finally:

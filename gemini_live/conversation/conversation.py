@@ -409,6 +409,11 @@ class Conversation:
         return not (self.is_busy or self._settling)
 
     @property
+    def awaits_voice(self) -> bool:
+        """True from the end of the user's audio until it is answered, or no answer is expected any more."""
+        return self._voice_wait_s is not None
+
+    @property
     def is_idle(self) -> bool:
         """Whether it is quiet, and the user is not known to be speaking either."""
         return self.is_quiet and not self._heard

@@ -69,7 +69,7 @@ class Inputs:
         present = {
             "initial message": self._config.initial_message is not None,
             "stdin": self._piped is not None or self._typed is not None,
-            "file": self._media.input_file is not None,
+            "file": bool(self._media.input_files),
             "microphone": self._media.microphone is not None,
         }
         self._open = {name for name, is_there in present.items() if is_there}
@@ -112,12 +112,19 @@ class Inputs:
             if is_empty and self._open == {"stdin"} and self._config.initial_message is None and self.failure is None:
                 self._warn("stdin is empty: there is nothing to ask")
             self._end("stdin")
-        if self._media.input_file is not None:
-            while self._conversation.has_unanswered or not self._conversation.is_quiet:
+        for file in self._media.input_files:
+            while not self._is_answered:
                 await self._next_change()
-            await self._media.give_file(self._live)
+            await self._media.give_file(file, self._live)
             self._uplink.end_audio(by_hand=False)
-            self._end("file")
+        self._end("file")
+
+    @property
+    def _is_answered(self) -> bool:
+        """True if every line and file that was given so far has its answer, or none is expected any more."""
+        conversation = self._conversation
+        awaits_voice = self._uplink.ends_audio or conversation.awaits_voice
+        return conversation.is_quiet and not conversation.has_unanswered and not awaits_voice
 
     async def _give_typed_lines(self) -> None:
         async for line in self._read(self._typed):

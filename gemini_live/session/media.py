@@ -1,7 +1,8 @@
-"""What a session sees and hears with: opened as the user asked, or done without where nobody insisted.
+"""The devices and files of a session: opened if the user asked for them, skipped with a warning if nobody insisted.
 
-Runs on the event loop. Owns the microphone, the speaker, the screen and the sound files; `audio.py`, `screen.py` and
-`soundfiles.py` do the work, and are imported only where they are wanted.
+Runs on the event loop. Owns the microphone, the speaker, the screen and the sound files; `audio/` and `screen.py` do
+the work, and are imported only if they are needed. It is longer than 300 lines because muting, the talk key and half
+duplex decide about each chunk of the microphone, and depend on which devices are open.
 """
 
 import asyncio
@@ -27,32 +28,33 @@ if TYPE_CHECKING:
     from ..screen import ScreenGrabber
 
 ECHO_TAIL_S = 0.3
-"""How long a room goes on sounding after the speaker has fallen silent: half duplex waits for it."""
+"""Seconds that half duplex waits after the end of playback, until the room is silent."""
 PREROLL_S = 0.3
-"""What was said just before the talk key was pressed belongs to it: people begin to speak as they press."""
+"""Seconds of audio before the talk key that are sent too, because people begin to speak as they press it."""
 LEVEL_S = 0.1
-"""What a level is measured over, at most."""
+"""Longest time over which a level is measured."""
 PAUSE_S = 0.2
-"""Quiet after which the user is taken to have spoken: less than any server waits."""
+"""Quiet that ends the user's speech for the local detector: shorter than any server waits."""
 DEFAULT_FPS = 1.0
+"""Pictures of the screen per second, unless the user says otherwise."""
 PICTURE_TIMEOUT_S = 10.0
-"""For reading one, from a disk that may be far away; what is typed meanwhile waits."""
+"""Longest time to read a picture, perhaps from a network drive. Lines typed meanwhile wait."""
 MAX_LATE_S = 0.2
-"""A sound file that stood still for longer, as in a machine that slept, goes on from there: nobody speaks in bursts."""
+"""A sound file that is later than this (the machine slept) continues in real time, and does not catch up in a burst."""
 
 
 class Level:
-    """How loud it was in the last moments."""
+    """The level of the most recent audio."""
 
     def __init__(self) -> None:
         self._chunks: deque[bytes] = deque(maxlen=round(LEVEL_S / BLOCK_S))
 
     def take(self, chunk: bytes) -> None:
-        """Take 20 ms of sound."""
+        """Add 20 ms of audio."""
         self._chunks.append(chunk)
 
     def read_dbfs(self) -> float:
-        """Return the level of what came since the last look, in dB below full scale."""
+        """Return the level of the audio since the last call, in dB relative to full scale."""
         sound = b"".join(self._chunks)
         self._chunks.clear()
         return pcm.level_dbfs(sound)
@@ -74,33 +76,34 @@ class Media:
         on_microphone_lost: Callable[[], None],
         on_speaker_lost: Callable[[], None],
     ) -> None:
-        """Prepare; nothing is opened yet.
+        """Prepare; open nothing yet.
 
         Args:
             config: What the user asked for.
-            uplink: Takes what is heard and seen.
-            speech: Is told when the user speaks.
-            plays: Whether the model's speech is to be played.
-            listens: Whether the microphone is on where nobody asked for it.
-            shows_levels: Whether anybody looks at how loud it is.
-            warn: Takes one line about what is done without.
-            on_microphone_lost: Called when the microphone is gone in mid-session.
-            on_speaker_lost: Likewise.
+            uplink: Sends the user's audio and the pictures of the screen.
+            speech: Is told when the user begins and stops speaking.
+            plays: True to play the model's speech.
+            listens: True to open the microphone even if the user did not ask for it.
+            shows_levels: True to measure the levels that the status bar shows.
+            warn: Called with one line about each device that is missing.
+            on_microphone_lost: Called when the microphone fails during the session.
+            on_speaker_lost: Called when the speaker fails during the session.
         """
         self.microphone: Microphone | None = None
         self.speaker: Speaker | None = None
-        self.input_file: InputFile | None = None
+        self.input_files: list[InputFile] = []
+        """Sound files in place of the microphone, in the order in which they are played to the model."""
         self.user_level, self.model_level = Level(), Level()
         self.record: Callable[[bytes, int], None] | None = None
-        """Takes the model's speech for the output file, with its rate in Hz."""
+        """Writes the model's speech, with its rate in Hz, to the output file; None if there is no such file."""
         self._config, self._uplink, self._warn = config, uplink, warn
         self._wants_microphone = config.audio_input is True or (
-            config.audio_input is None and listens and config.input_file is None
+            config.audio_input is None and listens and not config.input_file
         )
         self._wants_speaker = plays
         self._demands_microphone = self._wants_microphone and _demands(config.audio_input, config.input_device)
         self._demands_speaker = self._wants_speaker and _demands(config.audio_output, config.output_device)
-        self._on_microphone_lost, self._on_speaker_lost = on_microphone_lost, on_speaker_lost
+        self._report_microphone_lost, self._report_speaker_lost = on_microphone_lost, on_speaker_lost
         self._audio: AudioSystem | None = None
         self._output_file: OutputFile | None = None
         self._screen: ScreenGrabber | None = None
@@ -112,16 +115,16 @@ class Media:
         self._shows_levels = shows_levels
         self._echo_until_s = 0.0
         self._streams: list[Microphone | Speaker] = []
-        """All that were opened."""
+        """Every stream that was started, also those that failed since."""
         self._started = False
         self._clock = asyncio.get_running_loop().time
 
     async def open(self) -> None:
-        """Open what was asked for, without starting any stream.
+        """Open the devices and files that the user asked for, without starting any stream.
 
         Raises:
-            ConfigError: A file cannot be read or written, or an extra that was asked for is not installed.
-            DeviceError: A device that was asked for is not there.
+            ConfigError: A file cannot be read or written, or a required extra is not installed.
+            DeviceError: A device that the user asked for is missing.
         """
         self._open_files()
         await self._open_sound()
@@ -129,10 +132,10 @@ class Media:
             await self._open_screen(self._config.screen_capture_fps)
 
     async def start(self) -> None:
-        """Start the streams and the output file, once: they go on through reconnects.
+        """Start the streams and the output file, once: they continue across reconnects.
 
         Raises:
-            DeviceError: A device that was asked for refuses.
+            DeviceError: A device that the user asked for refuses to start.
         """
         if self._started:
             return
@@ -156,20 +159,20 @@ class Media:
 
     @property
     def queued_s(self) -> float:
-        """How many seconds of the model's speech are still to be heard."""
+        """Return the seconds of the model's speech that are still to be played."""
         return self.speaker.queued_s if self.speaker is not None else 0.0
 
     @property
     def n_xruns(self) -> int:
-        """Times that PortAudio said that sound was lost."""
+        """Return how many buffers PortAudio reported as late or lost."""
         return sum(stream.n_xruns for stream in self._streams)
 
     def stop_microphone(self) -> None:
-        """Listen no more; the device itself is closed with the session."""
+        """Ignore the microphone from now on. The device itself is closed with the session."""
         self.microphone = None
 
     def toggle_microphone(self) -> None:
-        """Close the microphone, or open it again: it is muted, or its talk key is up."""
+        """Mute or unmute the microphone; with --push-to-talk, press or release the talk key."""
         if self.microphone is None:
             return
         self._is_muted = not self._is_muted
@@ -180,9 +183,9 @@ class Media:
 
     @property
     def microphone_state(self) -> MicrophoneState:
-        """What becomes of the user's voice at present."""
+        """Return whether the user's voice is sent at present, and why not."""
         if self.microphone is None:
-            return MicrophoneState.OFF if self.input_file is None else MicrophoneState.FILE
+            return MicrophoneState.FILE if self.input_files else MicrophoneState.OFF
         if self._is_muted:
             return MicrophoneState.TALK_KEY_UP if self._config.push_to_talk else MicrophoneState.MUTED
         if self._half_duplex and self._clock() < self._echo_until_s:
@@ -191,7 +194,7 @@ class Media:
 
     @property
     def sound_mode(self) -> SoundMode | None:
-        """What keeps the model from hearing itself; `None`: nothing needs to."""
+        """Return what keeps the model's speech out of the microphone; None if that is not needed."""
         if self.microphone is None or self.speaker is None:
             return None
         if self._config.push_to_talk:
@@ -199,7 +202,7 @@ class Media:
         return SoundMode.HALF_DUPLEX if self._half_duplex else SoundMode.NO_ECHO_CANCELLATION
 
     async def set_screen(self, *, on: bool) -> None:
-        """Begin to show the screen, or end it; what is so already stays so.
+        """Start or stop sharing the screen.
 
         Raises:
             ConfigError: There is no such monitor, or the extra is not installed.
@@ -218,7 +221,7 @@ class Media:
             await screen.stop()
 
     async def show_picture(self, path: Path) -> None:
-        """Show a picture to the model, scaled as the screen is.
+        """Show a picture file to the model, scaled like the screen.
 
         Raises:
             ConfigError: It cannot be read, or the extra is not installed.
@@ -233,7 +236,7 @@ class Media:
         self._uplink.offer_picture(jpeg)
 
     async def list_devices(self) -> str:
-        """Return the sound devices, for people.
+        """Return the table of sound devices.
 
         Raises:
             ConfigError: The extra is not installed.
@@ -243,11 +246,10 @@ class Media:
 
         return await list_devices(self._audio)
 
-    async def give_file(self, live: asyncio.Event) -> None:
-        """Send the input file in real time, standing still while there is no connection."""
-        assert self.input_file is not None
+    async def give_file(self, file: "InputFile", live: asyncio.Event) -> None:
+        """Send a sound file in real time; pause while there is no connection."""
         next_s = self._clock()
-        for chunk in self.input_file.chunks():
+        for chunk in file.chunks():
             if not live.is_set():
                 await live.wait()
                 next_s = self._clock()
@@ -258,18 +260,18 @@ class Media:
             await asyncio.sleep(next_s - self._clock())
 
     def describe_screen(self) -> str | None:
-        """Return what is shown to the model, for people."""
+        """Return a description of the shared screen, or None if it is not shared."""
         if self._screen is None:
             return None
         return f"screen {self._config.monitor} at {self._config.screen_capture_fps or DEFAULT_FPS:g} fps"
 
     def describe_sound(self) -> list[str]:
-        """Return what is heard and played, for people."""
+        """Return descriptions of the microphone or files, the speaker, and how echo is avoided."""
         parts = []
         if self.microphone is not None:
             parts.append(f"microphone {self.microphone.device.name}")
-        if self.input_file is not None:
-            parts.append(f"file {self._config.input_file}")
+        if self.input_files:
+            parts.append(f"file {', '.join(str(file.path) for file in self.input_files)}")
         if self.speaker is not None:
             parts.append(f"speaker {self.speaker.device.name}")
         if self.sound_mode is not None:
@@ -279,10 +281,10 @@ class Media:
     # Inside
 
     def _open_files(self) -> None:
-        if self._config.input_file is not None:
-            from ..audio.input_file import open_input  # noqa: PLC0415 - only where it is wanted
+        if self._config.input_file:
+            from ..audio.input_file import open_input  # noqa: PLC0415 - only if it is needed
 
-            self.input_file = open_input(self._config.input_file)
+            self.input_files = [open_input(path) for path in self._config.input_file]
         if self._config.output_file is not None:
             from ..audio.output_file import OutputFile  # noqa: PLC0415
 
@@ -308,10 +310,12 @@ class Media:
                     config.output_device, PlayoutBuffer(), self._lose_speaker, on_played
                 )
         if self._wants_microphone:
-            with self._doing_without("you are not heard", demanded=self._demands_microphone):
-                self.microphone = await audio.open_microphone(config.input_device, self._hear, self._lose_microphone)
+            with self._doing_without("the microphone is off", demanded=self._demands_microphone):
+                self.microphone = await audio.open_microphone(
+                    config.input_device, self._take_chunk, self._lose_microphone
+                )
         both = self.speaker is not None and self.microphone is not None
-        # An echo service that hears itself would never stop.
+        # The simulator answers with an echo: through loudspeakers it would answer itself for ever.
         wanted = config.half_duplex if config.half_duplex is not None else config.simulate is not None
         self._half_duplex = both and wanted and not config.push_to_talk
 
@@ -325,7 +329,7 @@ class Media:
 
     @contextlib.contextmanager
     def _doing_without(self, consequence: str, *, demanded: bool) -> Iterator[None]:
-        """Make a missing device a warning, unless the user demanded it."""
+        """Turn the error of a missing device into a warning, unless the user asked for the device."""
         try:
             yield
         except (DeviceError, MissingExtraError) as error:
@@ -342,14 +346,14 @@ class Media:
             fps=fps,
             monitor=self._config.monitor,
             size=self._config.screen_size,
-            on_frame=self._uplink.offer_frame,
+            on_picture=self._uplink.offer_frame,
             on_lost=self._lose_screen,
             warn=self._warn,
         )
         await screen.start()
         self._screen = screen
 
-    def _hear(self, chunk: bytes) -> None:
+    def _take_chunk(self, chunk: bytes) -> None:
         if self.microphone is None:
             return
         if self._is_muted:
@@ -361,11 +365,11 @@ class Media:
             if self.queued_s > 0:
                 self._echo_until_s = now_s + ECHO_TAIL_S
             if now_s < self._echo_until_s:
-                chunk = bytes(len(chunk))  # silence, not nothing: the server counts time by the samples
+                chunk = bytes(len(chunk))  # silence and not nothing: the server measures time in samples
         self._offer(chunk)
 
     def _offer(self, chunk: bytes) -> None:
-        """Hand on a chunk of the user's voice."""
+        """Send a chunk of the user's audio, and watch it for speech."""
         if self._shows_levels:
             self.user_level.take(chunk)
         for event in self._detector.feed(chunk, pcm.INPUT.rate_hz):
@@ -382,13 +386,13 @@ class Media:
         self._uplink.end_screen()
 
     def _lose_microphone(self, reason: str) -> None:
-        self._warn(f"{reason}; you are no longer heard")
-        self._on_microphone_lost()
+        self._warn(f"{reason}; the microphone is off")
+        self._report_microphone_lost()
 
     def _lose_speaker(self, reason: str) -> None:
         self._warn(f"{reason}; the answers are no longer played")
         self.speaker = None
-        self._on_speaker_lost()
+        self._report_speaker_lost()
 
 
 def _demands(switch: bool | None, device: str | None) -> bool:

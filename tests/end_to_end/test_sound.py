@@ -306,7 +306,7 @@ async def test_when_the_sound_is_pulled_out_the_session_goes_on_in_text(virtual_
             await record.wait_for(lambda record: bool(record.turns and record.turns[0].audio_s > 0.5))
             virtual_audio.kill()
             await asyncio.to_thread(command.err.wait_for, "no longer played")
-            await asyncio.to_thread(command.err.wait_for, "no longer heard")
+            await asyncio.to_thread(command.err.wait_for, "the microphone is off")
             command.send("And now?\n")
             command.close_stdin()
             result = await end(command)
@@ -315,7 +315,7 @@ async def test_when_the_sound_is_pulled_out_the_session_goes_on_in_text(virtual_
     assert sorted(result.err.splitlines()) == [
         f"{START_LINE}; microphone default; speaker default; use headphones",
         f"gemini-live: warning: the loudspeaker 'default' {gone}; the answers are no longer played",
-        f"gemini-live: warning: the microphone 'default' {gone}; you are no longer heard",
+        f"gemini-live: warning: the microphone 'default' {gone}; the microphone is off",
     ]
     assert {"realtimeInput": {"audioStreamEnd": True}} in record.messages
 

@@ -549,7 +549,7 @@ async def test_a_spoken_turn_that_a_drop_cut_off_is_not_asked_again_and_that_is_
 @accelerated
 async def test_a_file_whose_end_a_drop_leaves_unanswered_is_a_failure(fault: str, tmp_path: Path) -> None:
     path = write_speech(tmp_path / "speech.wav")
-    async with talking(f"{fault}@turn1", speaks=True, input_file=path, simulator={"pace": 4.0}) as (talk, _, _):
+    async with talking(f"{fault}@turn1", speaks=True, input_file=(path,), simulator={"pace": 4.0}) as (talk, _, _):
         talk.end()
         failure = await talk.failure()
     assert isinstance(failure, SessionClosed)
@@ -558,11 +558,22 @@ async def test_a_file_whose_end_a_drop_leaves_unanswered_is_a_failure(fault: str
 
 
 @accelerated
+async def test_each_input_file_waits_for_the_answer_to_the_one_before(tmp_path: Path) -> None:
+    paths = tuple(write_speech(tmp_path / f"speech{number}.wav") for number in (1, 2, 3))
+    async with talking(speaks=True, input_file=paths, simulator={"pace": 4.0}) as (talk, server, _):
+        talk.end()
+        await talk.ended()
+    assert len(talk.written.of("answered")) == 3
+    turns = server.sessions[0].turns
+    assert [(turn.origin, turn.interrupted) for turn in turns] == [("voice", False)] * 3
+
+
+@accelerated
 async def test_a_session_that_is_over_is_played_out_whatever_becomes_of_the_connection(
     virtual_sound: SimpleNamespace, tmp_path: Path
 ) -> None:
     path = write_speech(tmp_path / "speech.wav")
-    async with talking(speaks=True, input_file=path, text_output=False, turns=1) as (talk, _, proxy):
+    async with talking(speaks=True, input_file=(path,), text_output=False, turns=1) as (talk, _, proxy):
         talk.end()
         await talk.written.wait_for("answered")
         assert virtual_sound.speaker.queued_s > 0
@@ -576,7 +587,11 @@ async def test_a_session_that_is_over_is_played_out_whatever_becomes_of_the_conn
 @accelerated
 async def test_a_drop_in_the_middle_of_a_file_is_told_to_lose_what_was_said(tmp_path: Path) -> None:
     path = write_speech(tmp_path / "speech.wav")
-    async with talking("close:1011@1s*1", speaks=True, input_file=path, simulator={"pace": 4.0}) as (talk, server, _):
+    async with talking("close:1011@1s*1", speaks=True, input_file=(path,), simulator={"pace": 4.0}) as (
+        talk,
+        server,
+        _,
+    ):
         talk.end()
         await talk.ended()
     assert len(talk.written.of("speech_lost")) == 1
@@ -591,7 +606,7 @@ async def test_a_polite_end_before_everything_was_asked_is_followed_by_another_c
 ) -> None:
     settings: dict[str, Any] = {"initial_message": "hello", "initial_message_delay_s": 3.0}
     if asks == "file":
-        settings = {"input_file": write_speech(tmp_path / "speech.wav")}
+        settings = {"input_file": (write_speech(tmp_path / "speech.wav"),)}
     async with talking("close:1000@0.5s*1", speaks=True, **settings) as (talk, server, _):
         talk.end()
         await talk.ended()

@@ -185,7 +185,7 @@ async def test_with_a_talk_key_muting_is_that_key(fake_pyaudio: FakePyAudio) -> 
 
 async def test_where_there_is_nothing_to_mute_that_is_said(tmp_path: Path) -> None:
     assert await Typed().reply_to("/mute") == "there is no microphone"
-    typed = Typed(Config(input_file=write_chunks(tmp_path / "words.wav", 1)))
+    typed = Typed(Config(input_file=(write_chunks(tmp_path / "words.wav", 1),)))
     async with typed.with_devices():
         assert await typed.reply_to("/mute") == "a file is played in place of the microphone"
 

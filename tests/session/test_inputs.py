@@ -345,7 +345,7 @@ async def test_what_is_to_be_asked_first_is_asked_though_a_person_has_nothing_to
 
 
 async def test_the_end_key_does_not_wait_for_the_end_of_a_file(tmp_path: Path) -> None:
-    bench = Bench(Config(input_file=write_chunks(tmp_path / "words.wav", 500)), typed=True)
+    bench = Bench(Config(input_file=(write_chunks(tmp_path / "words.wav", 500),)), typed=True)
     async with bench.running():
         bench.typed.end()
         await settle()
@@ -364,7 +364,7 @@ async def test_commands_are_done_however_many_lines_wait(monkeypatch: pytest.Mon
 
 
 async def test_a_file_does_not_end_what_a_person_types(tmp_path: Path) -> None:
-    bench = Bench(Config(input_file=write_chunks(tmp_path / "words.wav", 1)), typed=True)
+    bench = Bench(Config(input_file=(write_chunks(tmp_path / "words.wav", 1),)), typed=True)
     async with bench.running():
         await bench.uplink.peer.until(2)
         await settle()
@@ -379,14 +379,14 @@ async def test_a_file_does_not_end_what_a_person_types(tmp_path: Path) -> None:
 
 
 async def test_a_file_is_a_users_voice(tmp_path: Path) -> None:
-    bench = Bench(Config(input_file=write_chunks(tmp_path / "words.wav", 1)))
+    bench = Bench(Config(input_file=(write_chunks(tmp_path / "words.wav", 1),)))
     async with bench.running():
         assert bench.conversation.hears_user
 
 
 async def test_a_file_follows_the_lines_when_all_is_answered_and_ends_by_itself(tmp_path: Path) -> None:
     path = write_chunks(tmp_path / "words.wav", 2)
-    bench = Bench(Config(input_file=path, initial_message="zero"), piped=True)
+    bench = Bench(Config(input_file=(path,), initial_message="zero"), piped=True)
     bench.piped.give("one")
     bench.piped.end()
     async with bench.running():
@@ -401,7 +401,7 @@ async def test_a_file_follows_the_lines_when_all_is_answered_and_ends_by_itself(
 
 
 async def test_the_end_of_a_file_is_nobodys_doing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench, told = Bench(Config(input_file=write_chunks(tmp_path / "words.wav", 1))), list[bool]()
+    bench, told = Bench(Config(input_file=(write_chunks(tmp_path / "words.wav", 1),))), list[bool]()
     monkeypatch.setattr(bench.conversation, "audio_ended", lambda _now_s, *, by_hand: told.append(by_hand))
     async with bench.running():
         await bench.uplink.peer.until(2)

@@ -109,7 +109,7 @@ async def test_a_device_that_does_not_start_is_done_without(fake_pyaudio: FakePy
         assert media.speaker is None
     assert bench.warnings == [
         "the loudspeaker 'Fake' does not start: Unanticipated host error; the answers are no longer played",
-        "the microphone 'Fake' does not start: Unanticipated host error; you are no longer heard",
+        "the microphone 'Fake' does not start: Unanticipated host error; the microphone is off",
     ]
     assert bench.lost == ["speaker", "microphone"]
 
@@ -152,7 +152,7 @@ async def test_without_any_device_there_is_one_warning_for_each_direction(fake_p
         assert (media.microphone, media.speaker, media.queued_s) == (None, None, 0.0)
     assert bench.warnings == [
         "this machine has no loudspeaker; the answers are not played",
-        "this machine has no microphone; you are not heard",
+        "this machine has no microphone; the microphone is off",
     ]
 
 
@@ -226,11 +226,11 @@ def write_chunks(path: Path, n_chunks: int) -> Path:
 
 
 async def test_a_file_stands_still_while_there_is_no_connection(tmp_path: Path) -> None:
-    bench = Bench(Config(input_file=write_chunks(tmp_path / "words.wav", 10)), plays=False)
+    bench = Bench(Config(input_file=(write_chunks(tmp_path / "words.wav", 10),)), plays=False)
     live = asyncio.Event()
     live.set()
     async with bench.opened() as media, asyncio.TaskGroup() as tasks:
-        giving = tasks.create_task(media.give_file(live))
+        giving = tasks.create_task(media.give_file(media.input_files[0], live))
         await bench.heard(3)
         live.clear()
         with pytest.raises(TimeoutError):
@@ -242,11 +242,11 @@ async def test_a_file_stands_still_while_there_is_no_connection(tmp_path: Path) 
 
 
 async def test_a_file_that_was_held_up_is_not_made_up_for_in_a_burst(tmp_path: Path) -> None:
-    bench = Bench(Config(input_file=write_chunks(tmp_path / "words.wav", 20)), plays=False)
+    bench = Bench(Config(input_file=(write_chunks(tmp_path / "words.wav", 20),)), plays=False)
     live = asyncio.Event()
     live.set()
     async with bench.opened() as media, asyncio.TaskGroup() as tasks:
-        tasks.create_task(media.give_file(live))
+        tasks.create_task(media.give_file(media.input_files[0], live))
         await bench.heard(1)
         time.sleep(0.5)  # noqa: ASYNC251 - the loop is held up, as by a machine that sleeps
         with Timed() as giving:
@@ -379,7 +379,7 @@ async def test_in_half_duplex_the_microphone_waits_while_the_model_is_heard(fake
 
 
 async def test_a_file_takes_the_place_of_the_microphone(tmp_path: Path) -> None:
-    bench = Bench(Config(input_file=write_chunks(tmp_path / "words.wav", 1)), listens=True, plays=False)
+    bench = Bench(Config(input_file=(write_chunks(tmp_path / "words.wav", 1),)), listens=True, plays=False)
     async with bench.opened() as media:
         assert media.microphone_state is MicrophoneState.FILE
         media.toggle_microphone()
@@ -513,11 +513,11 @@ async def test_a_sound_file_is_heard_as_a_user_is(tmp_path: Path) -> None:
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, pcm.INPUT.rate_hz, 0, "NONE", ""))
         file.writeframes(WORDS + QUIET)
-    bench = Bench(Config(input_file=path), plays=False)
+    bench = Bench(Config(input_file=(path,)), plays=False)
     live = asyncio.Event()
     live.set()
     async with bench.opened() as media:
-        await media.give_file(live)
+        await media.give_file(media.input_files[0], live)
     latency_s = answer_latency_s(bench)
     assert latency_s is not None
     assert 0.3 < latency_s < 5.0

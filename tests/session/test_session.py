@@ -723,7 +723,7 @@ async def test_a_file_follows_the_lines_and_ends_the_session(tmp_path: Path, std
     stdin.end()
     path = write_wav(tmp_path / "silence.wav", 0.2)
     async with simulator() as server:
-        written = await hold(configure(server, input_file=path, initial_message="first"), stdin=stdin)
+        written = await hold(configure(server, input_file=(path,), initial_message="first"), stdin=stdin)
     record = server.sessions[0]
     sent = [next(iter(message["realtimeInput"])) for message in record.messages[1:]]
     assert sent == ["text", "text", *["audio"] * 10, "audioStreamEnd"]
@@ -755,7 +755,8 @@ async def test_a_session_that_never_was_leaves_the_output_file_as_it_was(tmp_pat
 
 @pytest.mark.parametrize("option", ["input_file", "output_file"])
 async def test_a_file_that_cannot_be_opened_is_said_before_connecting(option: str, tmp_path: Path) -> None:
-    files: dict[str, Any] = {option: tmp_path / "no" / "such.wav"}
+    path = tmp_path / "no" / "such.wav"
+    files: dict[str, Any] = {option: (path,) if option == "input_file" else path}
     async with simulator() as server:
         with pytest.raises(ConfigError, match=str(tmp_path)):
             await hold(configure(server, **files))
@@ -822,7 +823,7 @@ async def test_a_microphone_that_is_pulled_out_ends_the_input(fake_pyaudio: Fake
         record = await server.wait_for_session()
         await record.wait_for(lambda record: record.audio_s > 0.1)
         fake_pyaudio.microphone.lose()
-    assert any("no longer heard" in warning for warning in written.of("warning"))
+    assert any("the microphone is off" in warning for warning in written.of("warning"))
     assert "audioStreamEnd" in record.messages[-1]["realtimeInput"]
 
 
