@@ -264,8 +264,8 @@ def _add_devices(group: argparse._ArgumentGroup) -> None:
         metavar="FILE",
         type=_file("stdin is for questions; name a sound file"),
         action="append",
-        help="send this sound file instead of the microphone (WAV; FLAC, Ogg, MP3 with the files extra); repeatable: each "
-        "waits for the answer to the one before",
+        help="send this sound file instead of the microphone (WAV; FLAC, Ogg, MP3 with the files extra); repeatable: "
+        "each waits for the answer to the one before",
     )
     group.add_argument(
         "--output-file",

@@ -163,7 +163,7 @@ def test_a_text_may_begin_with_a_dash_or_span_lines() -> None:
 
 
 def test_an_option_given_twice_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    repeatable = {"--import-functions", "--help", "--version"}
+    repeatable = {"--import-functions", "--input-file", "--help", "--version"}
     for action in build_parser()._actions:
         if repeatable & set(action.option_strings):
             continue
