@@ -95,7 +95,7 @@ def test_a_typed_line_is_answered_above_the_prompt() -> None:
     with PseudoTerminal("--simulate=--pace 0", "--voice=Aoede", "--no-audio-output", "--no-audio-input") as terminal:
         before = terminal.settings
         terminal.wait_for_prompt()
-        assert terminal.screen[0] == "simulator; gemini-3.8-live; voice Aoede; tools: none"
+        terminal.wait_for("simulator; gemini-3.8-live; voice Aoede; tools: none")
         terminal.type("Good morning.\n")
         terminal.wait_for("you: Good morning.", "gemini: Good morning.", ">", "latency", "tokens")
         terminal.type("\x04")
@@ -768,13 +768,13 @@ def test_commands_are_done_and_never_sent(tmp_path: Path) -> None:
         terminal.type("hello\r")
         terminal.wait_for("gemini: hello")
         for command, reply in {
-            "/help": "suspend; fg goes on",
+            "/help": "suspend; fg resumes",
             "/mute": "there is no microphone",
             "/stats": "session: 0:",
             f"/save {saved}": f"saved: {saved}",
             "/sav": "did you mean /save?",
             "/nothing": "there is no command /nothing",
-            "/screen": "/screen on|off: show",
+            "/screen": "/screen on|off: start",
             "/image /nowhere.png": "/nowhere.png cannot be read",
         }.items():
             terminal.type(f"{command}\r")
