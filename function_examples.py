@@ -35,7 +35,7 @@ class Place:
 
 def get_current_weather(location: str, unit: TemperatureUnit = TemperatureUnit.CELSIUS) -> dict[str, object]:
     """Return the current weather in a city, with the temperature in the unit asked for."""
-    # Made up, but always the same for one place.
+    # Invented, but always the same for one place.
     number = zlib.crc32(location.strip().lower().encode())
     celsius = number % 35 - 5
     return {
@@ -50,20 +50,20 @@ def line_printer(lines: list[str]) -> str:
     """Print lines of text on the user's screen, in the order given."""
     for line in lines:
         print(line)
-    # A word about what was done, for a model that hears nothing may call again.
+    # Say what was done: a model that gets no result may call again.
     return f"printed {len(lines)} lines"
 
 
 async def set_timer(seconds: Annotated[float, Field(gt=0, le=50)], label: str = "timer") -> str:
     """Wait for a number of seconds, then report that the time is up."""
-    # A coroutine function is stopped when the user interrupts; other functions run on to their end.
+    # A coroutine function is stopped when the call is cancelled; a plain function runs to its end.
     await asyncio.sleep(seconds)
     return f"{label}: {seconds:g} seconds are over"
 
 
 def divide(dividend: float, divisor: float) -> float:
     """Divide one number by another. Dividing by zero is an error."""
-    # What a function raises is told to the model, which explains it to the user.
+    # The model is told what a function raises, and explains it to the user.
     return dividend / divisor
 
 

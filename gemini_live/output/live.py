@@ -16,7 +16,7 @@ from .escaping import escape, one_line
 from .events import Event
 from .plain import NAMES, Terminal, format_call, format_json
 from .status import Fragments
-from .transcript import Piece, Speaker, Transcript
+from .transcript import Piece, Role, Transcript
 
 BLOCK_LINES = 12
 """Longer code, and longer output of code, is cut to this many lines."""
@@ -31,8 +31,8 @@ LATE = "[late words]"
 NO_WORDS = "[no words]"
 
 _INDENT = "    "
-_STYLES = {Speaker.USER: "class:you", Speaker.MODEL: "class:model"}
-_NAMES = {Speaker.USER: NAMES["you"], Speaker.MODEL: NAMES["model"]}
+_STYLES = {Role.USER: "class:you", Role.MODEL: "class:model"}
+_NAMES = {Role.USER: NAMES["you"], Role.MODEL: NAMES["model"]}
 
 
 @dataclass(frozen=True)

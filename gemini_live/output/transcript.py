@@ -16,8 +16,8 @@ from .stitching import begins_sentence, find_word_end, stitch
 Content = TypeVar("Content")
 
 
-class Speaker(Enum):
-    """Who says something."""
+class Role(Enum):
+    """The two sides of a conversation."""
 
     USER = "you"
     MODEL = "gemini"
@@ -28,7 +28,7 @@ class Utterance:
     """What one of the two said without a break."""
 
     exchange: int
-    speaker: Speaker
+    speaker: Role
     text: str = ""
     mark: str = ""
     """How it ended, such as `[cut off]`; empty: by itself."""
@@ -55,7 +55,7 @@ class Note(Generic[Content]):
 class Piece:
     """A part of an utterance that will not change: whole lines of a long one, or all the rest."""
 
-    speaker: Speaker
+    speaker: Role
     text: str
     """Without the line break at its end."""
     mark: str
@@ -78,13 +78,13 @@ class Transcript(Generic[Content]):
 
     def typed(self, exchange: int, text: str) -> None:
         """Add a typed question."""
-        self._add(Utterance(exchange=exchange, speaker=Speaker.USER, text=text, is_whole=True))
+        self._add(Utterance(exchange=exchange, speaker=Role.USER, text=text, is_whole=True))
 
     def heard(self, exchange: int, fragment: str) -> None:
         """Add words of a spoken question."""
-        question = self._find_open(exchange, Speaker.USER)
+        question = self._find_open(exchange, Role.USER)
         if question is None:
-            question = Utterance(exchange=exchange, speaker=Speaker.USER)
+            question = Utterance(exchange=exchange, speaker=Role.USER)
             self._add(question)
         question.text = stitch(question.text, fragment)
 
@@ -92,26 +92,26 @@ class Transcript(Generic[Content]):
         """Declare the question of an exchange whole: `take` may hand it out, and the answer after it."""
         self._n_complete = max(self._n_complete, exchange)
         for entry in self._entries:
-            if entry.exchange <= exchange and _side(entry) is Speaker.USER:
+            if entry.exchange <= exchange and _side(entry) is Role.USER:
                 _end(entry)
 
     def words(self, exchange: int, fragment: str, now_s: float, queued_s: float = 0.0) -> None:
         """Add words of an answer; their sound will have been played in `queued_s` seconds."""
         if exchange == self._stopped:
             return
-        answer = self._find_open(exchange, Speaker.MODEL)
+        answer = self._find_open(exchange, Role.MODEL)
         if answer is not None and self._has_note_after(answer) and begins_sentence(answer.text, fragment):
             _end(answer)
             answer = None
         if answer is None:
-            answer = Utterance(exchange=exchange, speaker=Speaker.MODEL, began_s=now_s)
+            answer = Utterance(exchange=exchange, speaker=Role.MODEL, began_s=now_s)
             self._add(answer)
         answer.text = stitch(answer.text, fragment)
         answer.played.append((len(answer.text), now_s + queued_s))
 
     def act(self, exchange: int, content: Content) -> None:
         """Add something that the model does; words of the answer that follow begin another utterance."""
-        _end(self._find_open(exchange, Speaker.MODEL))
+        _end(self._find_open(exchange, Role.MODEL))
         self.note(exchange, content)
 
     def note(self, exchange: int, content: Content) -> None:
@@ -120,7 +120,7 @@ class Transcript(Generic[Content]):
 
     def silenced(self, mark: str, now_s: float) -> None:
         """Mark the newest answer, if it is not whole, where playback was cleared."""
-        answer = next((entry for entry in reversed(self._entries) if _is_open(entry, Speaker.MODEL)), None)
+        answer = next((entry for entry in reversed(self._entries) if _is_open(entry, Role.MODEL)), None)
         if isinstance(answer, Utterance) and answer.n_played is None:
             answer.n_played, answer.mark = _count_played(answer, now_s), mark
 
@@ -145,12 +145,12 @@ class Transcript(Generic[Content]):
         if exchange == self._stopped:
             return
         text = fragment.strip()
-        self._add(Utterance(exchange=exchange, speaker=Speaker.MODEL, text=text, mark=mark, is_whole=True))
+        self._add(Utterance(exchange=exchange, speaker=Role.MODEL, text=text, mark=mark, is_whole=True))
 
     def finish(self, mark: str) -> None:
         """Declare everything whole, because the session ends; an answer that is not ends with `mark`."""
         for entry in self._entries:
-            _end(entry, mark if _is_open(entry, Speaker.MODEL) else "")
+            _end(entry, mark if _is_open(entry, Role.MODEL) else "")
             self._n_complete = max(self._n_complete, entry.exchange)
 
     @property
@@ -162,7 +162,7 @@ class Transcript(Generic[Content]):
         """Hand out, once, what cannot change any more: whole utterances, notes, the whole lines of a long answer."""
         while self._entries:
             entry = self._entries[0]
-            if _side(entry) is Speaker.MODEL and entry.exchange > self._n_complete:
+            if _side(entry) is Role.MODEL and entry.exchange > self._n_complete:
                 return  # words of its question may still come
             if isinstance(entry, Utterance) and not entry.is_whole:
                 yield from _take_lines(entry)
@@ -176,9 +176,9 @@ class Transcript(Generic[Content]):
             yield from _rest(entry)
 
     def _add(self, entry: Utterance | Note[Content]) -> None:
-        insort_right(self._entries, entry, key=lambda other: (other.exchange, _side(other) is Speaker.MODEL))
+        insort_right(self._entries, entry, key=lambda other: (other.exchange, _side(other) is Role.MODEL))
 
-    def _find_open(self, exchange: int, speaker: Speaker) -> Utterance | None:
+    def _find_open(self, exchange: int, speaker: Role) -> Utterance | None:
         """Return the utterance of `speaker` in an exchange that is not whole, if there is one."""
         for entry in reversed(self._entries):
             if entry.exchange == exchange and isinstance(entry, Utterance) and _is_open(entry, speaker):
@@ -190,19 +190,19 @@ class Transcript(Generic[Content]):
         return bool(behind) and behind[0].exchange == answer.exchange
 
     def _end_answer(self, exchange: int, mark: str) -> None:
-        answer = self._find_open(exchange, Speaker.MODEL)
+        answer = self._find_open(exchange, Role.MODEL)
         if answer is None and mark:
-            answer = Utterance(exchange=exchange, speaker=Speaker.MODEL)
+            answer = Utterance(exchange=exchange, speaker=Role.MODEL)
             self._add(answer)
         _end(answer, mark)
 
 
-def _side(entry: Utterance | Note[Content]) -> Speaker:
+def _side(entry: Utterance | Note[Content]) -> Role:
     """Return whose part of the exchange an entry belongs to."""
-    return entry.speaker if isinstance(entry, Utterance) else Speaker.MODEL
+    return entry.speaker if isinstance(entry, Utterance) else Role.MODEL
 
 
-def _is_open(entry: Utterance | Note[Content], speaker: Speaker) -> bool:
+def _is_open(entry: Utterance | Note[Content], speaker: Role) -> bool:
     return isinstance(entry, Utterance) and entry.speaker is speaker and not entry.is_whole
 
 
@@ -246,7 +246,7 @@ def _take_lines(utterance: Utterance) -> Iterator[Piece]:
     end = utterance.text.find("\n", len(utterance.text.rstrip()))
     if end < 0:
         end = utterance.text.rfind("\n")
-    if utterance.speaker is Speaker.MODEL and end >= utterance.n_taken:
+    if utterance.speaker is Role.MODEL and end >= utterance.n_taken:
         begins, whole = not utterance.n_taken, utterance.text[utterance.n_taken : end]
         utterance.n_taken = end + 1
         yield Piece(utterance.speaker, whole, "", begins)

@@ -26,7 +26,7 @@ from .delivery import Delivery, cut_user_words
 from .history import ConversationHistory, HandleBook, Said, describe_images
 from .records import TurnRecord
 from .settings import Settings
-from .speech import Sound, Speaker
+from .speech import Sound, Synthesizer
 from .usage import build_usage
 from .wire import Wire
 
@@ -68,7 +68,7 @@ class Ask:
     origin: Origin
     text: str = ""
     sound: Sound | None = None
-    """The user's voice, to be echoed; None: the speaker says the answer."""
+    """The user's voice, to be echoed; None: the synthesizer says the answer."""
     results: tuple[Result, ...] = ()
     images: tuple[tuple[int, int] | None, ...] = ()
     """Width and height of the pictures inside a typed turn."""
@@ -86,7 +86,7 @@ class ModelTurns:
         history: ConversationHistory,
         *,
         handles: HandleBook,
-        speaker: Speaker,
+        synthesizer: Synthesizer,
         clock: Clock,
         pace: float,
         seed: int,
@@ -104,7 +104,7 @@ class ModelTurns:
         self._faults = wire.faults
         self._record = wire.record
         self._handles = handles
-        self._speaker = speaker
+        self._synthesizer = synthesizer
         self._pace = pace
         self._clock = TurnClock(clock)
         self._delivery = Delivery(wire, settings, self._clock, pace=pace, seed=own_seed, halfway=self._meet_halfway)
@@ -328,7 +328,7 @@ class ModelTurns:
     async def _send_filler(self, turn: TurnRecord, *, calls: bool) -> None:
         """Say something to pass the time, as a model that thinks first does; its end is not the answer's."""
         await self._delivery.announce()
-        await self._delivery.deliver(_FILLER, await self._speaker.say(_FILLER, self.settings.voice), turn)
+        await self._delivery.deliver(_FILLER, await self._synthesizer.say(_FILLER, self.settings.voice), turn)
         await self._delivery.send_content(generationComplete=True)
         content: dict[str, Any] = {"turnComplete": True}
         if calls and self._faults.at_turn("filler-without-status"):
@@ -396,7 +396,7 @@ class ModelTurns:
         if self._faults.at_turn("repeated-sentence"):
             words, sound = " ".join([words] * 3), None
         if sound is None and words and self.settings.modality is Modality.AUDIO:
-            sound = await self._speaker.say(words, self.settings.voice)
+            sound = await self._synthesizer.say(words, self.settings.voice)
         started_s = self._clock.clock.time()
         late = self._faults.at_turn("late-words") is not None
         trailing = await self._delivery.deliver(words, sound, turn, keeps_last=late) if words else ""

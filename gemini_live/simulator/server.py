@@ -20,7 +20,7 @@ from .history import HandleBook
 from .http import SocketRequest, answer_plainly, build_error, read_socket_request
 from .records import MessageLog, SessionRecord, format_verdict
 from .session import ServerContext, Session
-from .speech import Speaker
+from .speech import Synthesizer
 from .tls import Certificate
 from .wire import Wire
 
@@ -128,7 +128,7 @@ class Simulator:
         self._started_s = clock.time()
         self._context = ServerContext(
             clock=clock,
-            speaker=Speaker(espeak=self._espeak),
+            synthesizer=Synthesizer(espeak=self._espeak),
             handles=HandleBook(self._seed, clock),
             plan=self._plan,
             open_sessions=self._open_sessions,

@@ -23,7 +23,7 @@ from .history import ConversationHistory, HandleBook, Resumed
 from .model_turns import ModelTurns
 from .schema import snake_case
 from .settings import Settings, read_settings
-from .speech import Speaker
+from .speech import Synthesizer
 from .wire import Wire
 
 GO_AWAY_S = 50.0
@@ -35,7 +35,7 @@ class ServerContext:
     """What the sessions of one server share."""
 
     clock: Clock
-    speaker: Speaker
+    synthesizer: Synthesizer
     handles: HandleBook
     plan: FaultPlan
     open_sessions: set[int]
@@ -101,7 +101,7 @@ class Session:
             settings,
             resumed.history if resumed else ConversationHistory(),
             handles=context.handles,
-            speaker=context.speaker,
+            synthesizer=context.synthesizer,
             clock=context.clock,
             pace=context.pace,
             seed=context.seed,

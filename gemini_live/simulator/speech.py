@@ -83,7 +83,7 @@ def tones(words: str) -> Sound:
     return Sound(b"".join(pieces), pcm.OUTPUT.rate_hz)
 
 
-class Speaker:
+class Synthesizer:
     """Says words in a voice, and remembers what it said last."""
 
     def __init__(self, *, espeak: bool) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gemini_live.output.transcript import Piece, Speaker, Transcript
+from gemini_live.output.transcript import Piece, Role, Transcript
 
 CUT = "[cut off]"
 
@@ -269,7 +269,7 @@ def test_what_was_played_of_an_answer_is_apart_from_what_was_not(after_s: float,
     transcript.silenced(CUT, 10.5 + after_s)  # there was nothing left to clear
     transcript.answered(1, CUT)
     *_, piece = transcript.take()
-    assert piece == Piece(Speaker.MODEL, played, CUT, begins=True, unplayed=unplayed)
+    assert piece == Piece(Role.MODEL, played, CUT, begins=True, unplayed=unplayed)
 
 
 def test_words_that_arrive_after_playback_was_cleared_are_not_played() -> None:
@@ -279,7 +279,7 @@ def test_words_that_arrive_after_playback_was_cleared_are_not_played() -> None:
     transcript.words(1, " two", 11.0)
     transcript.answered(1, CUT)
     *_, piece = transcript.take()
-    assert piece == Piece(Speaker.MODEL, "One", CUT, begins=True, unplayed="two")
+    assert piece == Piece(Role.MODEL, "One", CUT, begins=True, unplayed="two")
 
 
 def test_text_without_spaces_is_cut_where_it_was_played() -> None:
@@ -288,7 +288,7 @@ def test_text_without_spaces_is_cut_where_it_was_played() -> None:
     transcript.silenced(CUT, 12.0)
     transcript.answered(1, CUT)
     *_, piece = transcript.take()
-    assert piece == Piece(Speaker.MODEL, "\u4e00\u4e8c", CUT, begins=True, unplayed="\u4e09\u56db")
+    assert piece == Piece(Role.MODEL, "\u4e00\u4e8c", CUT, begins=True, unplayed="\u4e09\u56db")
 
 
 def test_lines_that_were_handed_out_stay_though_they_were_not_played() -> None:
@@ -297,7 +297,7 @@ def test_lines_that_were_handed_out_stay_though_they_were_not_played() -> None:
     assert taken(transcript) == ["you: what?", "gemini: One two"]
     transcript.silenced(CUT, 10.0)
     transcript.answered(1, CUT)
-    assert list(transcript.take()) == [Piece(Speaker.MODEL, "", CUT, begins=False, unplayed="three")]
+    assert list(transcript.take()) == [Piece(Role.MODEL, "", CUT, begins=False, unplayed="three")]
 
 
 def test_where_nothing_is_said_nothing_can_be_silenced() -> None:
@@ -336,7 +336,7 @@ def test_an_empty_line_comes_out_when_words_follow_it() -> None:
     transcript.words(1, "\n", 0.0)
     assert taken(transcript) == []  # it may be the end
     transcript.words(1, "two", 0.0)
-    assert list(transcript.take()) == [Piece(Speaker.MODEL, "", "", begins=False)]
+    assert list(transcript.take()) == [Piece(Role.MODEL, "", "", begins=False)]
     transcript.answered(1)
     assert taken(transcript) == ["+ two"]
 
@@ -479,5 +479,5 @@ def test_an_utterance_is_in_one_piece_or_in_pieces_that_follow_each_other(happen
     for before, item in pairwise([None, *telling.taken]):
         if isinstance(item, Piece) and not item.begins:
             assert isinstance(before, Piece)
-            assert item.speaker is before.speaker is Speaker.MODEL
+            assert item.speaker is before.speaker is Role.MODEL
             assert not before.mark

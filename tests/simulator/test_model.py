@@ -12,7 +12,7 @@ from gemini_live.models import Behavior
 from gemini_live.simulator.answers import Call, Plan, describe_response, plan_answer
 from gemini_live.simulator.history import ConversationHistory, HandleBook, Said, image_size
 from gemini_live.simulator.settings import Declaration
-from gemini_live.simulator.speech import CHUNK_S, Sound, Speaker, tones
+from gemini_live.simulator.speech import CHUNK_S, Sound, Synthesizer, tones
 
 from .fake_clock import FakeClock
 from .sounds import spoken
@@ -174,25 +174,25 @@ def test_tones_are_one_for_each_word_and_as_long_as_speech() -> None:
 
 
 async def test_speaker_without_espeak_has_tones() -> None:
-    speaker = Speaker(espeak=False)
-    assert not speaker.speaks
-    assert await speaker.say("Hello", "Kore") == tones("Hello")
+    synthesizer = Synthesizer(espeak=False)
+    assert not synthesizer.speaks
+    assert await synthesizer.say("Hello", "Kore") == tones("Hello")
 
 
 async def test_speaker_speaks_each_voice_at_its_pitch_and_remembers() -> None:
     spoken("x")  # skips where espeak-ng is missing
-    speaker = Speaker(espeak=True)
-    assert speaker.speaks
-    kore, puck = await asyncio.gather(speaker.say("Hello there", "Kore"), speaker.say("Hello there", "Puck"))
+    synthesizer = Synthesizer(espeak=True)
+    assert synthesizer.speaks
+    kore, puck = await asyncio.gather(synthesizer.say("Hello there", "Kore"), synthesizer.say("Hello there", "Puck"))
     assert kore.data != puck.data
-    assert await speaker.say("Hello there", "Kore") is kore
+    assert await synthesizer.say("Hello there", "Kore") is kore
     assert 0.5 < kore.duration_s < 2
-    assert (await speaker.say("--help -v nonsense", "Kore")).duration_s > 0.5
+    assert (await synthesizer.say("--help -v nonsense", "Kore")).duration_s > 0.5
     for i in range(40):
-        await speaker.say(f"{i}", "Kore")
-    assert await speaker.say("Hello there", "Kore") is not kore
+        await synthesizer.say(f"{i}", "Kore")
+    assert await synthesizer.say("Hello there", "Kore") is not kore
 
 
 async def test_speaker_falls_back_to_tones_when_espeak_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: sys.executable)
-    assert await Speaker(espeak=True).say("Hello", "") == tones("Hello")
+    assert await Synthesizer(espeak=True).say("Hello", "") == tones("Hello")
