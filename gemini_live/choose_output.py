@@ -1,6 +1,6 @@
-"""What writes the conversation: for a person at a prompt, for people, or for programs.
+"""Chooses the writer of the conversation: at a prompt, as plain text, or as JSON lines.
 
-Belongs to the main thread, before there is a loop. What only a prompt needs is imported only for one.
+Runs in the main thread before the event loop starts. Modules that only a prompt needs are imported only for a prompt.
 """
 
 import sys
@@ -20,28 +20,28 @@ if TYPE_CHECKING:
 
 
 class Outputs:
-    """The choice for one process."""
+    """The choice of one process."""
 
     def __init__(self, environ: Mapping[str, str], streams: Streams, writer: BackgroundWriter) -> None:
-        """Choose by the environment and by what the streams are; `writer` writes to them."""
+        """Choose by the environment and the kinds of the streams; `writer` writes to the streams."""
         self._environ, self._streams, self._writer = environ, streams, writer
 
     def reads_stdin(self, config: Config) -> bool:
-        """Whether stdin is an input: always when it is no terminal, and when a person sees the answers too."""
+        """True if lines are read from stdin: it is not a terminal, or both stdin and stdout are terminals."""
         stdin, stdout = self._streams.stdin, self._streams.stdout
         if stdin is None or not config.stdin:
             return False
         return not is_terminal(stdin) or is_terminal(stdout)
 
     def build(self, config: Config, interrupt: Callable[[], None]) -> "tuple[Output, Prompt | None]":
-        """Return what writes the conversation, with the prompt that it stands above, if there is one.
+        """Return the writer of the conversation, and the prompt if there is one.
 
         Args:
             config: What the user asked for.
-            interrupt: Called for Ctrl-C at the prompt.
+            interrupt: Called for Ctrl-C on an empty line of the prompt.
 
         Raises:
-            ConfigError: An option needs a prompt, and there is none.
+            ConfigError: An option needs a prompt, but there is none.
         """
         if self._has_prompt(config):
             return self._build_at_prompt(config, interrupt)
@@ -50,7 +50,7 @@ class Outputs:
         return self._build_for_script(config), None
 
     def build_plain(self, output_format: OutputFormat = OutputFormat.TEXT) -> Output:
-        """Return what can say why there is nothing else."""
+        """Return a writer for an error that comes before a session."""
         return self._build_for_script(Config(output_format=output_format))
 
     def _build_for_script(self, config: Config) -> Output:
@@ -111,29 +111,30 @@ class Outputs:
         return terminal, prompt
 
     def _is_interactive(self, config: Config) -> bool:
-        """Whether a person types and reads."""
+        """True if a person types lines and reads the answers in a terminal."""
         return self.reads_stdin(config) and is_terminal(self._streams.stdin) and is_terminal(self._streams.stdout)
 
     @property
     def _can_draw(self) -> bool:
-        """Whether the terminal understands escape codes."""
+        """True if the terminal understands escape codes."""
         return sys.platform == "win32" or self._environ.get("TERM", "dumb") not in {"", "dumb", "unknown"}
 
     def _has_prompt(self, config: Config) -> bool:
-        """Whether a person does so at a terminal that can move its cursor."""
+        """True if there is a prompt: a person types and reads in a terminal that can move its cursor."""
         return self._is_interactive(config) and self._can_draw and config.output_format is OutputFormat.TEXT
 
     def _why_no_prompt(self, config: Config) -> str:
+        """Return what to change so that there is a prompt."""
         if not config.stdin:
             return "leave out --no-stdin"
         if config.output_format is not OutputFormat.TEXT:
             return f"leave out --output-format {config.output_format}"
         if not self._is_interactive(config):
             return "run it where stdin and stdout are a terminal"
-        return f"this terminal has none (TERM={self._environ.get('TERM', '')})"
+        return f"this terminal cannot show a prompt (TERM={self._environ.get('TERM', '')})"
 
     def _has_colors(self, color: Color, stream: TextIO | None) -> bool:
-        """Whether colours are used on `stream`: by default where a person types and reads, and no script does."""
+        """True if `stream` gets colours: by default only if stdin, stdout and `stream` are terminals."""
         is_plain = bool(self._environ.get("NO_COLOR")) or not self._can_draw
         are_terminals = all(is_terminal(each) for each in (self._streams.stdin, self._streams.stdout, stream))
         return color is Color.ALWAYS or (color is Color.AUTO and are_terminals and not is_plain)

@@ -118,7 +118,7 @@ def picture_voice(environ: dict[str, str], speak_to: Callable[[str], None]) -> N
         terminal.wait_for("gemini: The capital of Norway is Oslo, at the head of the Oslofjord.")
         terminal.type("And what is")
         terminal.wait_for("> And what is")
-        terminal.wait_until(lambda: "[##" in terminal.bar.split("|")[2])
+        terminal.wait_until(lambda: "speaker [##" in terminal.bar)
         take("voice", "A spoken question and its answer, while the next line is being typed", terminal)
         speaker.join()
 

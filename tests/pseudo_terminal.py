@@ -86,7 +86,7 @@ class PseudoTerminal:
     def clear_line(self) -> None:
         """Press Ctrl-C on a line with text, and wait until it is empty: the terminal sends a signal, not a key."""
         self.type("\x03")
-        self.wait_until(lambda: self.input_line.startswith(("type a line", "type, or", "no more input")))
+        self.wait_until(lambda: self.input_line.startswith(("type a line", "type, or", "input ended")))
 
     def paste(self, text: str) -> None:
         """Paste, as a terminal does that knows of brackets."""

@@ -110,6 +110,11 @@ class MicQueue:
             if oldest and not self._chunks[oldest]:
                 del self._chunks[oldest]
 
+    def discard_newest(self) -> None:
+        """Remove the chunks that came after the last pause mark."""
+        while self._chunks and self._chunks[-1]:
+            self.n_bytes -= len(self._chunks.pop())
+
     def take(self) -> bytes:
         """Remove and return the oldest chunk or pause mark; there must be one."""
         chunk = self._chunks.popleft()

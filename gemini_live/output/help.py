@@ -4,10 +4,10 @@ COMMAND_MARK = "/"
 
 KEYS: dict[str, str] = {
     "Enter": "send the line, and stop playback",
-    "Alt-Enter": "start a new line; so does Shift-Enter, if the terminal reports it",
+    "Alt-Enter": "start a new line; so does Shift-Enter in many terminals",
     "Ctrl-T": "mute or unmute the microphone; with --push-to-talk: talk",
     "Space": "with --push-to-talk, on an empty line: talk",
-    "Esc": "stop the answer in progress",
+    "Esc": "cancel running functions; if there are none, stop the answer",
     "Up, Ctrl-R": "go back to earlier lines; search them",
     "Ctrl-C": "clear the line; on an empty line: exit (exit code 130)",
     "Ctrl-D": "on an empty line: exit when everything is answered",
@@ -17,7 +17,7 @@ KEYS: dict[str, str] = {
 
 COMMANDS: dict[str, str] = {
     "/help": "show the keys and commands",
-    "/mute": "mute or unmute the microphone",
+    "/mute [on|off]": "mute or unmute; with --push-to-talk: discard what you are saying",
     "/stats": "show the statistics of the session so far",
     "/devices": "list the sound devices",
     "/image FILE": "show a picture to the model",

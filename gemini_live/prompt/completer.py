@@ -1,4 +1,4 @@
-"""Completes the commands that are typed at the prompt, and the files and words that they take."""
+"""Completes commands at the prompt, with their files and words."""
 
 from collections.abc import Iterator, Mapping
 
@@ -9,15 +9,15 @@ from ..output.help import COMMAND_MARK, name_of
 
 
 class CommandCompleter(Completer):
-    """Offers what a line that begins with a slash may go on with."""
+    """Offers completions for a line that begins with a slash."""
 
     def __init__(self, commands: Mapping[str, str]) -> None:
-        """Offer `commands`, which are their usages with what they do."""
+        """Offer `commands`: the usage of each with its meaning."""
         self._commands = commands
         self._paths = PathCompleter(expanduser=True)
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
-        """Yield what the text before the cursor may become."""
+        """Yield the completions of the text before the cursor."""
         text = document.text
         name, space, argument = document.text_before_cursor.partition(" ")
         if not name.startswith(COMMAND_MARK) or "\n" in text:
@@ -36,4 +36,8 @@ class CommandCompleter(Completer):
             if takes == "FILE":
                 yield from self._paths.get_completions(Document(argument), complete_event)
             elif takes:
-                yield from (Completion(word, -len(argument)) for word in takes.split("|") if word.startswith(argument))
+                yield from (
+                    Completion(word, -len(argument))
+                    for word in takes.strip("[]").split("|")
+                    if word.startswith(argument)
+                )

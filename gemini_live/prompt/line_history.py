@@ -1,4 +1,4 @@
-"""The lines that were typed at the prompt, kept across sessions in a file that only its owner may read."""
+"""The history of lines typed at the prompt, kept in a file that only its owner can read."""
 
 import errno
 import os
@@ -11,51 +11,51 @@ from platformdirs import user_state_path
 from prompt_toolkit.history import FileHistory
 
 MAX_BYTES = 1_000_000
-"""A file that has grown larger loses its older half."""
+"""A larger file loses its older half."""
 MAX_LINE_CHARS = 50_000
-"""A longer line, such as a file that was pasted, is not kept for the next session."""
+"""A longer line, such as a pasted file, is not written to the history."""
 _ENTRY = b"\n# "
-"""What an entry begins with, in prompt_toolkit's format."""
+"""The begin of each entry in prompt_toolkit's file format."""
 
 
 def history_path() -> Path:
-    """Return where the history is kept: in the user's state directory, as the system has it."""
+    """Return the path of the history, in the user's state directory of this system."""
     return user_state_path("gemini-live", appauthor=False) / "history"
 
 
 class LineHistory(FileHistory):
-    """The lines of all sessions; where the file cannot be written, those of this one."""
+    """The lines of all sessions, or of this session only if the file cannot be used."""
 
     def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
-        """Keep the lines in a file, which is made when it is first wanted.
+        """Keep the lines in a file, which is created when it is first used.
 
         Args:
             path: The file.
-            warn: Takes one line about a file that cannot be written.
+            warn: Called with one line if the file cannot be used.
         """
         super().__init__(path)
         self._path, self._warn = path, warn
         self._is_prepared, self._is_kept = False, True
 
     def load_history_strings(self) -> Iterable[str]:
-        """Return the lines, the newest first."""
+        """Return the lines of the file, the newest first."""
         lines: list[str] = []
         self._attempt(lambda: lines.extend(super(LineHistory, self).load_history_strings()))
         return lines
 
     def store_string(self, string: str) -> None:
-        """Keep a line."""
-
+        """Append a line to the file."""
         if len(string) > MAX_LINE_CHARS:
             return
 
         def store() -> None:
-            os.close(_open(self._path))  # it may have been deleted
+            os.close(_open(self._path))  # creates the file with the right mode if it was deleted
             super(LineHistory, self).store_string(string)
 
         self._attempt(store)
 
     def _attempt(self, access: Callable[[], None]) -> None:
+        """Call `access`; warn if the file cannot be used, and never try again."""
         if not self._is_kept:
             return
         try:
@@ -69,6 +69,7 @@ class LineHistory(FileHistory):
 
 
 def _prepare(path: Path) -> None:
+    """Create the folder and the file, and drop the older half of a file that is too large."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open(_open(path), "r+b") as file:
         if file.seek(0, os.SEEK_END) > MAX_BYTES:
@@ -80,15 +81,15 @@ def _prepare(path: Path) -> None:
 
 
 def _open(path: Path) -> int:
-    """Open the file for its owner alone, and make it where there is none.
+    """Open the file, or create it, and let only its owner read it.
 
     Raises:
-        OSError: It cannot be opened, or is none: a pipe, a device.
+        OSError: It cannot be opened, or is not a regular file.
     """
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NONBLOCK", 0), 0o600)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "it is not a regular file")
     if sys.platform != "win32":
-        os.fchmod(descriptor, 0o600)  # it may have been made by another hand
+        os.fchmod(descriptor, 0o600)  # another program may have created it
     return descriptor

@@ -62,8 +62,11 @@ class Controls(Protocol):
     def status(self) -> Status: ...
     def toggle_microphone(self) -> None: ...
     def stop_answer(self) -> None: ...
+    def cancel_calls(self) -> None: ...
     @property
     def is_answering(self) -> bool: ...
+    @property
+    def is_calling(self) -> bool: ...
     @property
     def queued_s(self) -> float: ...
 
@@ -317,14 +320,16 @@ class Prompt:
     def closes_something(self) -> bool:
         """True if Esc has something to close, to cancel or to stop."""
         is_open = self._state.shows_help or self._shows_completions
-        return is_open or (self.controls is not None and self.controls.is_answering)
+        return is_open or (self.controls is not None and (self.controls.is_calling or self.controls.is_answering))
 
     def close_topmost(self) -> None:
-        """Close the help or the completions, else stop the answer."""
+        """Close the help or the completions, else cancel the running functions, else stop the answer."""
         if self._state.shows_help:
             self.toggle_help()
         elif self._shows_completions:
             self._buffer.cancel_completion()
+        elif self.controls is not None and self.controls.is_calling:
+            self.controls.cancel_calls()
         elif self.controls is not None:
             self.controls.stop_answer()
 

@@ -1,6 +1,6 @@
-"""What the prompt looks like: its colours, and what stands above, in and below the input line, row by row.
+"""The look of the prompt: its colours, and the rows above, in and below the input line.
 
-Runs on the event loop, whenever prompt_toolkit draws; it only reads.
+Runs on the event loop when prompt_toolkit draws. It only reads the state, and changes nothing.
 """
 
 import re
@@ -33,8 +33,8 @@ from ..output.status import Fragments, MicrophoneState, Status
 from .status_bar import format_status
 
 MENU_ROWS = 8
-FEWEST_ROWS_WITH_DOTS = 3
-"""In fewer, the newest words are worth more than to know that there are others above."""
+MIN_ROWS_WITH_DOTS = 3
+"""With fewer rows for the text in progress, all of them show text; with more, the first says that there is more."""
 REPLY_STYLE = "class:reply"
 """The style of replies to commands."""
 NARROW_INDENT = 4
@@ -42,7 +42,7 @@ _FIRST_COLUMN = re.compile(r"\S.*?\S {2,}(?=\S)|\S {2,}(?=\S)")
 """The first column of a line that has two: text that is followed by several spaces."""
 _PARTS = re.compile(r"\n|[ \t]+|[^ \t\n]+")
 
-# The sixteen colours are the terminal's own, so that they suit its background, be it dark or light.
+# Only the sixteen colours of the terminal itself, because a user's theme makes them readable on its background.
 STYLE = Style.from_dict(
     {
         "you": "ansicyan bold",
@@ -73,23 +73,23 @@ STYLE = Style.from_dict(
 
 @dataclass
 class PromptState:
-    """What is shown beside the line itself; whoever changes it has the prompt drawn anew."""
+    """What the prompt shows beside the input line. The code that changes it also redraws the prompt."""
 
     has_ended: bool = False
-    """Whether the user has ended the input."""
+    """True once the input has ended, and no more lines are accepted."""
     shows_help: bool = False
     status: Status | None = None
     in_progress: Fragments = field(default_factory=list)
-    """What is not whole yet of the conversation."""
+    """The part of the conversation that is not complete yet."""
 
 
 def build_layout(buffer: Buffer, state: PromptState, output: Output, *, push_to_talk: bool) -> Layout:
-    """Return the rows of the prompt, from what grows to the status bar.
+    """Return the rows of the prompt, from the text in progress down to the status bar.
 
     Args:
         buffer: The input line.
-        state: What else is shown, and may change.
-        output: Knows the size of the terminal.
+        state: The rest that is shown; it may change at any time.
+        output: Tells the size of the terminal.
         push_to_talk: Whether the space bar is a talk key.
     """
     search = SearchToolbar()
@@ -122,17 +122,20 @@ def build_layout(buffer: Buffer, state: PromptState, output: Output, *, push_to_
 
 
 def _shown_if(is_shown: Callable[[], bool], text: Callable[[], StyleAndTextTuples]) -> ConditionalContainer:
+    """Return a window with a text that is shown while `is_shown` returns true."""
     window = Window(FormattedTextControl(text), wrap_lines=True, dont_extend_height=True)
     return ConditionalContainer(window, Condition(is_shown))
 
 
 def _unsent(state: PromptState) -> tuple[str, ...]:
+    """Return the lines that were typed and not sent yet."""
     return state.status.unsent if state.status is not None else ()
 
 
 def _format_placeholder(state: PromptState, output: Output, *, push_to_talk: bool) -> StyleAndTextTuples:
+    """Return the hint in an empty input line, or its first half if the window is narrow."""
     if state.has_ended:
-        words = "no more input; waiting for what is open"
+        words = "input ended; waiting for answers"
     elif state.status is None or state.status.microphone is MicrophoneState.OFF:
         words = "type a line; F1 shows the keys"
     elif push_to_talk:
@@ -145,27 +148,33 @@ def _format_placeholder(state: PromptState, output: Output, *, push_to_talk: boo
 
 
 def _format_above(state: PromptState, output: Output) -> StyleAndTextTuples:
+    """Return the newest rows of the text in progress, in at most half of the window."""
     size = output.get_size()
     fragments = _newest(state.in_progress, size.columns * size.rows)
     for text in _unsent(state):
         fragments += [("class:you", "you:"), ("", f" {text} "), ("class:waiting", "[not sent yet]"), ("", "\n")]
     wrapped, rows = wrap_words(fragments, size.columns), max(1, size.rows // 2 - 2)
     shown = last_rows(wrapped, size.columns, rows)
-    if rows > FEWEST_ROWS_WITH_DOTS and len(shown) < len(last_rows(wrapped, size.columns, rows + 1)):
+    if rows > MIN_ROWS_WITH_DOTS and len(shown) < len(last_rows(wrapped, size.columns, rows + 1)):
         return [("", "...\n"), *last_rows(wrapped, size.columns, rows - 1)]
     return shown
 
 
 def _newest(fragments: Fragments, n_characters: int) -> Fragments:
-    """Return a text without what is far above the window, each part cut at the same place as long as may be."""
+    """Return the end of each long part of a text, because wrapping all of it for each drawing would be slow.
+
+    A part that grows is cut at a multiple of `n_characters`, so that its rows stay where they are for a while.
+    """
     return [(style, text[max(0, len(text) // n_characters - 1) * n_characters :]) for style, text in fragments]
 
 
 def _format_help(output: Output) -> StyleAndTextTuples:
+    """Return the help, wrapped."""
     return [*wrap_words([(REPLY_STYLE, format_help())], output.get_size().columns)]
 
 
 def _format_bar(state: PromptState, output: Output) -> StyleAndTextTuples:
+    """Return the status bar."""
     if state.status is None:
         return []
     bar = format_status(state.status, output.get_size().columns)
@@ -208,7 +217,7 @@ def _indent_rows(line: str, columns: int) -> str:
         return line
     indent = first_column.end()
     if indent > columns // 2:  # too narrow for two columns
-        indent = min(NARROW_INDENT, columns // 4)
+        line, indent = f"{first_column[0].rstrip()}  {line[indent:]}", min(NARROW_INDENT, columns // 4)
     return "\n".join(
         textwrap.wrap(
             line, columns, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False, tabsize=4
@@ -217,7 +226,7 @@ def _indent_rows(line: str, columns: int) -> str:
 
 
 def last_rows(fragments: Fragments, columns: int, rows: int) -> StyleAndTextTuples:
-    """Return the end of a text, as many rows of it as fit, wrapped as a terminal wraps."""
+    """Return the last `rows` rows of a text, broken into rows as a terminal does it."""
     wrapped: list[StyleAndTextTuples] = [[]]
     width = 0
     for style, text in _tail(fragments, 2 * rows * columns):
@@ -236,7 +245,7 @@ def last_rows(fragments: Fragments, columns: int, rows: int) -> StyleAndTextTupl
 
 
 def _tail(fragments: Fragments, n_characters: int) -> Fragments:
-    """Return the last parts of a text, whole, so that no row of it moves; they have so many characters at least."""
+    """Return the last parts of a text that have at least `n_characters` together, without cutting a part."""
     tail: Fragments = []
     for style, text in reversed(fragments):
         tail.append((style, text.expandtabs(4)))

@@ -1,6 +1,6 @@
-"""What a person at the terminal can have done by a line that begins with a slash.
+"""The commands: typed lines that begin with a slash. `help.py` has the table of them.
 
-Runs on the event loop. `help.py` has the words; nothing here is ever said to the model but by `/image` and `/screen`.
+Runs on the event loop. Only `/image` and `/screen` send anything to the model.
 """
 
 import os
@@ -17,8 +17,8 @@ from ..output.summary import format_summary
 from .media import Media
 
 
-class _Misused(Exception):
-    """A command was given something that it does not take."""
+class _WrongArgument(Exception):
+    """The argument of a command is not one that it accepts."""
 
 
 class Commands:
@@ -31,21 +31,23 @@ class Commands:
         *,
         summary: Callable[[], Summary],
         save: Callable[[], str],
+        discard_speech: Callable[[], None],
         quit_session: Callable[[], None],
     ) -> None:
-        """Prepare.
+        """Prepare the commands.
 
         Args:
-            media: What they switch.
-            output: Takes the replies.
-            summary: Returns what the session amounts to.
-            save: Returns the conversation as the person has seen it.
+            media: The microphone, the screen and the devices.
+            output: Shows the replies.
+            summary: Returns the statistics of the session so far.
+            save: Returns the conversation as it was shown.
+            discard_speech: Mutes the microphone and discards what is being said with the talk key.
             quit_session: Ends the session.
         """
         self._media, self._output = media, output
-        self._summary, self._save, self._quit = summary, save, quit_session
+        self._summary, self._save, self._discard_speech, self._quit = summary, save, discard_speech, quit_session
         self._saved: set[Path] = set()
-        """The files that this session has made, and may write over."""
+        """The files that this session created, and may overwrite."""
         self._commands: dict[str, Callable[[str], Awaitable[str | None]]] = {
             "/help": self._help,
             "/mute": self._mute,
@@ -58,18 +60,20 @@ class Commands:
         }
 
     async def run(self, line: str) -> str:
-        """Do what a typed line says, if it is a command; return what of it is to be said to the model."""
+        """Run a typed line if it is a command; return the text that is to be sent to the model, else an empty one."""
         if not is_command(line):
             return line.removeprefix(COMMAND_MARK)
         name, _, argument = line.strip().partition(" ")
-        command = self._commands.get(name.lower())
+        name, argument = name.lower(), argument.strip()
+        command = self._commands.get(name)
         if command is None:
-            self._output.emit(Reply(_hint(name)))
+            self._output.emit(Reply(_suggest(name)))
             return ""
+        usage = next(usage for usage in COMMANDS if name_of(usage) == name)
         try:
-            reply = await command(argument.strip())
-        except _Misused:
-            usage = next(usage for usage in COMMANDS if name_of(usage) == name.lower())
+            is_refused = argument and usage == name
+            reply = f"{name} takes no argument" if is_refused else await command(argument)
+        except _WrongArgument:
             reply = f"{usage}: {COMMANDS[usage]}"
         except GeminiLiveError as error:
             reply = str(error)
@@ -81,17 +85,26 @@ class Commands:
         return format_help()
 
     async def _mute(self, argument: str) -> str:
-        return self.toggle_microphone()
+        if argument not in {"", "on", "off"}:
+            raise _WrongArgument
+        state = self._media.microphone_state
+        if state is MicrophoneState.TALKING and argument != "off":
+            self._discard_speech()
+            return "microphone muted; what you said is discarded"
+        if state not in {MicrophoneState.TALKING, MicrophoneState.TALK_KEY_UP}:
+            is_muted = state is MicrophoneState.MUTED
+            if is_muted is not (argument == "on" if argument else not is_muted):
+                self._media.toggle_microphone()
+        return self.describe_microphone()
 
-    def toggle_microphone(self) -> str:
-        """Mute the microphone, or open it again; return what became of it."""
-        self._media.toggle_microphone()
+    def describe_microphone(self) -> str:
+        """Return what happens to the user's voice, in words."""
         return {
             MicrophoneState.OFF: "there is no microphone",
-            MicrophoneState.FILE: "a file is played in place of the microphone",
-            MicrophoneState.MUTED: "you are not heard",
-            MicrophoneState.TALK_KEY_UP: "you are not heard",
-        }.get(self._media.microphone_state, "you are heard")
+            MicrophoneState.FILE: "a sound file replaces the microphone",
+            MicrophoneState.MUTED: "microphone muted",
+            MicrophoneState.TALK_KEY_UP: "microphone muted; press Space or Ctrl-T to talk",
+        }.get(self._media.microphone_state, "microphone on")
 
     async def _stats(self, argument: str) -> str:
         return "\n".join(format_summary(self._summary()))
@@ -106,10 +119,10 @@ class Commands:
 
     async def _screen(self, argument: str) -> str:
         if argument not in {"on", "off"}:
-            raise _Misused
+            raise _WrongArgument
         await self._media.set_screen(on=argument == "on")
         shown = self._media.describe_screen()
-        return "the screen is not shown" if shown is None else f"shown to the model: {shown}"
+        return "screen sharing is off" if shown is None else f"shown to the model: {shown}"
 
     async def _save_file(self, argument: str) -> str:
         path = _read_path(argument)
@@ -118,7 +131,7 @@ class Commands:
                 self._saved.add(path)
                 file.write(self._save())
         except FileExistsError:
-            return f"{path} is there already: choose another name"
+            return f"{path} exists already: choose another name"
         except (OSError, ValueError) as error:  # ValueError: a name that no file can have
             return f"{path} cannot be written: {getattr(error, 'strerror', None) or error}"
         return f"saved: {path}"
@@ -128,17 +141,22 @@ class Commands:
 
 
 def _read_path(argument: str) -> Path:
+    """Return the path in an argument.
+
+    Quotes and backslashes mean what they mean in a shell, because terminals write a file that is dragged into them in
+    that way; but a path with spaces needs no quotes.
+    """
     if not argument:
-        raise _Misused
-    # As a shell would take it, for so is a path written that is dragged into a terminal; but spaces need no quotes.
+        raise _WrongArgument
     try:
         words = shlex.split(argument) if os.name == "posix" else [argument.strip('"')]
-    except ValueError:
+    except ValueError:  # a single quote, as in "it's.txt"
         words = []
     return Path(os.path.expanduser(words[0] if len(words) == 1 else argument))
 
 
-def _hint(name: str) -> str:
-    similar = get_close_matches(name.lower(), [name_of(usage) for usage in COMMANDS if is_command(usage)], n=1)
+def _suggest(name: str) -> str:
+    """Return the reply to an unknown command."""
+    similar = get_close_matches(name, [name_of(usage) for usage in COMMANDS if is_command(usage)], n=1)
     meant = f"; did you mean {similar[0]}?" if similar else ""
-    return f"there is no command {name}{meant} (/help lists them; // begins a line with a slash)"
+    return f"there is no command {name}{meant} (/help lists the commands; to send a line that begins with /, type //)"

@@ -56,6 +56,7 @@ WORTH_TELLING_S = 2.0
 NO_GENERATION_S, NO_GENERATION_THINKING_S = 9.0, 30.0
 """How long a resumed session may generate nothing after a question; the second for models that think for long."""
 
+SERVER_LEAVES = "the server is about to close the connection; going on with a new one"
 _HISTORY_CONFIG = "historyConfig"
 _GENERATED = (AudioChunk, ModelText, OutputTranscription, Thought, ToolCall, ExecutableCode, CodeResult)
 _Result = TypeVar("_Result")
@@ -154,6 +155,8 @@ class Link:
         """Attempts to connect since the last live connection."""
         self._connection: Connection | None = None
         self._departure: Departure | None = None
+        self._leaves_because = SERVER_LEAVES
+        """Why the connection is left, for the user."""
         self._user_came = False
         """True if the user typed or spoke on this connection."""
         self._outage_told = False
@@ -191,7 +194,7 @@ class Link:
             self._output.emit(events.Warning(f"no connection lasted long enough to answer: {question.text}"))
             raise end.failure
         if end.how is How.LEFT:
-            self._tell_outage("the server is about to close the connection; going on with a new one")
+            self._tell_outage(self._leaves_because)
             await asyncio.sleep(self._recovery.delay_after_leaving_s(self._clock()))
         else:
             await self._retry(end.failure, Stage.LIVE if self._departure is None else Stage.LEAVING)
@@ -225,7 +228,7 @@ class Link:
         self._stats.n_connections += 1
         if self._stats.n_connections == 1:
             self._on_first_live(facts)
-        self._departure, self._user_came = None, False
+        self._departure, self._leaves_because, self._user_came = None, SERVER_LEAVES, False
         self._resumed.begin_connection(resumed=opening.handle is not None)
         self._dispatcher.begin_connection()
         history = self._uplink.begin_connection(
@@ -374,6 +377,11 @@ class Link:
         else:
             left = "soon" if time_left_s is None else f"in {time_left_s:g} s"
             self._output.emit(events.Warning(f"the server will end this session {left}"))
+
+    def leave(self, why: str) -> None:
+        """Leave this connection for a new one now, and tell the user `why`."""
+        now_s = self._clock()
+        self._departure, self._leaves_because = Departure(now_s, now_s, now_s), why
 
     def user_came(self) -> None:
         """Note that the user typed or spoke on this connection, so that an answer is due."""

@@ -181,6 +181,16 @@ class Media:
         while self._preroll:
             self._offer(self._preroll.popleft())
 
+    def discard_speech(self) -> bool:
+        """Mute the microphone and discard what the user says with the talk key.
+
+        Returns:
+            True if the server has received a part of it already.
+        """
+        self._is_muted = True
+        self._preroll.clear()
+        return self._uplink.discard_speech()
+
     @property
     def microphone_state(self) -> MicrophoneState:
         """Return whether the user's voice is sent at present, and why not."""

@@ -73,9 +73,9 @@ class PromptControls:
 
     def toggle_microphone(self) -> None:
         """Mute or unmute the microphone: the talk key."""
-        reply = self._commands.toggle_microphone()
+        self._media.toggle_microphone()
         if self._media.microphone is None:  # else the status bar shows it
-            self._output.emit(events.Reply(reply))
+            self._output.emit(events.Reply(self._commands.describe_microphone()))
 
     def stop_answer(self) -> None:
         """Stop the playback, and drop the rest of the answer as it comes."""

@@ -141,7 +141,14 @@ class Session:
             apply=self._apply,
             clock=self._clock,
         )
-        commands = Commands(self._media, output, summary=self._summarise, save=save, quit_session=self._quit)
+        commands = Commands(
+            self._media,
+            output,
+            summary=self._summarise,
+            save=save,
+            discard_speech=self._discard_speech,
+            quit_session=self._quit,
+        )
         self.controls = PromptControls(
             config,
             self._facts.voice if self._facts.modality is Modality.AUDIO else None,
@@ -381,6 +388,13 @@ class Session:
         self._dispatcher.playout = None
         self._conversation.plays = False
         self._wake()
+
+    def _discard_speech(self) -> None:
+        """Discard what the user says, and leave the connection if its server has a part of it: it is never answered."""
+        if self._media.discard_speech():
+            self._speech.answered()
+            self._link.leave("connecting again, so that the model does not hear what you discarded")
+            self._wake()
 
     def _quit(self) -> None:
         self._quits = True

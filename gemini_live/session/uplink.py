@@ -130,6 +130,15 @@ class Uplink:
         self.microphone.offer(_PAUSE)
         self._wake.set()
 
+    def discard_speech(self) -> bool:
+        """Discard the audio that waits since the last pause; return True if the server has received a part of it."""
+        self.microphone.discard_newest()
+        # Audio that waits belongs to an earlier activity only if a pause follows it.
+        if len(self.microphone):
+            return False
+        self._in_hand = _PAUSE
+        return not self._stream_has_ended if self._automatic_vad else self._in_activity
+
     def offer_frame(self, jpeg: bytes) -> None:
         """Take a frame of the screen, in place of one that was not sent yet."""
         self._frame = self._newest_frame = jpeg

@@ -44,6 +44,11 @@ def shout(n: int) -> str:
     subprocess.run(["echo", "by a child"], check=True)
     return "shouted"
 
+async def wait(seconds: float = 60) -> str:
+    """Wait, so that it can be cancelled."""
+    await asyncio.sleep(seconds)
+    return "waited"
+
 async def block(seconds: float = 60) -> str:
     """Block the event loop."""
     time.sleep(seconds)
@@ -328,6 +333,37 @@ def test_esc_stops_an_answer_that_is_read_too() -> None:
         terminal.type("well\r")
         terminal.wait_for("you: well", "gemini: Yes?")
         assert "three" not in "\n".join(terminal.lines)
+
+
+def test_esc_cancels_a_running_function_and_answers_its_call_with_an_error(functions: str) -> None:
+    with serving() as server, at_prompt(f"--base-url={server.url}", *QUIET, functions, environ=WITH_KEY) as terminal:
+        terminal.type("call wait()\rhalf a line")
+        terminal.wait_for("[call] wait()", "> half a line", "calling wait 1 s")
+        terminal.type("\x1b")
+        terminal.wait_for('[failed] wait: {"error": "cancelled by the user"}', "gemini: wait failed", "> half a line")
+        terminal.wait_until(lambda: "calling" not in terminal.bar)
+        server.wait_for(lambda record: bool(record.turns and record.turns[0].complete))
+        [call] = server.sessions[0].calls.values()
+        assert [answer["response"] for answer in call.answers] == [{"error": "cancelled by the user"}]
+
+
+def test_the_bar_shows_how_long_an_answer_is_waited_for() -> None:
+    go_on = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.receive_line()
+        assert go_on.wait(LIVENESS_S)
+        peer.say("Here.")
+        peer.end_turn()
+
+    with scripted(script) as url, at_prompt(f"--base-url={url}", *QUIET, environ=WITH_KEY) as terminal:
+        assert "| 127.0.0.1 |" in terminal.bar
+        terminal.type("hello\r")
+        terminal.wait_for("you: hello", "waiting 0 s")
+        terminal.wait_for("waiting 2 s")
+        go_on.set()
+        terminal.wait_for("gemini: Here.")
+        terminal.wait_until(lambda: "waiting" not in terminal.bar)
 
 
 def test_turns_of_a_server_that_hears_without_a_microphone_are_told_apart() -> None:
@@ -775,6 +811,7 @@ def test_commands_are_done_and_never_sent(tmp_path: Path) -> None:
             "/sav": "did you mean /save?",
             "/nothing": "there is no command /nothing",
             "/screen": "/screen on|off: start",
+            "/stats now": "/stats takes no argument",
             "/image /nowhere.png": "/nowhere.png cannot be read",
         }.items():
             terminal.type(f"{command}\r")
@@ -782,7 +819,7 @@ def test_commands_are_done_and_never_sent(tmp_path: Path) -> None:
         terminal.type("//etc/passwd\r")
         terminal.wait_for("you: /etc/passwd", "gemini: /etc/passwd")
         terminal.type(f"/save {saved}\r/save {Path(__file__)}\r")
-        terminal.wait_for("is there already")
+        terminal.wait_for("exists already")
         terminal.type("/quit\r")
         assert terminal.wait() == 0
         assert [turn.asked for turn in server.sessions[0].turns] == ["hello", "/etc/passwd"]
@@ -833,7 +870,7 @@ def test_a_picture_is_shown_to_the_model_and_the_screen_too(tmp_path: Path, virt
     image = pytest.importorskip("PIL.Image")
     path = tmp_path / "a picture.png"
     image.new("RGBA", (3000, 1000), (200, 10, 10, 128)).save(path)
-    with serving() as server, at_prompt(f"--base-url={server.url}", *QUIET, environ=WITH_KEY) as terminal:
+    with serving() as server, at_prompt(f"--base-url={server.url}", *QUIET, environ=WITH_KEY, columns=200) as terminal:
         terminal.type(f"/image {path}\rwhat do you see?\r")
         terminal.wait_for(f"shown to the model: {path}", "gemini: ", "1024 by 341")
 
@@ -841,7 +878,7 @@ def test_a_picture_is_shown_to_the_model_and_the_screen_too(tmp_path: Path, virt
         terminal.wait_for("shown to the model: screen 1 at 1 fps")
         server.wait_for(lambda record: len(record.frames) >= 3)
         terminal.type("/screen off\r")
-        terminal.wait_for("the screen is not shown")
+        terminal.wait_for("screen sharing is off")
         terminal.type("\x04")
         assert terminal.wait() == 0
 

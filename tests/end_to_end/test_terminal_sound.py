@@ -108,6 +108,29 @@ def test_push_to_talk_is_heard_from_one_press_to_the_next(say: Callable[[str], N
         assert terminal.wait() == 130
 
 
+def test_muting_while_the_talk_key_is_down_discards_what_was_said(say: Callable[[str], None]) -> None:
+    with serving(espeak=False) as server, at_prompt(server, "--push-to-talk") as terminal:
+        terminal.type(" ")
+        terminal.wait_for("talking")
+        say("This is discarded.")
+        assert len(server.sessions[0].audio) > 0
+        terminal.type("/mute\r")
+        terminal.wait_for("microphone muted; what you said is discarded", "connecting again", "talk key up")
+        terminal.wait_until(lambda: len(server.sessions) == 2 and terminal.bar.startswith("live"))
+        terminal.type(" ")
+        terminal.wait_for("talking")
+        say("This is not.")
+        terminal.type(" ")
+        terminal.wait_for("you: (speech, ", "gemini: (speech, ")
+        terminal.type("/stats\r")
+        terminal.wait_for("1 answer")
+        assert n_marks(server.sessions[0]) == (1, 0)
+        assert n_marks(server.sessions[1]) == (1, 1)
+        assert server.sessions[0].turns == []
+        terminal.type("\x04")
+        assert terminal.wait() == 0
+
+
 def test_a_muted_microphone_is_not_heard_and_the_server_knows_of_it(say: Callable[[str], None]) -> None:
     with serving(espeak=False) as server, at_prompt(server) as terminal:
         terminal.wait_for("mic [")
@@ -119,7 +142,7 @@ def test_a_muted_microphone_is_not_heard_and_the_server_knows_of_it(say: Callabl
         say("Nobody hears this.")
         assert len(server.sessions[0].audio) == n_bytes
         terminal.type("/mute\r")
-        terminal.wait_for("you are heard")
+        terminal.wait_for("microphone on")
         say("But this.")
         terminal.wait_for("you: (speech, ")
         assert server.sessions[0].mistakes == []

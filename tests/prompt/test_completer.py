@@ -1,4 +1,4 @@
-"""What a line that begins with a slash may go on with."""
+"""Completions of a line that begins with a slash."""
 
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from gemini_live.prompt.completer import CommandCompleter
 
 TABLE = {
     "/image FILE": "show a picture",
+    "/mute [on|off]": "mute",
     "/quit": "leave",
     "/save FILE": "write a file",
     "/screen on|off": "show the screen",
@@ -35,7 +36,7 @@ def offered(text: str, cursor: int | None = None) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "becomes"),
     [
-        ("/", ["/image", "/quit", "/save", "/screen"]),
+        ("/", ["/image", "/mute", "/quit", "/save", "/screen"]),
         ("/s", ["/save", "/screen"]),
         ("/sa", ["/save"]),
         ("/save", ["/save"]),
@@ -89,6 +90,7 @@ def test_all_our_commands_are_offered() -> None:
         ("/screen of", ["/screen off"]),
         ("/screen off", ["/screen off"]),
         ("/screen offs", []),
+        ("/mute o", ["/mute on", "/mute off"]),
         ("/screen on off", []),
         ("/scree o", []),
     ],

@@ -356,7 +356,7 @@ async def test_ctrl_d_deletes_in_a_line_and_ends_the_input_on_an_empty_one(windo
         desk.prompt.press_ctrl_c()
         window.type(CTRL_D)
         await window.until(desk.ended.done)
-        await window.shows("> no more input; waiting for what is open")
+        await window.shows("> input ended; waiting for answers")
 
 
 async def test_what_has_ended_takes_no_more_lines(window: Window) -> None:
@@ -365,7 +365,7 @@ async def test_what_has_ended_takes_no_more_lines(window: Window) -> None:
         await desk.has_sent("last")
         window.type(f"{CTRL_D}abc\r{ALT_ENTER}{CTRL_D}")
         await desk.settle()
-        await window.until(lambda: window.text == f"> no more input; waiting for what is open\n{BAR}")
+        await window.until(lambda: window.text == f"> input ended; waiting for answers\n{BAR}")
         desk.prompt.press_ctrl_c()
         await window.until(lambda: desk.n_interrupted == 1)
     assert desk.sent == ["last"]
@@ -489,6 +489,18 @@ async def test_ctrl_c_after_the_prompt_has_ended_interrupts(window: Window) -> N
         pass
     desk.prompt.press_ctrl_c()
     assert desk.n_interrupted == 1
+
+
+async def test_escape_cancels_running_functions_before_it_stops_the_answer(window: Window) -> None:
+    async with sitting_at(window) as desk:
+        desk.controls.is_answering = desk.controls.is_calling = True
+        window.type(ESCAPE)
+        await window.until(lambda: desk.controls.n_cancelled == 1)
+        assert desk.controls.n_stopped == 0
+        desk.controls.is_calling = False
+        window.type(ESCAPE)
+        await window.until(lambda: desk.controls.n_stopped == 1)
+        assert desk.controls.n_cancelled == 1
 
 
 # Commands

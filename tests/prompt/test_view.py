@@ -28,8 +28,8 @@ from gemini_live.output.status import ConnectionState, MicrophoneState
 from gemini_live.process.streams import BackgroundWriter
 from gemini_live.prompt.tty import TerminalStream, create_terminal_output
 from gemini_live.prompt.view import (
-    FEWEST_ROWS_WITH_DOTS,
     MENU_ROWS,
+    MIN_ROWS_WITH_DOTS,
     STYLE,
     PromptState,
     build_layout,
@@ -119,7 +119,7 @@ async def test_there_is_a_line_and_a_bar_below_it(view: View) -> None:
         (
             PromptState(has_ended=True, status=replace(STATUS, microphone=MicrophoneState.LIVE)),
             True,
-            "no more input; waiting for what is open",
+            "input ended; waiting for answers",
         ),
     ],
 )
@@ -200,7 +200,7 @@ async def test_the_newest_of_what_grows_takes_less_than_half_of_the_window(rows:
         view = View(window)
         view.state.in_progress = [("", f"row {number}\n") for number in range(100)]
         newest = [f"row {number}" for number in range(100 - n_shown, 100)]
-        if n_shown > FEWEST_ROWS_WITH_DOTS:
+        if n_shown > MIN_ROWS_WITH_DOTS:
             newest[0] = "..."  # there is more
         assert view.draw() == [*newest, f"> {PLACEHOLDER}", BAR]
         view.state.in_progress = view.state.in_progress[-n_shown:]

@@ -1,4 +1,4 @@
-"""What a line that begins with a slash does, and what is said to the model all the same."""
+"""The commands: typed lines that begin with a slash."""
 
 import os
 import sys
@@ -32,12 +32,13 @@ class Typed:
         self.replies: list[str] = []
         self.conversation = "you: hello\ngemini: Hi.\n"
         self.stats = Stats(0.0)
-        self.n_quit = 0
+        self.n_quit = self.n_discarded = 0
         self._commands = Commands(
             self.bench.media,
             self,
             summary=self._summarise,
             save=lambda: self.conversation,
+            discard_speech=self._discard_speech,
             quit_session=self._quit,
         )
 
@@ -65,6 +66,10 @@ class Typed:
 
     def _summarise(self) -> Summary:
         return self.stats.summary(65.0)
+
+    def _discard_speech(self) -> None:
+        self.n_discarded += 1
+        self.bench.media.discard_speech()
 
     def _quit(self) -> None:
         self.n_quit += 1
@@ -99,7 +104,7 @@ async def test_two_slashes_say_a_line_that_begins_with_one(line: str, said: str)
     assert (typed.replies, typed.n_quit) == ([], 0)
 
 
-@pytest.mark.parametrize("line", ["/quit", "/QUIT", "/Quit  ", "/quit now"])
+@pytest.mark.parametrize("line", ["/quit", "/QUIT", "/Quit  "])
 async def test_a_command_is_one_in_any_case_and_with_spaces_after_it(line: str) -> None:
     typed = Typed()
     assert await typed.type(line) == ""
@@ -112,6 +117,7 @@ async def test_a_command_is_one_in_any_case_and_with_spaces_after_it(line: str) 
         ("/hlep", "/help"),
         ("/sav x", "/save"),
         ("/exit", "/quit"),
+        ("/SAV", "/save"),
         ("/nothing at all", None),
         ("/xyzzy", None),
         ("/", None),
@@ -119,7 +125,7 @@ async def test_a_command_is_one_in_any_case_and_with_spaces_after_it(line: str) 
 )
 async def test_what_is_no_command_is_told_with_one_that_is_like_it(line: str, meant: str | None) -> None:
     reply = await Typed().reply_to(line)
-    assert reply.startswith(f"there is no command {line.partition(' ')[0]}")
+    assert reply.startswith(f"there is no command {line.partition(' ')[0].lower()}")
     assert ("did you mean" in reply) is (meant is not None)
     assert f"did you mean {meant}?" in reply or meant is None
     assert "/help" in reply
@@ -165,29 +171,60 @@ async def test_without_sound_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     assert "gemini-live[audio]" in await Typed().reply_to("/devices")
 
 
-async def test_muting_closes_the_microphone_and_opens_it_again(fake_pyaudio: FakePyAudio) -> None:
+@pytest.mark.parametrize("argument", ["now", "/stats", "on"])
+@pytest.mark.parametrize("command", [usage for usage in COMMANDS if " " not in usage and usage != "//"])
+async def test_a_command_without_arguments_refuses_them(command: str, argument: str) -> None:
+    typed = Typed()
+    assert await typed.reply_to(f"{command} {argument}") == f"{command} takes no argument"
+    assert typed.n_quit == 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "reply", "state"),
+    [
+        (["/mute"], "microphone muted", MicrophoneState.MUTED),
+        (["/MUTE on"], "microphone muted", MicrophoneState.MUTED),
+        (["/mute on", "/mute on"], "microphone muted", MicrophoneState.MUTED),
+        (["/mute", "/mute on"], "microphone muted", MicrophoneState.MUTED),
+        (["/mute", "/mute"], "microphone on", MicrophoneState.LIVE),
+        (["/mute off"], "microphone on", MicrophoneState.LIVE),
+        (["/mute", "/mute off", "/mute  off"], "microphone on", MicrophoneState.LIVE),
+        (["/mute loud"], f"/mute [on|off]: {COMMANDS['/mute [on|off]']}", MicrophoneState.LIVE),
+        (["/mute on off"], f"/mute [on|off]: {COMMANDS['/mute [on|off]']}", MicrophoneState.LIVE),
+    ],
+)
+async def test_mute_mutes_and_unmutes(
+    fake_pyaudio: FakePyAudio, lines: list[str], reply: str, state: MicrophoneState
+) -> None:
     typed = Typed(Config(audio_input=True))
     async with typed.with_devices():
-        for line, reply, state in (
-            ("/mute", "you are not heard", MicrophoneState.MUTED),
-            ("/MUTE", "you are heard", MicrophoneState.LIVE),
-        ):
-            assert await typed.reply_to(line) == reply
-            assert typed.bench.media.microphone_state is state
+        for line in lines:
+            last = await typed.reply_to(line)
+        assert (last, typed.bench.media.microphone_state) == (reply, state)
+        assert typed.n_discarded == 0
 
 
-async def test_with_a_talk_key_muting_is_that_key(fake_pyaudio: FakePyAudio) -> None:
+@pytest.mark.parametrize("line", ["/mute", "/mute on"])
+async def test_with_a_talk_key_mute_discards_what_is_being_said(fake_pyaudio: FakePyAudio, line: str) -> None:
     typed = Typed(Config(audio_input=True, push_to_talk=True))
     async with typed.with_devices():
-        assert await typed.reply_to("/mute") == "you are heard"
-        assert await typed.reply_to("/mute") == "you are not heard"
+        for other in ("/mute", "/mute on", "/mute off"):
+            assert await typed.reply_to(other) == "microphone muted; press Space or Ctrl-T to talk"
+            assert typed.bench.media.microphone_state is MicrophoneState.TALK_KEY_UP
+        assert typed.n_discarded == 0
+        typed.bench.media.toggle_microphone()
+        assert await typed.reply_to("/mute off") == "microphone on"
+        assert typed.n_discarded == 0
+        assert await typed.reply_to(line) == "microphone muted; what you said is discarded"
+        assert typed.bench.media.microphone_state is MicrophoneState.TALK_KEY_UP
+        assert typed.n_discarded == 1
 
 
-async def test_where_there_is_nothing_to_mute_that_is_said(tmp_path: Path) -> None:
+async def test_without_a_microphone_mute_says_so(tmp_path: Path) -> None:
     assert await Typed().reply_to("/mute") == "there is no microphone"
     typed = Typed(Config(input_file=(write_chunks(tmp_path / "words.wav", 1),)))
     async with typed.with_devices():
-        assert await typed.reply_to("/mute") == "a file is played in place of the microphone"
+        assert await typed.reply_to("/mute on") == "a sound file replaces the microphone"
 
 
 # The screen
@@ -198,8 +235,8 @@ async def test_the_screen_is_shown_and_hidden(fake_screen: type[FakeGrabber]) ->
     for line, reply, is_running in (
         ("/screen on", "shown to the model: screen 2 at 1 fps", True),
         ("/screen   on", "shown to the model: screen 2 at 1 fps", True),
-        ("/SCREEN off", "the screen is not shown", False),
-        ("/screen off ", "the screen is not shown", False),
+        ("/SCREEN off", "screen sharing is off", False),
+        ("/screen off ", "screen sharing is off", False),
     ):
         assert await typed.reply_to(line) == reply
         assert [screen.is_running for screen in fake_screen.made] == [is_running]
@@ -218,7 +255,7 @@ async def test_a_screen_that_cannot_be_shown_says_why(fake_screen: type[FakeGrab
     typed = Typed()
     for _ in range(2):
         assert await typed.reply_to("/screen on") == "cannot capture the screen"
-    assert await typed.reply_to("/screen off") == "the screen is not shown"
+    assert await typed.reply_to("/screen off") == "screen sharing is off"
 
 
 # Pictures
@@ -262,7 +299,7 @@ async def test_the_conversation_is_saved_as_it_was_seen(folder: Path) -> None:
 
 async def test_a_file_of_somebody_elses_is_left_alone(folder: Path) -> None:
     (folder / "mine.txt").write_text("mine")
-    assert await Typed().reply_to("/save mine.txt") == "mine.txt is there already: choose another name"
+    assert await Typed().reply_to("/save mine.txt") == "mine.txt exists already: choose another name"
     assert (folder / "mine.txt").read_text() == "mine"
 
 
@@ -271,7 +308,7 @@ async def test_a_file_of_its_own_is_written_anew(folder: Path) -> None:
     for typed.conversation in ("a longer conversation\n", "short\n"):
         assert await typed.reply_to("/save talk.txt") == "saved: talk.txt"
     assert (folder / "talk.txt").read_text() == "short\n"
-    assert await Typed().reply_to("/save talk.txt") == "talk.txt is there already: choose another name"
+    assert await Typed().reply_to("/save talk.txt") == "talk.txt exists already: choose another name"
     (folder / "talk.txt").unlink()
     assert await typed.reply_to("/save talk.txt") == "saved: talk.txt"
     assert (folder / "talk.txt").read_text() == "short\n"
@@ -323,7 +360,7 @@ async def test_on_windows_a_backslash_is_part_of_a_path(
     ("argument", "reply"),
     [
         ("no/such/folder.txt", "no/such/folder.txt cannot be written: No such file or directory"),
-        (".", ". is there already: choose another name"),
+        (".", ". exists already: choose another name"),
         ("~nobody-of-that-name/x", "~nobody-of-that-name/x cannot be written: No such file or directory"),
         ("x" * 300, f"{'x' * 300} cannot be written: File name too long"),
     ],
@@ -345,7 +382,3 @@ async def test_a_file_that_could_not_be_written_to_its_end_is_its_own(folder: Pa
     typed.conversation = "half a character \ud83d\n"
     assert await typed.reply_to("/save talk.txt") == "saved: talk.txt"
     assert (folder / "talk.txt").read_text() == "half a character \\ud83d\n"
-
-
-async def test_a_command_in_capitals_has_a_hint_too() -> None:
-    assert "did you mean /save?" in await Typed().reply_to("/SAV")

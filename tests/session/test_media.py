@@ -335,6 +335,25 @@ async def test_nothing_that_was_said_is_sent_twice_however_fast_the_talk_key_is_
         assert await bench.heard(7) == [*chunks[:2], PAUSE, *chunks[2:]]
 
 
+async def test_discarded_speech_is_not_sent_but_the_speech_before_it_is(fake_pyaudio: FakePyAudio) -> None:
+    bench = Bench(Config(audio_input=True, push_to_talk=True), plays=False)
+    chunks = number_chunks(1, 6)
+    async with bench.opened() as media:
+        await media.start()
+        media.toggle_microphone()
+        await hear(fake_pyaudio, chunks[:2])
+        media.toggle_microphone()
+        await hear(fake_pyaudio, chunks[2:3])
+        media.toggle_microphone()
+        await hear(fake_pyaudio, chunks[3:5])
+        assert not media.discard_speech()  # the server has received none of it
+        assert media.microphone_state is MicrophoneState.TALK_KEY_UP
+        media.toggle_microphone()
+        await hear(fake_pyaudio, chunks[5:])
+        media.toggle_microphone()
+        assert await bench.heard(5) == [*chunks[:2], PAUSE, chunks[5], PAUSE]
+
+
 async def test_without_a_microphone_there_is_nothing_to_close() -> None:
     bench = Bench(Config(audio_input=False), plays=False)
     async with bench.opened() as media:
