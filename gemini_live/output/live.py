@@ -5,7 +5,7 @@ whole yet is `pending`, and the prompt shows it as it grows. Text is made of fra
 prompt_toolkit has them; this module does not know the library.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -102,18 +102,24 @@ class LiveTerminal(Terminal):
     @property
     def record(self) -> str:
         """The conversation as it was shown, with what is not whole yet."""
-        return super().record + self._writer.mask(_plain(self.pending()).removesuffix("\n"))
+        pending = _plain(self._format_items(self._transcript.pending()))
+        return super().record + self._writer.mask(pending.removesuffix("\n"))
 
     def pending(self) -> Fragments:
-        """Return what is not whole yet, with a line break after each utterance."""
+        """Return everything that waits to be printed, with a line break after each utterance."""
+        fragments = self._format_items((*self._transcript.pending(), *self._held_lines))
+        if folded := self._format_folded():
+            fragments += [*folded, ("", "\n")]
+        return fragments
+
+    def _format_items(self, items: Iterable[Piece | _Line]) -> Fragments:
+        """Return what of `items` is shown on the terminal, with a line break after each."""
         fragments: Fragments = []
-        for item in (*self._transcript.pending(), *self._held_lines):
+        for item in items:
             if isinstance(item, Piece):
                 fragments += [*_format_piece(item), ("", "\n")]
             elif self._shares_stderr or item.always:
                 fragments += [*item.fragments, ("", "\n")]
-        if folded := self._format_folded():
-            fragments += [*folded, ("", "\n")]
         return fragments
 
     def emit(self, event: Event) -> None:

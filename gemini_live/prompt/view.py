@@ -28,6 +28,7 @@ from prompt_toolkit.styles import Style
 from prompt_toolkit.utils import get_cwidth
 from prompt_toolkit.widgets import SearchToolbar
 
+from ..output.escaping import escape
 from ..output.help import format_help
 from ..output.status import Fragments, MicrophoneState, Status
 from .status_bar import format_status
@@ -152,7 +153,7 @@ def _format_above(state: PromptState, output: Output) -> StyleAndTextTuples:
     size = output.get_size()
     fragments = _newest(state.in_progress, size.columns * size.rows)
     for text in _unsent(state):
-        fragments += [("class:you", "you:"), ("", f" {text} "), ("class:waiting", "[not sent yet]"), ("", "\n")]
+        fragments += [("class:you", "you:"), ("", f" {escape(text)} "), ("class:waiting", "[not sent yet]"), ("", "\n")]
     wrapped, rows = wrap_words(fragments, size.columns), max(1, size.rows // 2 - 2)
     shown = last_rows(wrapped, size.columns, rows)
     if rows > MIN_ROWS_WITH_DOTS and len(shown) < len(last_rows(wrapped, size.columns, rows + 1)):

@@ -743,6 +743,15 @@ def test_the_record_has_nothing_of_what_happens_around_the_conversation() -> Non
     assert prompt.terminal.record == "you: hello\ngemini: Hi.\n"
 
 
+def test_the_record_has_no_command_that_waits_for_the_end_of_an_answer() -> None:
+    prompt = Prompt()
+    prompt.ask("a poem")
+    prompt.terminal.emit(ModelSaid(1, "Roses\nare"))
+    prompt.terminal.emit(events.Commanded("/save talk.txt"))
+    assert prompt.growing == ["are", "> /save talk.txt"]
+    assert prompt.terminal.record == "you: a poem\ngemini: Roses\nare\n"
+
+
 def test_looking_at_what_grows_changes_nothing() -> None:
     prompt = Prompt()
     prompt.terminal.emit(ModelSaid(1, "half"))
