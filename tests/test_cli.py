@@ -22,6 +22,7 @@ from gemini_live.session.dispatch import Dispatcher
 from .command import SIMULATED, serving
 from .fakes import FakeDevice, FakePyAudio
 from .rig.analysis import make_tone, write_wav
+from .scripted_server import Peer, scripted
 
 KEY = "a-key-of-no-one-at-all"
 WITH_KEY = {"GEMINI_API_KEY": KEY}
@@ -202,6 +203,35 @@ def test_an_empty_stdin_is_told(text: str, tmp_path: Path) -> None:
     assert result.err.count("stdin is empty: there is nothing to ask\n") == 1
     asked = call("--simulate=--pace 0", "--text-output", *ASK, stdin=stdin)
     assert "nothing to ask" not in asked.err
+
+
+def test_without_resumption_in_the_setup_a_handle_that_comes_unasked_is_not_relied_on(tmp_path: Path) -> None:
+    first_messages: list[Any] = []
+
+    def script(peer: Peer) -> None:
+        if not first_messages:
+            first_messages.append(peer.receive())
+            peer.say("Good morning.")
+            peer.end_turn()
+            peer.send(sessionResumptionUpdate={"newHandle": "h", "resumable": True})
+            peer.receive_line()
+            peer.drop()
+        else:
+            first_messages.append(peer.receive())
+            peer.receive_line()
+            peer.say("Good night.")
+            peer.end_turn()
+
+    stdin = tmp_path / "stdin"
+    stdin.write_text("one\ntwo\n")
+    with scripted(script) as url:
+        options = ("--text-output", f"--base-url={url}", '--setup={"sessionResumption": null}')
+        result = call(*options, environ=WITH_KEY, stdin=stdin)
+    assert (result.code, result.out) == (0, "Good morning.\nGood night.\n")
+    assert [turn["parts"][0]["text"] for turn in first_messages[1]["clientContent"]["turns"]] == [
+        "one",
+        "Good morning.",
+    ]
 
 
 @pytest.mark.parametrize("message", ["", "  "])

@@ -151,6 +151,8 @@ class Link:
         """Fields of the setup that the server has refused."""
         self._announced_history = False
         """True if the newest setup announced history."""
+        self._can_resume = True
+        """False if the setup has no sessionResumption: a handle that comes unasked would be of no use."""
         self._n_attempts = 0
         """Attempts to connect since the last live connection."""
         self._connection: Connection | None = None
@@ -173,6 +175,8 @@ class Link:
             ConnectionFailed, SessionClosed: Another try would not help.
         """
         while True:
+            if not self._can_resume:
+                self._conversation.handle_refused()
             opening = self._conversation.connect()
             try:
                 await self._open(opening)
@@ -220,7 +224,7 @@ class Link:
             omit=self._omitted,
         )
         facts = read_setup(setup)
-        self._announced_history = facts.history_config
+        self._announced_history, self._can_resume = facts.history_config, facts.resumption
         await connection.send(setup)
         received = await self._await_setup(connection)
         self._recovery.went_live()
