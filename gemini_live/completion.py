@@ -19,4 +19,4 @@ def format_completion(parser: argparse.ArgumentParser, shell: str) -> str:
             action.choices = _VALUES.get(name, action.choices)
             if name in _FILES:
                 action.complete = shtab.FILE  # type: ignore[attr-defined]  # how shtab is told
-    return shtab.complete(parser, shell)
+    return shtab.complete(parser, shell).rstrip("\n") + "\n"
