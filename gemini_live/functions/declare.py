@@ -119,15 +119,15 @@ def _read_parameter(parameter: inspect.Parameter, annotation: Any, doc: str | No
             annotation = typing.Annotated[annotation, Field(description=description)]
         adapter = TypeAdapter(annotation)
         json_schema = adapter.json_schema()
+        json_schema.pop("default", None)  # from Field(default=...), which Python does not know
+        schema = to_openapi(json_schema, json_schema.pop("$defs", {}))
     except Exception as exc:
-        # pydantic explains in several lines, and ends with an address.
-        reason = describe_error(exc).split(" For further information")[0]
+        # pydantic explains in several lines and sentences, and ends with an address.
+        reason = describe_error(exc).split(". ")[0].split(" For further information")[0]
         raise UndeclarableError(
             f"has a parameter `{parameter.name}` of a type that JSON cannot carry: use str, int, float, bool, list, "
             f"dict, an enum, a dataclass or a pydantic model ({reason})"
         ) from exc
-    json_schema.pop("default", None)  # pydantic's, from Field(default=...), which Python does not know
-    schema = to_openapi(json_schema, json_schema.pop("$defs", {}))
     if default is not parameter.empty:
         # A default that JSON cannot hold works all the same: the model need not know it.
         with contextlib.suppress(Exception):

@@ -28,7 +28,10 @@ _REMARKS = {
 _ANY = [{"type": kind} for kind in ("string", "number", "boolean", "object", "null")]
 """The alternatives of a value of any type. Arrays are left out, because the subset must be told what they contain."""
 
-_JSON_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
+_JSON_TYPES: dict[type, str] = {
+    **{str: "string", bool: "boolean", int: "integer", float: "number"},
+    **{list: "array", dict: "object", type(None): "null"},
+}
 
 
 def to_openapi(

@@ -34,6 +34,11 @@ from tests.protos import check_client_message
             "from typing import Callable\ndef f(a: Callable[[], int]) -> None: ...",
             "`a` of a type that JSON cannot carry: use str, int",
         ),
+        (
+            "from typing import Annotated\nfrom pydantic import WithJsonSchema\n"
+            "def f(a: Annotated[int, WithJsonSchema({'$ref': '#/$defs/Nowhere'})]) -> None: ...",
+            "`a` of a type that JSON cannot carry: use str, int",
+        ),
         ("def f(größe: int) -> None: ...", "a parameter `größe`, a name that the API forbids"),
         (f"def f({'a' * 65}: int) -> None: ...", "a name that the API forbids"),
         ("def grüße() -> None: ...", "`grüße` has a name that the API forbids: use letters"),

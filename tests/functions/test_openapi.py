@@ -109,6 +109,15 @@ STRING, INTEGER, NULL = {"type": "string"}, {"type": "integer"}, {"type": "null"
                 "nullable": True,
             },
         ),
+        (
+            {"enum": [[1, 2], 3.5]},
+            {
+                "anyOf": [
+                    {"type": "ARRAY", "items": ANY, "description": "One of [1, 2]."},
+                    {"type": "NUMBER", "description": "One of 3.5."},
+                ]
+            },
+        ),
         ({"type": ["string", "null"], "description": "x"}, {"type": "STRING", "nullable": True, "description": "x"}),
         ({"anyOf": [STRING, STRING, NULL]}, {"type": "STRING", "nullable": True}),
         ({"anyOf": [{}, NULL], "default": None}, ANY | {"default": None}),
