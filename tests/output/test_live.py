@@ -130,7 +130,7 @@ def test_a_line_is_printed_once_whoever_typed_it(echo: bool) -> None:
     assert prompt.above == ["you: hello"]
 
 
-def test_who_says_something_stands_before_it_in_a_style_of_its_own() -> None:
+def test_each_speaker_has_a_label_in_its_own_style() -> None:
     prompt = Prompt()
     prompt.ask("hello")
     prompt.answer("Hi.", cut_off=True)
@@ -152,7 +152,7 @@ def test_whole_lines_of_a_long_answer_are_printed_while_the_rest_grows() -> None
     assert prompt.above[1:] == ["gemini: Roses", "are red,", "violets"]
 
 
-def test_what_the_user_said_stands_before_the_answer_to_it_however_late_it_comes() -> None:
+def test_a_spoken_question_is_printed_before_its_answer_even_if_its_transcript_is_late() -> None:
     prompt = Prompt()
     prompt.terminal.emit(UserSaid(1, "What is", late=False))
     prompt.terminal.emit(ModelSaid(1, "It is "))
@@ -172,7 +172,7 @@ def test_an_answer_is_printed_when_its_question_is_complete() -> None:
     assert prompt.above == ["gemini: Line one.", "Line two."]
 
 
-def test_an_answer_that_was_cut_off_is_marked_where_it_was() -> None:
+def test_a_cut_off_answer_ends_with_a_mark() -> None:
     prompt = Prompt()
     prompt.ask("a story")
     prompt.answer("Once upon a", cut_off=True)
@@ -180,7 +180,7 @@ def test_an_answer_that_was_cut_off_is_marked_where_it_was() -> None:
 
 
 @pytest.mark.parametrize("way", ["interrupted", "stopped"])
-def test_an_answer_whose_sound_was_cut_off_is_marked_where_it_was_last_heard(way: str) -> None:
+def test_the_mark_holds_the_words_that_were_not_played(way: str) -> None:
     mark = CUT_OFF if way == "interrupted" else STOPPED
     prompt = Prompt()
     prompt.ask("count")
@@ -197,7 +197,7 @@ def test_an_answer_whose_sound_was_cut_off_is_marked_where_it_was_last_heard(way
     assert style_of(prompt.printed, "three") == "class:unheard"
 
 
-def test_an_answer_that_goes_on_after_its_sound_was_dropped_shows_what_is_not_heard() -> None:
+def test_words_after_playback_was_cleared_are_shown_as_not_played() -> None:
     prompt = Prompt()
     prompt.ask("count")
     prompt.queued_s = 5.0
@@ -210,14 +210,14 @@ def test_an_answer_that_goes_on_after_its_sound_was_dropped_shows_what_is_not_he
     assert prompt.above == ["you: count", "gemini: One [cut off, not played: two three]"]
 
 
-def test_an_answer_that_was_cut_off_before_its_first_word_is_told_of_all_the_same() -> None:
+def test_an_answer_that_is_cut_off_before_its_first_word_is_marked_too() -> None:
     prompt = Prompt()
     prompt.ask("a story")
     prompt.answer(cut_off=True)
     assert prompt.above[-1] == f"gemini: {CUT_OFF}"
 
 
-def test_an_answer_that_begins_anew_shows_what_does_not_count() -> None:
+def test_a_restarted_answer_marks_the_discarded_words() -> None:
     prompt = Prompt()
     prompt.ask("count")
     prompt.terminal.emit(ModelSaid(1, "One"))
@@ -226,7 +226,7 @@ def test_an_answer_that_begins_anew_shows_what_does_not_count() -> None:
     assert prompt.above[1:] == [f"gemini: One {CUT_OFF}", "gemini: One, two."]
 
 
-def test_words_that_come_after_their_answer_are_marked() -> None:
+def test_late_words_are_marked() -> None:
     prompt = Prompt()
     prompt.ask("count")
     prompt.answer("One")
@@ -244,7 +244,7 @@ def test_words_that_come_after_their_answer_are_marked() -> None:
         (False, True, True, [f"gemini: {CUT_OFF}"]),
     ],
 )
-def test_an_answer_without_words_is_told_of_where_words_were_to_be_expected(
+def test_an_answer_without_words_is_marked_if_words_were_expected(
     asked: bool, cut_off: bool, has_words: bool, shown: list[str]
 ) -> None:
     prompt = Prompt()
@@ -261,7 +261,7 @@ def test_an_answer_of_nothing_but_white_space_has_no_words() -> None:
     assert prompt.above[1:] == [f"gemini: {NO_WORDS}"]
 
 
-def test_an_answer_that_never_ends_is_printed_with_the_end_of_the_session() -> None:
+def test_an_unfinished_answer_is_printed_when_the_session_ends() -> None:
     prompt = Prompt()
     prompt.terminal.emit(UserSaid(1, "hello", late=False))
     prompt.terminal.emit(ModelSaid(1, "half"))
@@ -271,7 +271,7 @@ def test_an_answer_that_never_ends_is_printed_with_the_end_of_the_session() -> N
     assert (prompt.above, prompt.growing) == (["you: hello", f"gemini: half {UNFINISHED}"], [])
 
 
-def test_an_answer_that_the_user_stops_is_marked_where_it_was_and_no_more_of_it_is_shown() -> None:
+def test_a_stopped_answer_is_marked_and_its_later_words_are_not_shown() -> None:
     prompt = Prompt()
     prompt.ask("a story")
     prompt.terminal.emit(ModelSaid(1, "Once upon"))
@@ -283,7 +283,7 @@ def test_an_answer_that_the_user_stops_is_marked_where_it_was_and_no_more_of_it_
     assert prompt.above[2:] == ["you: and then?", "gemini: Yes?"]
 
 
-def test_an_error_stands_below_all_that_was_said() -> None:
+def test_an_error_is_printed_after_the_conversation() -> None:
     prompt = Prompt()
     prompt.terminal.emit(UserSaid(1, "hello", late=False))
     prompt.terminal.emit(events.Error("it broke"))
@@ -338,7 +338,7 @@ def test_an_error_stands_below_all_that_was_said() -> None:
         (lambda t: t.emit(events.Usage(total_tokens=1)), []),
     ],
 )
-def test_what_is_done_is_printed(write: Callable[[LiveTerminal], None], lines: list[str]) -> None:
+def test_each_event_is_printed_as_a_line(write: Callable[[LiveTerminal], None], lines: list[str]) -> None:
     prompt = Prompt()
     prompt.ask("question")
     write(prompt.terminal)
@@ -346,7 +346,7 @@ def test_what_is_done_is_printed(write: Callable[[LiveTerminal], None], lines: l
     assert prompt.err == ""
 
 
-def test_each_kind_of_line_has_a_style_that_its_words_say_too() -> None:
+def test_each_kind_of_line_has_its_own_style() -> None:
     prompt = Prompt()
     prompt.ask("question")
     everything(prompt.terminal, "text")
@@ -361,7 +361,7 @@ def test_each_kind_of_line_has_a_style_that_its_words_say_too() -> None:
     assert {part: style_of(prompt.printed, part) for part in styles} == styles
 
 
-def test_what_the_model_does_stands_between_what_it_says_before_and_after_it() -> None:
+def test_a_call_is_printed_between_the_words_before_and_after_it() -> None:
     prompt = Prompt()
     prompt.ask("the time?")
     prompt.terminal.emit(ModelSaid(1, "Let me see."))
@@ -387,7 +387,7 @@ def test_what_the_model_does_stands_between_what_it_says_before_and_after_it() -
     ]
 
 
-def test_what_is_done_waits_for_the_words_of_the_user_that_it_follows() -> None:
+def test_a_call_waits_until_the_spoken_question_is_complete() -> None:
     prompt = Prompt()
     prompt.terminal.emit(UserSaid(1, "the time?", late=False))
     prompt.terminal.emit(events.ToolCall(1, "1", "clock", {}))
@@ -399,7 +399,7 @@ def test_what_is_done_waits_for_the_words_of_the_user_that_it_follows() -> None:
     assert prompt.above == ["you: the time?", "[call] clock()", '[result] clock: {"output": "noon"}']
 
 
-def test_what_a_function_prints_stands_after_the_call_that_it_belongs_to() -> None:
+def test_function_output_is_printed_after_its_call() -> None:
     prompt = Prompt()
     prompt.terminal.emit(UserSaid(1, "the time?", late=False))
     prompt.terminal.emit(events.ToolCall(1, "1", "clock", {}))
@@ -410,7 +410,7 @@ def test_what_a_function_prints_stands_after_the_call_that_it_belongs_to() -> No
     assert prompt.above == ["you: the time?", "[call] clock()", "| ticking", '[result] clock: {"output": "noon"}']
 
 
-def test_of_all_that_functions_print_at_a_time_the_rest_is_counted() -> None:
+def test_function_output_beyond_a_limit_is_counted() -> None:
     prompt = Prompt()
     prompt.ask("?")
     prompt.terminal.emit(events.ToolCall(1, "1", "f", {}))
@@ -425,7 +425,7 @@ def test_of_all_that_functions_print_at_a_time_the_rest_is_counted() -> None:
     assert prompt.growing == []
 
 
-def test_what_is_not_shown_of_what_functions_print_is_told_before_anything_else() -> None:
+def test_the_count_of_hidden_function_output_is_printed_before_other_events() -> None:
     prompt = Prompt()
     others: list[Callable[[], None]] = [
         lambda: prompt.terminal.emit(events.Warning("w")),
@@ -442,7 +442,7 @@ def test_what_is_not_shown_of_what_functions_print_is_told_before_anything_else(
     assert plain(prompt.printed + prompt.terminal.pending()).count("| ... (5 more lines)") == len(others)
 
 
-def test_quiet_counts_nothing_of_what_functions_print() -> None:
+def test_quiet_hides_function_output_and_its_count() -> None:
     prompt = Prompt(quiet=True)
     for n in range(PRINTED_LINES + 5):
         prompt.terminal.emit(events.FunctionOutput(str(n)))
@@ -450,7 +450,7 @@ def test_quiet_counts_nothing_of_what_functions_print() -> None:
 
 
 @pytest.mark.parametrize("options", [{"verbose": True}, {"shares_stderr": False}])
-def test_what_functions_print_is_shown_whole_to_those_who_want_it(options: dict[str, bool]) -> None:
+def test_function_output_is_complete_with_verbose_or_in_a_log(options: dict[str, bool]) -> None:
     prompt = Prompt(**options)
     for n in range(3 * PRINTED_LINES):
         prompt.terminal.emit(events.FunctionOutput(str(n)))
@@ -459,13 +459,13 @@ def test_what_functions_print_is_shown_whole_to_those_who_want_it(options: dict[
 
 
 @pytest.mark.parametrize(("line", "seen"), [("0%\r50%\r100%", "100%"), ("done\r", "done"), ("\r\r", "")])
-def test_of_a_line_that_was_written_over_the_last_state_is_shown(line: str, seen: str) -> None:
+def test_a_progress_bar_shows_its_last_state(line: str, seen: str) -> None:
     prompt = Prompt()
     prompt.terminal.emit(events.FunctionOutput(line))
     assert plain(prompt.printed) == f"| {seen}\n"
 
 
-def test_what_would_turn_words_around_is_made_visible_and_what_languages_need_is_not() -> None:
+def test_direction_overrides_are_escaped_and_other_marks_are_kept() -> None:
     prompt = Prompt()
     prompt.ask("a\u202eb")
     prompt.answer("\u202dx\u202c \u05d0\u200f \u2067y\u2069 \u2028z")
@@ -490,7 +490,7 @@ def test_the_result_of_a_slow_function_stands_between_two_answers() -> None:
     ]
 
 
-def test_what_the_user_said_is_printed_though_it_will_not_be_answered() -> None:
+def test_lost_speech_is_printed() -> None:
     prompt = Prompt()
     prompt.terminal.emit(UserSaid(1, "hello", late=False))
     prompt.terminal.emit(SpeechLost(1))
@@ -517,7 +517,7 @@ def fold_lengths(prompt: Prompt) -> list[int]:
 
 
 @pytest.mark.parametrize("columns", [20, 80, 120])
-def test_what_a_tool_is_given_and_gives_takes_a_few_rows_at_most(columns: int) -> None:
+def test_arguments_and_results_take_a_few_rows_at_most(columns: int) -> None:
     prompt = Prompt(columns=columns)
     prompt.ask("?")
     text = "y" * 390
@@ -563,7 +563,7 @@ def test_long_code_and_long_output_are_folded_by_lines() -> None:
         assert prompt.above[before:] == ["[code] python", *shown, "[code result] ok", *shown]
 
 
-def test_languages_and_outcomes_are_shown_without_their_control_characters() -> None:
+def test_languages_and_outcomes_are_escaped() -> None:
     prompt = Prompt()
     prompt.ask("?")
     prompt.terminal.emit(events.Code(1, "PY\x9b31m\ud83d", "1"))
@@ -571,7 +571,7 @@ def test_languages_and_outcomes_are_shown_without_their_control_characters() -> 
     assert prompt.above[1:] == ["[code] py\\x9b31m\\ud83d", "    1", "[code result] \\x9b", "    1"]
 
 
-def test_an_answer_that_is_asked_for_again_after_it_was_stopped_is_shown() -> None:
+def test_a_stopped_answer_that_restarts_is_shown_again() -> None:
     prompt = Prompt()
     prompt.ask("q")
     prompt.terminal.emit(ModelSaid(1, "One"))
@@ -589,7 +589,7 @@ def test_a_long_line_of_code_is_cut_and_says_so() -> None:
     assert prompt.above[1] == f"    {'z' * FOLD_CHARS}... (12,345 characters)"
 
 
-def test_what_is_said_printed_warned_and_failed_is_never_folded() -> None:
+def test_words_function_output_warnings_and_errors_are_never_cut() -> None:
     prompt = Prompt(columns=20, verbose=True)
     long = "w" * 2_000
     prompt.ask(long)
@@ -606,7 +606,7 @@ def test_what_is_said_printed_warned_and_failed_is_never_folded() -> None:
 # Quiet and verbose
 
 
-def test_quiet_leaves_what_is_said_the_replies_and_the_errors() -> None:
+def test_quiet_keeps_the_conversation_replies_and_errors() -> None:
     prompt = Prompt(quiet=True)
     everything(prompt.terminal, "text")
     assert prompt.above == [
@@ -622,7 +622,7 @@ def test_quiet_leaves_what_is_said_the_replies_and_the_errors() -> None:
     ]
 
 
-def test_quiet_leaves_what_is_said_before_and_after_a_call_in_one_piece() -> None:
+def test_quiet_does_not_split_an_answer_at_a_call() -> None:
     prompt = Prompt(quiet=True)
     prompt.ask("?")
     prompt.terminal.emit(ModelSaid(1, "Let me see."))
@@ -631,7 +631,7 @@ def test_quiet_leaves_what_is_said_before_and_after_a_call_in_one_piece() -> Non
     assert prompt.above == ["you: ?", "gemini: Let me see. Noon."]
 
 
-def test_messages_are_for_verbose() -> None:
+def test_details_are_shown_with_verbose_only() -> None:
     for verbose, shown in ((False, []), (True, ['< {"a": 1}'])):
         prompt = Prompt(verbose=verbose)
         prompt.terminal.emit(events.Detail('< {"a": 1}'))
@@ -641,14 +641,14 @@ def test_messages_are_for_verbose() -> None:
 # The end
 
 
-def test_what_the_session_amounts_to_stands_below_all_that_was_said() -> None:
+def test_the_summary_is_printed_after_the_conversation() -> None:
     prompt = Prompt()
     prompt.terminal.emit(UserSaid(1, "hello", late=False))
     prompt.terminal.emit(Stats(0.0).summary(7.0))
     assert prompt.above == ["you: hello", "session: 0:07; 0 answers; 0 reconnects"]
 
 
-def test_the_end_of_nothing_prints_nothing() -> None:
+def test_an_empty_session_prints_nothing() -> None:
     prompt = Prompt()
     prompt.terminal.emit(events.SessionEnded(0))
     assert (prompt.printed, prompt.growing) == ([], [])
@@ -657,7 +657,7 @@ def test_the_end_of_nothing_prints_nothing() -> None:
 # Stderr in another place
 
 
-def test_where_stderr_is_another_place_only_what_is_said_and_replied_is_on_the_terminal() -> None:
+def test_with_a_redirected_stderr_the_terminal_has_only_the_conversation_and_replies() -> None:
     prompt = Prompt(shares_stderr=False, verbose=True)
     everything(prompt.terminal, "text")
     assert prompt.above == [
@@ -677,7 +677,7 @@ def test_where_stderr_is_another_place_only_what_is_said_and_replied_is_on_the_t
     assert not any("gemini: text" in line or "> text" in line for line in err)
 
 
-def test_what_goes_to_another_place_is_not_shown_as_it_waits_either() -> None:
+def test_lines_for_a_redirected_stderr_are_not_pending_on_the_terminal() -> None:
     prompt = Prompt(shares_stderr=False)
     prompt.terminal.emit(UserSaid(1, "the time?", late=False))
     prompt.terminal.emit(events.ToolCall(1, "1", "clock", {}))
@@ -688,7 +688,7 @@ def test_what_goes_to_another_place_is_not_shown_as_it_waits_either() -> None:
     assert prompt.err == "[call] clock()\n"
 
 
-def test_another_place_gets_no_styles() -> None:
+def test_a_redirected_stderr_gets_no_styles() -> None:
     prompt = Prompt(shares_stderr=False)
     prompt.complete_question()
     prompt.terminal.emit(events.Warning("careful"))
@@ -697,7 +697,7 @@ def test_another_place_gets_no_styles() -> None:
     assert prompt.printed == []
 
 
-def test_without_any_stderr_what_is_said_is_printed_still() -> None:
+def test_the_conversation_is_printed_without_any_stderr() -> None:
     printed: Fragments = []
     terminal = LiveTerminal(
         BackgroundWriter(),
@@ -718,7 +718,7 @@ def test_without_any_stderr_what_is_said_is_printed_still() -> None:
 # The record
 
 
-def test_the_record_is_the_conversation_in_its_order_with_what_is_not_whole_yet() -> None:
+def test_the_record_is_the_conversation_with_what_is_pending() -> None:
     prompt = Prompt()
     assert prompt.terminal.record == ""
     prompt.ask("the time?")
@@ -730,7 +730,7 @@ def test_the_record_is_the_conversation_in_its_order_with_what_is_not_whole_yet(
     assert prompt.terminal.record == "you: the time?\n[call] clock()\ngemini: It is\nnoon.\n"
 
 
-def test_the_record_has_nothing_of_what_happens_around_the_conversation() -> None:
+def test_the_record_has_no_status_warnings_or_replies() -> None:
     prompt = Prompt(verbose=True)
     prompt.terminal.emit(STARTED)
     prompt.ask("hello")
@@ -752,7 +752,7 @@ def test_the_record_has_no_command_that_waits_for_the_end_of_an_answer() -> None
     assert prompt.terminal.record == "you: a poem\ngemini: Roses\nare\n"
 
 
-def test_looking_at_what_grows_changes_nothing() -> None:
+def test_reading_what_is_pending_changes_nothing() -> None:
     prompt = Prompt()
     prompt.terminal.emit(ModelSaid(1, "half"))
     before = prompt.terminal.pending()
@@ -765,7 +765,7 @@ def test_looking_at_what_grows_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("shares_stderr", [False, True])
-def test_nothing_that_a_terminal_would_obey_is_ever_written(shares_stderr: bool) -> None:
+def test_text_from_outside_is_always_escaped(shares_stderr: bool) -> None:
     prompt = Prompt(shares_stderr=shares_stderr, verbose=True)
     for event in sample_events(NASTY):
         prompt.terminal.emit(event)
@@ -785,9 +785,7 @@ def test_nothing_that_a_terminal_would_obey_is_ever_written(shares_stderr: bool)
         ([events.Detail("< {}")], ["< {}"]),
     ],
 )
-def test_what_is_no_part_of_an_answer_waits_for_the_end_of_one_whose_lines_are_being_printed(
-    told: list[events.Event], lines: list[str]
-) -> None:
+def test_other_lines_wait_while_an_answer_is_partly_printed(told: list[events.Event], lines: list[str]) -> None:
     prompt = Prompt(verbose=True)
     prompt.ask("a poem")
     prompt.terminal.emit(ModelSaid(1, "Roses\nare"))
@@ -802,7 +800,7 @@ def test_what_is_no_part_of_an_answer_waits_for_the_end_of_one_whose_lines_are_b
     assert prompt.growing == []
 
 
-def test_a_reply_is_printed_at_once_while_no_line_of_an_answer_is() -> None:
+def test_a_reply_is_printed_at_once_if_no_answer_is_partly_printed() -> None:
     prompt = Prompt()
     prompt.ask("hello")
     prompt.terminal.emit(ModelSaid(1, "Hi"))
@@ -811,7 +809,7 @@ def test_a_reply_is_printed_at_once_while_no_line_of_an_answer_is() -> None:
     assert prompt.growing == ["gemini: Hi"]
 
 
-def test_what_goes_to_another_place_waits_for_no_answer() -> None:
+def test_lines_for_a_redirected_stderr_do_not_wait() -> None:
     prompt = Prompt(shares_stderr=False)
     prompt.ask("a poem")
     prompt.terminal.emit(ModelSaid(1, "Roses\nare"))
@@ -819,7 +817,7 @@ def test_what_goes_to_another_place_waits_for_no_answer() -> None:
     assert prompt.err == "gemini-live: warning: careful\n"
 
 
-def test_what_waited_for_an_answer_is_printed_with_the_end_of_the_session() -> None:
+def test_waiting_lines_are_printed_when_the_session_ends() -> None:
     prompt = Prompt()
     prompt.ask("a poem")
     prompt.terminal.emit(ModelSaid(1, "Roses\nare"))
@@ -831,7 +829,7 @@ def test_what_waited_for_an_answer_is_printed_with_the_end_of_the_session() -> N
 # Whose words, in which order
 
 
-def test_the_words_of_an_answer_stand_before_what_the_user_said_into_it_however_late_they_arrive() -> None:
+def test_late_words_of_an_answer_are_shown_before_the_speech_that_interrupted_it() -> None:
     prompt = Prompt()
     prompt.terminal.emit(UserSaid(1, "count"))
     prompt.terminal.emit(UserSaid(2, "stop"))

@@ -94,7 +94,7 @@ REORDERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 """What makes a text look as if its characters stood in another order."""
 
 
-def test_a_line_of_facts_shows_what_would_make_it_look_like_another() -> None:
+def test_facts_are_escaped_if_they_reorder_text() -> None:
     written = in_a_pipe()
     written.terminal.emit(events.Sources(1, [], [events.Source("gpj.\u202eexe", "https://example.com/\u2067")]))
     written.terminal.emit(events.ToolCall(1, "1", "f", {"path": "\u202efdp.exe"}))
@@ -104,7 +104,7 @@ def test_a_line_of_facts_shows_what_would_make_it_look_like_another() -> None:
     )
 
 
-def test_words_keep_what_languages_need_and_show_what_turns_text_around() -> None:
+def test_direction_overrides_are_escaped_in_words_and_other_marks_are_kept() -> None:
     piped, shown = in_a_pipe(), on_a_screen()
     piped.terminal.emit(Answered(1, REORDERING, asked=True, cut_off=False))
     shown.terminal.emit(ModelSaid(1, REORDERING))
@@ -113,7 +113,7 @@ def test_words_keep_what_languages_need_and_show_what_turns_text_around() -> Non
 
 
 @pytest.mark.parametrize("make", [in_a_pipe, on_a_screen])
-def test_nothing_that_a_terminal_would_obey_is_ever_written(make: Callable[[], Written]) -> None:
+def test_text_from_outside_is_always_escaped(make: Callable[[], Written]) -> None:
     written = make()
     everything(written.terminal, NASTY)
     assert is_harmless(written.out + written.err)
@@ -172,19 +172,19 @@ def test_an_empty_answer_to_a_typed_line_is_an_empty_line() -> None:
     assert written.out == "\n"
 
 
-def test_an_empty_answer_to_what_was_said_is_nothing() -> None:
+def test_an_empty_answer_to_speech_is_not_written() -> None:
     written = in_a_pipe()
     written.terminal.emit(Answered(1, "", asked=False, cut_off=False))
     assert written.out == ""
 
 
-def test_an_answer_to_what_was_said_reaches_a_pipe() -> None:
+def test_an_answer_to_speech_is_written_to_a_pipe() -> None:
     written = in_a_pipe()
     written.terminal.emit(Answered(1, "spoken", asked=False, cut_off=False))
     assert written.out == "spoken\n"
 
 
-def test_words_that_come_too_late_are_told_beside_the_pipe_that_has_its_answer() -> None:
+def test_late_words_go_to_stderr_if_stdout_is_a_pipe() -> None:
     written = in_a_pipe()
     written.terminal.emit(Answered(1, "early", asked=True, cut_off=False))
     written.terminal.emit(LateWords(1, " late\x1b"))
@@ -192,14 +192,14 @@ def test_words_that_come_too_late_are_told_beside_the_pipe_that_has_its_answer()
     assert written.err == "[late words]  late\\x1b\n"
 
 
-def test_words_of_an_answer_that_never_ended_are_told_beside_the_pipe_whole() -> None:
+def test_an_unfinished_answer_goes_to_stderr_if_stdout_is_a_pipe() -> None:
     written = in_a_pipe()
     written.terminal.emit(Unfinished(1, "word " * FOLD_CHARS + "\nend"))
     assert written.out == ""
     assert written.err == f"[unfinished] {'word ' * FOLD_CHARS}\\nend\n"
 
 
-def test_words_of_an_answer_that_never_ended_are_on_the_screen_already() -> None:
+def test_an_unfinished_answer_is_not_repeated_on_a_terminal() -> None:
     written = on_a_screen()
     written.terminal.emit(ModelSaid(1, "half"))
     written.terminal.emit(Unfinished(1, "half"))
@@ -207,7 +207,7 @@ def test_words_of_an_answer_that_never_ended_are_on_the_screen_already() -> None
     assert written.out == "gemini: half\n"
 
 
-def test_words_that_do_not_count_never_reach_a_pipe() -> None:
+def test_discarded_words_never_reach_a_pipe() -> None:
     written = in_a_pipe()
     written.terminal.emit(ModelSaid(1, "wrong"))
     written.terminal.emit(Restarted(1, "wrong"))
@@ -222,7 +222,7 @@ def test_a_pipe_gets_no_colour_unless_told() -> None:
     assert "\x1b" not in written.out + written.err
 
 
-def test_missing_streams_are_done_without() -> None:
+def test_missing_streams_are_ignored() -> None:
     written = Written()
     everything(written.terminal, "text")
     assert written.writer.flush(WAIT_S)
@@ -231,7 +231,7 @@ def test_missing_streams_are_done_without() -> None:
 # A terminal
 
 
-def test_a_terminal_gets_words_as_they_come_with_who_says_them() -> None:
+def test_a_terminal_shows_words_as_they_arrive_with_their_speaker() -> None:
     written = on_a_screen()
     terminal = written.terminal
     terminal.emit(events.Asked(1, "what is it?", typed=False))
@@ -252,7 +252,7 @@ def test_a_line_that_was_typed_is_not_repeated() -> None:
     assert written.out == ""
 
 
-def test_a_question_ends_the_line_of_the_answer_that_it_stops() -> None:
+def test_a_question_starts_on_a_new_line() -> None:
     written = on_a_screen()
     written.terminal.emit(ModelSaid(1, "I was say"))
     written.terminal.emit(events.Asked(1, "stop", typed=False))
@@ -260,7 +260,7 @@ def test_a_question_ends_the_line_of_the_answer_that_it_stops() -> None:
     assert written.out == "gemini: I was say\nyou: stop\ngemini: Yes?"
 
 
-def test_a_line_that_was_typed_has_ended_the_one_on_the_screen_by_itself() -> None:
+def test_a_typed_line_has_already_ended_the_line_on_the_screen() -> None:
     written = on_a_screen()
     written.terminal.emit(ModelSaid(1, "I was say"))
     before = len(written.out)
@@ -269,7 +269,7 @@ def test_a_line_that_was_typed_has_ended_the_one_on_the_screen_by_itself() -> No
     assert written.out[before:] == "gemini: Yes?"
 
 
-def test_white_space_alone_begins_no_line() -> None:
+def test_white_space_alone_starts_no_line() -> None:
     written = on_a_screen()
     written.terminal.emit(ModelSaid(1, " \n "))
     assert written.out == ""
@@ -277,7 +277,7 @@ def test_white_space_alone_begins_no_line() -> None:
     assert written.out == "gemini: text"
 
 
-def test_words_after_the_end_of_an_answer_are_said_too() -> None:
+def test_late_words_are_shown_on_a_terminal() -> None:
     written = on_a_screen()
     written.terminal.emit(ModelSaid(1, "early"))
     written.terminal.emit(Answered(1, "early late", asked=True, cut_off=False))
@@ -285,7 +285,7 @@ def test_words_after_the_end_of_an_answer_are_said_too() -> None:
     assert written.out == "gemini: early\ngemini: late"
 
 
-def test_a_status_line_never_lands_inside_the_words_on_the_screen() -> None:
+def test_a_status_line_starts_on_a_new_line() -> None:
     written = on_a_screen()
     terminal = written.terminal
     terminal.emit(ModelSaid(1, "The weather "))
@@ -332,7 +332,7 @@ def test_an_answer_that_was_cut_off_is_marked() -> None:
     assert written.out == "gemini: Once upon\n[cut off] the answer was interrupted\n"
 
 
-def test_an_answer_that_begins_anew_says_what_does_not_count() -> None:
+def test_a_restarted_answer_shows_the_discarded_words() -> None:
     written = on_a_screen()
     written.terminal.emit(ModelSaid(1, "Once"))
     written.terminal.emit(Restarted(1, "Once"))
@@ -343,7 +343,7 @@ def test_an_answer_that_begins_anew_says_what_does_not_count() -> None:
 # Colours
 
 
-def test_colours_tell_who_speaks_and_are_taken_back() -> None:
+def test_speakers_are_coloured_and_their_words_are_not() -> None:
     written = on_a_screen(color=True)
     written.terminal.emit(events.Asked(1, "hi", typed=False))
     written.terminal.emit(ModelSaid(1, "hello"))
@@ -362,7 +362,7 @@ def test_labels_and_warnings_are_coloured_apart_from_their_text() -> None:
     ]
 
 
-def test_without_colour_every_kind_of_line_is_still_told_apart() -> None:
+def test_without_colour_every_kind_of_line_has_a_label() -> None:
     written = on_a_screen()
     everything(written.terminal, "text")
     assert "\x1b" not in written.out
@@ -379,7 +379,7 @@ def test_the_first_line_names_model_voice_tools_screen_and_sound() -> None:
     assert written.err == "gemini-x; voice Puck; tools: search, f; screen 1 at 1 fps; microphone A; speaker B\n"
 
 
-def test_the_first_line_leaves_out_what_there_is_not() -> None:
+def test_the_first_line_leaves_out_what_is_not_in_use() -> None:
     written = in_a_pipe()
     written.terminal.emit(events.SessionStarted(model="m", voice=None))
     assert written.err == "m; tools: none\n"
@@ -409,7 +409,7 @@ def test_the_first_line_leaves_out_what_there_is_not() -> None:
         (lambda t: t.emit(events.Sources(1, ["one", "two"], [])), "[search] one, two"),
     ],
 )
-def test_what_is_done_goes_to_stderr_one_line_each(write: Callable[[Terminal], None], line: str) -> None:
+def test_each_event_is_one_line_on_stderr(write: Callable[[Terminal], None], line: str) -> None:
     written = in_a_pipe()
     write(written.terminal)
     assert (written.err, written.out) == (line + "\n", "")
@@ -421,7 +421,7 @@ def test_every_source_has_a_line_of_its_own() -> None:
     assert written.err == "[search] q\n[source] A https://a\n[source] B https://b\n"
 
 
-def test_thoughts_and_token_counts_are_for_programs() -> None:
+def test_thoughts_and_token_counts_are_not_written() -> None:
     written = in_a_pipe()
     written.terminal.emit(events.Thought(1, "hm"))
     written.terminal.emit(events.Usage(total_tokens=1))
@@ -431,14 +431,14 @@ def test_thoughts_and_token_counts_are_for_programs() -> None:
 # Quiet
 
 
-def test_quiet_leaves_the_answers_the_replies_and_the_errors() -> None:
+def test_quiet_keeps_answers_replies_and_errors() -> None:
     written = in_a_pipe(quiet=True, verbose=False)
     everything(written.terminal, "text")
     assert written.out == "text\n"
     assert written.err == "text\ngemini-live: error: text\n"
 
 
-def test_details_are_for_verbose() -> None:
+def test_details_are_shown_with_verbose_only() -> None:
     written = in_a_pipe(verbose=False)
     written.terminal.emit(events.Detail("a message"))
     assert written.err == ""

@@ -245,7 +245,7 @@ def test_stopping_silences_the_speaker_and_the_rest_of_the_answer() -> None:
 
 @pytest.mark.parametrize("by", ["user", "server"])
 @pytest.mark.parametrize("is_playing", [False, True])
-def test_that_an_answer_is_heard_no_further_is_told_where_it_is_being_heard(by: str, is_playing: bool) -> None:
+def test_clearing_playback_is_reported_if_something_was_playing(by: str, is_playing: bool) -> None:
     bench = Bench()
     bench.ask()
     bench.receive(CHUNK, OutputTranscription("said"))
@@ -260,7 +260,7 @@ def test_that_an_answer_is_heard_no_further_is_told_where_it_is_being_heard(by: 
 @pytest.mark.parametrize(
     "end", [Interrupted(), GenerationComplete(), TurnComplete(None, None)], ids=lambda event: type(event).__name__
 )
-def test_the_first_end_that_the_server_reports_lets_speech_through_again(end: ServerEvent) -> None:
+def test_speech_is_played_again_after_the_stopped_answer_has_ended(end: ServerEvent) -> None:
     bench = Bench()
     bench.ask()
     bench.receive(CHUNK)
@@ -276,7 +276,7 @@ def test_the_first_end_that_the_server_reports_lets_speech_through_again(end: Se
     [InteractionStatus("IN_PROGRESS"), ToolCall((call(),)), GoAway(None), InputTranscription("x"), WaitingForInput()],
     ids=lambda event: type(event).__name__,
 )
-def test_nothing_else_lets_it_through(event: ServerEvent) -> None:
+def test_other_events_do_not_end_a_stopped_answer(event: ServerEvent) -> None:
     bench = Bench()
     bench.ask()
     bench.receive(CHUNK)
@@ -343,7 +343,7 @@ def test_a_new_connection_plays_again() -> None:
     ],
     ids=repr,
 )
-def test_what_there_is_to_read_is_written(event: ServerEvent, written: tuple[Any, ...]) -> None:
+def test_text_events_are_written(event: ServerEvent, written: tuple[Any, ...]) -> None:
     bench = Bench()
     bench.ask()
     assert bench.receive(event) == []
@@ -366,7 +366,7 @@ def test_what_there_is_to_read_is_written(event: ServerEvent, written: tuple[Any
     ],
     ids=repr,
 )
-def test_what_says_nothing_to_people_is_not_written(event: ServerEvent) -> None:
+def test_events_without_text_are_not_written(event: ServerEvent) -> None:
     bench = Bench()
     assert bench.receive(event) == []
     assert bench.written == []
@@ -419,7 +419,7 @@ def test_words_after_an_answer_was_written_are_late_words_and_nothing_else() -> 
     assert bench.written[before:] == [("late_words", " again")]
 
 
-def test_where_the_transcript_is_the_product_heard_words_are_the_answer() -> None:
+def test_a_transcribing_model_answers_with_the_transcript_of_the_user() -> None:
     bench = Bench(transcript_is_answer=True)
     bench.conversation.hears_user = True
     bench.receive(InputTranscription("what was said"))
@@ -433,7 +433,7 @@ def test_where_the_transcript_is_the_product_heard_words_are_the_answer() -> Non
     ]
 
 
-def test_where_the_transcript_is_the_product_what_is_said_later_is_another_answer() -> None:
+def test_a_transcribing_model_gives_one_answer_for_each_turn() -> None:
     bench = Bench(transcript_is_answer=True)
     bench.conversation.hears_user = True
     for words in ("one", "two"):
@@ -447,7 +447,7 @@ def test_where_the_transcript_is_the_product_what_is_said_later_is_another_answe
 # Turns
 
 
-def test_a_turn_that_ended_badly_says_why() -> None:
+def test_the_reason_for_an_early_end_is_reported_and_part_of_the_answer() -> None:
     bench = Bench()
     bench.ask()
     bench.receive(TurnComplete("PROHIBITED_INPUT_CONTENT", None))
@@ -501,14 +501,14 @@ def test_calls_are_handed_to_the_session_and_open_in_the_conversation() -> None:
     assert bench.conversation.has_open_calls
 
 
-def test_a_call_that_comes_twice_is_made_once() -> None:
+def test_a_call_that_is_sent_twice_is_run_once() -> None:
     bench = Bench()
     assert bench.receive(ToolCall((call("a"), call("a")))) == [StartCalls((call("a"),), exchange=1)]
     assert bench.receive(ToolCall((call("a"), call("b")))) == [StartCalls((call("b"),), exchange=1)]
     assert [entry[0] for entry in bench.written] == ["detail", "detail"]
 
 
-def test_a_call_that_was_answered_and_comes_again_is_not_made_again() -> None:
+def test_an_answered_call_that_is_sent_again_is_not_run_again() -> None:
     bench = Bench()
     bench.receive(ToolCall((call("a"),)))
     answer = FunctionResponse(id="a", name="f", response={})
@@ -517,7 +517,7 @@ def test_a_call_that_was_answered_and_comes_again_is_not_made_again() -> None:
     assert not bench.conversation.has_open_calls
 
 
-def test_calls_without_an_id_are_all_made() -> None:
+def test_calls_without_an_id_are_all_run() -> None:
     bench = Bench()
     assert bench.receive(ToolCall((call(""), call("")))) == [StartCalls((call(""), call("")), exchange=1)]
     assert bench.receive(ToolCall((call(""),))) == [StartCalls((call(""),), exchange=1)]
@@ -529,7 +529,7 @@ def test_a_cancellation_is_handed_to_the_session() -> None:
     assert bench.receive(ToolCallCancellation(("a", "unknown"))) == [CancelCalls(("a", "unknown"))]
 
 
-def test_a_call_that_was_cancelled_may_be_made_again() -> None:
+def test_a_cancelled_call_may_be_run_again() -> None:
     bench = Bench()
     bench.receive(ToolCall((call("a"),)))
     bench.receive(ToolCallCancellation(("a",)))
@@ -561,7 +561,7 @@ def test_an_error_message_fails_the_session_after_what_came_with_it(code: int | 
 # What is not understood
 
 
-def test_unknown_fields_are_noted_once() -> None:
+def test_unknown_fields_are_reported_once() -> None:
     bench = Bench()
     bench.receive(Unrecognised(("serverContent.new", "other")))
     bench.receive(Unrecognised(("other", "third")))
@@ -572,7 +572,7 @@ def test_unknown_fields_are_noted_once() -> None:
     assert "other" not in bench.written[1][1].split(":")[1]
 
 
-def test_unknown_fields_stay_noted_across_connections() -> None:
+def test_unknown_fields_are_not_reported_again_on_a_new_connection() -> None:
     bench = Bench()
     bench.receive(Unrecognised(("new",)))
     bench.dispatcher.begin_connection()
@@ -580,7 +580,7 @@ def test_unknown_fields_stay_noted_across_connections() -> None:
     assert len(bench.written) == 1
 
 
-def test_a_part_that_is_malformed_is_warned_about_and_the_rest_takes_effect() -> None:
+def test_a_malformed_part_is_a_warning_and_the_rest_is_applied() -> None:
     bench = Bench()
     bench.receive(ModelText("good"), Malformed(("parts[1].text is no string", "x")))
     assert bench.written[0] == ("words", "good")
@@ -612,7 +612,7 @@ def test_outcomes_are_written_as_they_are_and_notices_as_warnings(outcome: Outco
     assert bench.recorder.events == [written]
 
 
-def test_the_words_of_an_answer_make_up_the_whole_with_what_stands_between_its_turns() -> None:
+def test_a_line_break_is_written_between_two_turns_of_an_answer() -> None:
     bench = Bench()
     bench.ask("q")
     bench.receive(OutputTranscription("One moment."), TurnComplete(None, "IN_PROGRESS"))
@@ -626,7 +626,7 @@ def test_silence_is_for_the_session() -> None:
     assert bench.written == [("warning", "and this")]
 
 
-def test_nothing_came_about() -> None:
+def test_no_outcome_writes_nothing() -> None:
     bench = Bench()
     assert bench.dispatcher.apply([]) is None
     assert bench.receive() == []
@@ -640,7 +640,7 @@ def words(text: str = "word ") -> OutputTranscription:
     return OutputTranscription(text)
 
 
-def test_an_answer_has_been_waited_for_until_its_first_sound_is_heard() -> None:
+def test_latency_ends_with_the_first_sound_that_is_played() -> None:
     bench = Bench()
     bench.speaker.latency_s = 0.1
     bench.stats.latency.asked(bench.now_s)
@@ -657,7 +657,7 @@ def test_an_answer_has_been_waited_for_until_its_first_sound_is_heard() -> None:
 
 
 @pytest.mark.parametrize("event", [CHUNK, words(), ModelText("word")], ids=lambda event: type(event).__name__)
-def test_where_nothing_is_played_the_first_sound_or_word_counts(event: ServerEvent) -> None:
+def test_latency_ends_with_the_first_sound_or_word_if_nothing_is_played(event: ServerEvent) -> None:
     bench = Bench(plays=False)
     bench.stats.latency.asked(bench.now_s)
     bench.ask()
@@ -666,7 +666,7 @@ def test_where_nothing_is_played_the_first_sound_or_word_counts(event: ServerEve
     assert bench.stats.latency.last_s == pytest.approx(0.5)
 
 
-def test_words_that_a_model_writes_count_beside_a_speaker_too() -> None:
+def test_latency_ends_with_the_first_word_of_a_model_that_writes() -> None:
     bench = Bench()
     bench.stats.latency.asked(bench.now_s)
     bench.ask()
@@ -687,7 +687,7 @@ def test_each_answer_has_a_latency_of_its_own() -> None:
     assert (bench.stats.latency.median_s, bench.stats.latency.worst_s) == pytest.approx((1.0, 2.0))
 
 
-def test_what_an_answer_says_after_a_call_is_the_same_answer() -> None:
+def test_words_after_a_call_have_no_latency_of_their_own() -> None:
     bench = Bench()
     bench.stats.latency.asked(bench.now_s)
     bench.ask()
@@ -700,7 +700,7 @@ def test_what_an_answer_says_after_a_call_is_the_same_answer() -> None:
     assert bench.stats.latency.last_s == pytest.approx(0.5)
 
 
-def test_sound_that_is_dropped_is_no_answer_to_what_interrupted_it() -> None:
+def test_discarded_sound_does_not_end_the_latency() -> None:
     bench = Bench()
     bench.ask()
     bench.receive(CHUNK)
@@ -737,7 +737,7 @@ def test_a_speaker_that_plays_its_first_sound_after_words_has_not_run_dry() -> N
     assert bench.stats.n_underruns == 0
 
 
-def test_what_the_user_says_who_is_heard_to_speak_is_new() -> None:
+def test_words_of_a_user_who_has_begun_to_speak_again_are_not_late() -> None:
     bench = Bench()
     bench.conversation.hears_user = True
     bench.receive(InputTranscription("one"), CHUNK)
@@ -762,7 +762,7 @@ def test_what_the_user_says_who_is_heard_to_speak_is_new() -> None:
     ],
     ids=repr,
 )
-def test_a_speaker_that_has_nothing_to_play_where_nothing_is_said_is_no_underrun(
+def test_a_pause_of_the_model_is_no_underrun(
     between: tuple[ServerEvent, ...],
 ) -> None:
     bench = Bench()
@@ -793,7 +793,7 @@ def test_without_a_speaker_nothing_runs_dry() -> None:
 
 
 @pytest.mark.parametrize("plays", [False, True])
-def test_speech_is_counted_played_or_not_but_for_what_an_interruption_drops(plays: bool) -> None:
+def test_received_speech_is_counted_except_what_an_interruption_discards(plays: bool) -> None:
     bench = Bench(plays=plays)
     second = AudioChunk(pcm=bytes(32_000), rate_hz=16_000)
     bench.receive(second, CHUNK)
@@ -801,7 +801,7 @@ def test_speech_is_counted_played_or_not_but_for_what_an_interruption_drops(play
     assert bench.stats.spoken_s == pytest.approx(1.01)
 
 
-def test_interruptions_are_counted_as_the_server_tells_them() -> None:
+def test_interruptions_of_the_server_are_counted() -> None:
     bench = Bench()
     bench.ask()
     bench.receive(CHUNK)
@@ -812,7 +812,7 @@ def test_interruptions_are_counted_as_the_server_tells_them() -> None:
     assert bench.stats.n_interruptions == 2
 
 
-def test_answers_are_counted_when_they_are_handed_out_cut_off_or_not() -> None:
+def test_answers_are_counted_when_they_are_complete_or_cut_off() -> None:
     bench = Bench()
     for n_answers in (1, 2):
         bench.ask()
