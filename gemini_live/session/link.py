@@ -32,6 +32,7 @@ from ..wire.events import (
     SetupComplete,
     Thought,
     ToolCall,
+    VoiceActivity,
 )
 from ..wire.messages import format_message
 from ..wire.parse import parse_server_message
@@ -44,6 +45,8 @@ from .stats import Stats
 from .uplink import Uplink
 
 SETUP_TIMEOUT_S = 10.0
+INVALID_ARGUMENT = 1007
+"""Close code of a refused message."""
 UNKNOWN_TIME_LEFT_S = 10.0
 LEAVE_IDLE_S, HOLD_QUESTIONS_S, LEAVE_S = 60.0, 20.0, 10.0
 """How long before the announced end an idle connection is left, questions begin to wait for the next connection, and
@@ -197,7 +200,13 @@ class Link:
         if question is not None:
             self._output.emit(events.Warning(f"no connection lasted long enough to answer: {question.text}"))
             raise end.failure
-        if end.how is How.LEFT:
+        if end.failure.code == INVALID_ARGUMENT and self._uplink.sent_picture_turn:
+            # 3.1 closed so from March to June 2026 on any clientContent in mid session.
+            self._uplink.avoids_picture_turns = True
+            self._output.emit(
+                events.Warning("the service does not accept pictures in a typed turn; sending them before it")
+            )
+        elif end.how is How.LEFT:
             self._tell_outage(self._leaves_because)
             await asyncio.sleep(self._recovery.delay_after_leaving_s(self._clock()))
         else:
@@ -279,7 +288,7 @@ class Link:
 
     def _omit_field(self, failure: ConnectionFailed | SessionClosed, stage: Stage) -> bool:
         """Return True if the server refused a field of the setup that the next setup can do without."""
-        if not isinstance(failure, SessionClosed) or failure.code != 1007:
+        if not isinstance(failure, SessionClosed) or failure.code != INVALID_ARGUMENT:
             return False
         name = unknown_field(failure.reason)
         if name is None and stage is Stage.OPENING and self._announced_history and not failure.is_final:
@@ -369,8 +378,12 @@ class Link:
     def _note_signs(self, received: Sequence[ServerEvent]) -> None:
         if any(isinstance(event, _GENERATED) for event in received):
             self._resumed.generated()
+            self._uplink.note_sign_of_answer()
         if any(isinstance(event, InputTranscription) for event in received):
             self.user_came()
+            self._uplink.note_sign_of_answer()
+        if any(isinstance(event, VoiceActivity) and not event.started for event in received):
+            self._uplink.note_sign_of_answer()
 
     # Leaving
 

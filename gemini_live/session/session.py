@@ -411,7 +411,8 @@ class Session:
             )
 
     def _summarise(self) -> events.Summary:
-        self._stats.dropped_s = INPUT.duration_s(self._uplink.microphone.n_bytes_dropped)
+        dropped_s = INPUT.duration_s(self._uplink.microphone.n_bytes_dropped)
+        self._stats.dropped_s = dropped_s - self._stats.withheld_s
         self._stats.n_xruns = self._media.n_xruns
         return self._stats.summary(self._clock())
 

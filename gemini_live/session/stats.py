@@ -132,6 +132,8 @@ class Stats:
         """Speech of the model that was received, in seconds."""
         self.dropped_s = 0.0
         """Audio of the user that was dropped because the network was too slow, in seconds."""
+        self.withheld_s = 0.0
+        """Audio of the user that was dropped because it waited for the end of a function call, in seconds."""
         self._began_s = now_s
 
     def summary(self, now_s: float) -> Summary:

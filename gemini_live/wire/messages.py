@@ -26,13 +26,15 @@ class FunctionResponse:
     """When a model that did not wait uses the result: `SILENT`, `WHEN_IDLE` or `INTERRUPT`; `None`: it decides."""
 
 
-def build_typed_turn(text: str, how: TypedTurn) -> Message:
-    """Return a line that the user typed, as a turn that asks for an answer.
+def build_typed_turn(text: str, how: TypedTurn, pictures: Sequence[bytes] = ()) -> Message:
+    """Return a line that the user typed, as a turn that asks for an answer; `pictures`: JPEGs, for `clientContent`.
 
     A model without typed turns gets it as `realtimeInput`, so that the server decides.
     """
     if how is TypedTurn.CLIENT_CONTENT:
-        return _client_content([_content("user", text)], turn_complete=True)
+        content = _content("user", text)
+        content["parts"][:0] = [{"inlineData": _media("image/jpeg", jpeg)} for jpeg in pictures]
+        return _client_content([content], turn_complete=True)
     return {"realtimeInput": {"text": text}}
 
 
@@ -98,7 +100,11 @@ def _content(role: str, text: str) -> Message:
 
 
 def _blob(kind: str, mime_type: str, data: bytes) -> Message:
-    return {"realtimeInput": {kind: {"mimeType": mime_type, "data": base64.b64encode(data).decode("ascii")}}}
+    return {"realtimeInput": {kind: _media(mime_type, data)}}
+
+
+def _media(mime_type: str, data: bytes) -> Message:
+    return {"mimeType": mime_type, "data": base64.b64encode(data).decode("ascii")}
 
 
 _BASE64_FIELDS = frozenset({"thoughtSignature", "sdkBlob", "voiceSampleAudio", "consentAudio", "imageData"})

@@ -61,7 +61,7 @@ async def test_the_screen_is_seen_scaled_at_the_pace_asked_for_and_before_the_qu
             await frames_of(server, 6)
             took_s = time.monotonic() - second_s
             result = await end(command)
-    assert kinds_of(record)[:3] == ["setup", "video", "text"]
+    assert kinds_of(record)[:3] == ["setup", "video", "clientContent"]
     assert all(message["realtimeInput"]["video"]["mimeType"] == "image/jpeg" for message in record.messages[1:2])
     assert {decode(frame).size for frame in record.frames} == {(1024, 576)}
     assert took_s == pytest.approx(2.0, abs=0.3)

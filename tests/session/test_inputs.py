@@ -12,7 +12,7 @@ import pytest
 
 from gemini_live.config import Config
 from gemini_live.conversation.outcomes import Question
-from gemini_live.models import ModelCapabilities, capabilities_of
+from gemini_live.models import ModelCapabilities
 from gemini_live.session import inputs as inputs_module
 from gemini_live.session.inputs import Inputs
 from gemini_live.session.media import Media
@@ -76,7 +76,7 @@ class Bench:
         self.live = asyncio.Event()
         if live:
             self.live.set()
-        self.uplink = Sending(capabilities_of(config.model), self.wake)
+        self.uplink = Sending(uplink_bench.LIVE_3_1, self.wake)
         self.conversation = self.uplink.conversation
         self._changed = asyncio.Event()
         self.media = Media(
@@ -328,7 +328,7 @@ async def test_the_end_key_ends_every_input_by_a_persons_hand(
         await settle()
         assert bench.media.microphone is None
         assert bench.conversation.inputs_ended
-        assert kinds(bench.uplink.peer) == ["audioStreamEnd"]
+        assert kinds(bench.uplink.peer) == []  # nothing was heard
     assert told == [True]
 
 

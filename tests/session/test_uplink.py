@@ -14,11 +14,20 @@ from gemini_live.errors import SessionClosed
 from gemini_live.models import MODELS, ModelCapabilities, capabilities_of
 from gemini_live.session import uplink as uplink_module
 from gemini_live.session.stats import Stats
-from gemini_live.session.uplink import FIRST_FRAME_WAIT_S, MAX_PICTURES, Result, Uplink
+from gemini_live.session.uplink import (
+    FIRST_FRAME_WAIT_S,
+    FRAME_EXPIRES_S,
+    MAX_SILENCE_S,
+    MIN_SILENCE_S,
+    SILENCE_CHUNK_S,
+    Result,
+    Uplink,
+)
 from gemini_live.wire.connection import Connection
 from gemini_live.wire.messages import FunctionResponse
 
 WAIT_S = 10
+LIVE_3_1 = capabilities_of("gemini-3.1-flash-live-preview")
 LIVE_3_8, LIVE_2_5 = capabilities_of("gemini-3.8-live"), capabilities_of("gemini-2.5-flash-native-audio-latest")
 TRANSLATE = MODELS["gemini-3.5-live-translate-preview"]
 Message = dict[str, Any]
@@ -54,7 +63,7 @@ class Bench:
 
     def __init__(
         self,
-        capabilities: ModelCapabilities = LIVE_3_8,
+        capabilities: ModelCapabilities = LIVE_3_1,
         *,
         automatic_vad: bool = True,
         shows_screen: bool = False,
@@ -204,7 +213,7 @@ async def test_what_was_not_sent_on_one_connection_is_sent_on_the_next() -> None
     after = Peer()
     bench.uplink.begin_connection([], announced=False)
     async with bench.connected(after):
-        assert kinds(after) == ["text", "audio", "video"]
+        assert kinds(after) == ["clientContent", "audio", "video"]
         assert data_of(after.sent[1], "audio") == b"waits"
 
 
@@ -243,7 +252,7 @@ async def test_results_go_first_then_lines_then_speech_then_the_screen() -> None
     bench.ask("line")
     bench.uplink.respond([Result(response("c"), is_silent=False)])
     async with bench.connected():
-        assert kinds(bench.peer) == ["toolResponse", "text", "audio", "video"]
+        assert kinds(bench.peer) == ["toolResponse", "clientContent", "audio", "video"]
 
 
 async def test_a_line_overtakes_the_speech_that_waits() -> None:
@@ -353,11 +362,12 @@ async def test_the_end_of_the_audio_is_sent_once_and_starts_the_clock() -> None:
     bench = Bench()
     async with bench.connected():
         assert bench.conversation.deadline_s() is None
+        bench.uplink.offer_audio(b"pcm!")
         bench.uplink.end_audio(by_hand=False)
         await settle()
         bench.uplink.wake()
         await settle()
-        assert kinds(bench.peer) == ["audioStreamEnd"]
+        assert kinds(bench.peer) == ["audio", "audioStreamEnd"]
         assert bench.progress == [[]]
         assert bench.conversation.deadline_s() == bench.now_s + bench.conversation.timings.after_audio_end_s
 
@@ -467,10 +477,10 @@ async def test_the_first_line_waits_for_the_first_frame_and_follows_it() -> None
         assert bench.peer.sent == []
         bench.uplink.offer_frame(b"frame")
         await settle()
-        assert kinds(bench.peer) == ["video", "text"]
+        assert kinds(bench.peer) == ["video", "clientContent"]
         bench.ask("and now?")
         await settle()
-        assert kinds(bench.peer) == ["video", "text", "text"]
+        assert kinds(bench.peer) == ["video", "clientContent", "clientContent"]
 
 
 async def test_the_first_line_waits_for_a_frame_a_second_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -496,8 +506,7 @@ async def test_a_new_connection_is_shown_the_newest_frame_before_anything_is_ask
     bench.uplink.begin_connection([], announced=False)
     bench.ask("still there?")
     async with bench.connected(after):
-        assert kinds(after) == ["video", "text"]
-        assert data_of(after.sent[0], "video") == b"newest"
+        assert turns(after) == [("still there?", [b"newest"])]
 
 
 async def test_without_a_screen_nothing_waits_for_a_frame() -> None:
@@ -720,8 +729,19 @@ async def test_a_model_that_must_not_hear_during_a_call_is_told_afterwards_that_
 # Pictures
 
 
-def pictures(peer: Peer) -> list[bytes]:
-    return [data_of(message, "video") for message in peer.sent if kind_of(message) == "video"]
+def turns(peer: Peer) -> list[tuple[str, list[bytes]]]:
+    """Return the typed turns that were sent: the text, and the pictures inside."""
+    found: list[tuple[str, list[bytes]]] = []
+    for message in peer.sent:
+        if kind_of(message) == "text":
+            found.append((message["realtimeInput"]["text"], []))
+        elif kind_of(message) == "clientContent":
+            (turn,) = message["clientContent"]["turns"]
+            *images, text = turn["parts"]
+            assert message["clientContent"]["turnComplete"]
+            assert all(image["inlineData"]["mimeType"] == "image/jpeg" for image in images)
+            found.append((text["text"], [base64.b64decode(image["inlineData"]["data"]) for image in images]))
+    return found
 
 
 @asynccontextmanager
@@ -734,18 +754,27 @@ async def reconnected(bench: Bench) -> AsyncIterator[Peer]:
         yield peer
 
 
-async def test_a_picture_is_shown_at_once_and_before_the_question_that_follows_it() -> None:
+@pytest.mark.parametrize("model", [LIVE_3_1, LIVE_3_8, LIVE_2_5])
+async def test_pictures_go_inside_the_question_that_follows_them(model: ModelCapabilities) -> None:
+    bench = Bench(model)
+    async with bench.connected():
+        bench.uplink.offer_picture(b"one")
+        bench.uplink.offer_picture(b"two")
+        await settle()
+        assert bench.peer.sent == []
+        bench.ask("what do you see?")
+        bench.ask("and now?")
+        await settle()
+        assert turns(bench.peer) == [("what do you see?", [b"one", b"two"]), ("and now?", [])]
+
+
+async def test_a_picture_is_also_sent_at_once_where_the_user_may_ask_by_voice() -> None:
     bench = Bench()
+    bench.conversation.hears_user = True
     async with bench.connected():
         bench.uplink.offer_picture(b"one")
         await settle()
-        assert kinds(bench.peer) == ["video"]
-        bench.uplink.offer_picture(b"two")
-        bench.ask("what do you see?")
-        await settle()
-        assert kinds(bench.peer) == ["video", "video", "text"]
-        assert pictures(bench.peer) == [b"one", b"two"]
-        assert bench.peer.sent[0]["realtimeInput"]["video"]["mimeType"] == "image/jpeg"
+        assert [data_of(message, "video") for message in bench.peer.sent] == [b"one"]
 
 
 async def test_a_picture_waits_as_questions_do_while_the_server_is_about_to_close() -> None:
@@ -757,38 +786,26 @@ async def test_a_picture_waits_as_questions_do_while_the_server_is_about_to_clos
         await settle()
         assert bench.peer.sent == []
     async with reconnected(bench) as after:
-        assert kinds(after) == ["video", "text"]
+        assert turns(after) == [("what do you see?", [b"one"])]
 
 
-async def test_a_question_that_is_asked_again_has_its_pictures_shown_again_before_it() -> None:
-    bench = Bench()
-    bench.uplink.offer_picture(b"one")
-    bench.uplink.offer_picture(b"two")
-    bench.ask("what do you see?")
-    async with bench.connected():
-        await settle()
-    for _ in range(2):
-        async with reconnected(bench) as after:
-            assert kinds(after) == ["video", "video", "text"]
-            assert pictures(after) == [b"one", b"two"]
-
-
-async def test_each_question_has_the_pictures_again_that_were_shown_before_it() -> None:
+async def test_a_question_that_is_asked_again_has_its_pictures_again() -> None:
     bench = Bench()
     async with bench.connected():
         for name in ("one", "two"):
             bench.uplink.offer_picture(name.encode())
             bench.ask(name)
             await settle()
+    for _ in range(2):
+        async with reconnected(bench) as after:
+            assert turns(after) == [("one", [b"one"])]
     async with reconnected(bench) as after:
         bench.answer()
         await settle()
-        assert kinds(after) == ["video", "text", "video", "text"]
-        assert pictures(after) == [b"one", b"two"]
-        assert texts(after) == ["one", "two"]
+        assert turns(after) == [("one", [b"one"]), ("two", [b"two"])]
 
 
-async def test_a_picture_of_a_question_that_was_answered_is_not_shown_again() -> None:
+async def test_a_picture_of_a_question_that_was_answered_is_not_sent_again() -> None:
     bench = Bench()
     bench.uplink.offer_picture(b"one")
     bench.ask("what do you see?")
@@ -799,37 +816,56 @@ async def test_a_picture_of_a_question_that_was_answered_is_not_shown_again() ->
     async with reconnected(bench) as after:
         bench.ask("and now?")
         await settle()
-        assert kinds(after) == ["text"]
+        assert turns(after) == [("and now?", [])]
 
 
-async def test_pictures_whose_question_was_not_asked_yet_are_shown_again_in_their_order() -> None:
+async def test_a_picture_belongs_to_the_first_question_after_it() -> None:
     bench = Bench()
+    bench.ask("Q1")
+    bench.uplink.offer_picture(b"B")
+    bench.ask("Q2")
     async with bench.connected():
-        bench.uplink.offer_picture(b"one")
-        bench.uplink.offer_picture(b"two")
         await settle()
-    bench.uplink.offer_picture(b"three")
-    async with reconnected(bench) as after:
-        assert pictures(after) == [b"one", b"two", b"three"]
-        bench.ask("what do you see?")
-        await settle()
-        assert kinds(after) == ["video", "video", "video", "text"]
-    async with reconnected(bench) as again:
-        assert pictures(again) == [b"one", b"two", b"three"]
+        assert turns(bench.peer) == [("Q1", []), ("Q2", [b"B"])]
 
 
-async def test_of_many_pictures_all_are_shown_and_the_newest_again() -> None:
+async def test_a_model_that_refuses_pictures_inside_a_turn_gets_them_before_it() -> None:
     bench = Bench()
-    shown = [bytes([number]) for number in range(MAX_PICTURES + 3)]
-    for picture in shown:
-        bench.uplink.offer_picture(picture)
+    bench.uplink.offer_picture(b"one")
     bench.ask("what do you see?")
     async with bench.connected():
         await settle()
-        assert pictures(bench.peer) == shown
+        assert bench.uplink.sent_picture_turn
+    bench.uplink.avoids_picture_turns = True
     async with reconnected(bench) as after:
-        assert pictures(after) == shown[-MAX_PICTURES:]
-        assert kinds(after)[-1] == "text"
+        assert kinds(after) == ["video", "text"]
+        assert not bench.uplink.sent_picture_turn
+
+
+async def test_a_typed_turn_carries_the_newest_frame_of_the_screen_but_no_old_one() -> None:
+    bench = Bench(shows_screen=True)
+    async with bench.connected():
+        bench.uplink.offer_frame(b"old")
+        bench.uplink.offer_frame(b"new")
+        bench.uplink.offer_picture(b"picture")
+        bench.ask("what do you see?")
+        await settle()
+        bench.now_s += FRAME_EXPIRES_S
+        bench.ask("and now?")
+        await settle()
+        assert turns(bench.peer) == [("what do you see?", [b"new", b"picture"]), ("and now?", [])]
+
+
+async def test_a_frame_is_not_sent_again_to_a_resumed_session_that_knows_it() -> None:
+    for resumed in (False, True):
+        bench = Bench(LIVE_3_8, shows_screen=True)
+        bench.uplink.offer_frame(b"frame")
+        async with bench.connected():
+            await settle()
+        bench.uplink.begin_connection([], announced=False, resumed=resumed)
+        after = Peer()
+        async with bench.connected(after):
+            assert kinds(after) == ([] if resumed else ["video"])
 
 
 async def test_frames_of_the_screen_are_no_pictures_of_a_question() -> None:
@@ -841,6 +877,76 @@ async def test_frames_of_the_screen_are_no_pictures_of_a_question() -> None:
     bench.uplink.end_screen()
     async with reconnected(bench) as after:
         assert kinds(after) == ["text"]
+
+
+# Silence after the user's audio
+
+
+async def send_silence(bench: Bench, seconds: float) -> None:
+    """Let time pass in steps in which silence is sent."""
+    for _ in range(round(seconds / SILENCE_CHUNK_S)):
+        bench.now_s += SILENCE_CHUNK_S
+        bench.uplink.wake()
+        await settle()
+
+
+@pytest.mark.parametrize("end", ["file", "hand", "mute"])
+async def test_silence_in_real_time_precedes_the_end_of_the_audio_on_a_model_that_needs_it(end: str) -> None:
+    bench = Bench(LIVE_3_8)
+    bench.uplink.offer_audio(b"pcm!")
+    if end == "mute":
+        bench.uplink.pause_audio()
+    else:
+        bench.uplink.end_audio(by_hand=end == "hand")
+    async with bench.connected():
+        await send_silence(bench, 0.5)
+        bench.uplink.note_sign_of_answer()
+        assert 6 <= len(bench.peer.sent) <= 8
+        assert not any(data_of(bench.peer.sent[-1], "audio"))
+        await send_silence(bench, 1.0)
+        assert kinds(bench.peer)[-1] == "audioStreamEnd"
+        silence_s = sum(len(data_of(message, "audio")) for message in bench.peer.sent[1:-1]) / 32_000
+        assert silence_s == pytest.approx(MIN_SILENCE_S)
+    assert bench.stats.heard_s < 0.01
+
+
+async def test_silence_ends_without_a_sign_of_an_answer_too() -> None:
+    bench = Bench(LIVE_3_8)
+    bench.uplink.offer_audio(b"pcm!")
+    bench.uplink.end_audio(by_hand=False)
+    async with bench.connected():
+        await send_silence(bench, MAX_SILENCE_S - 1)
+        assert kinds(bench.peer)[-1] == "audio"
+        await send_silence(bench, 2)
+        assert kinds(bench.peer)[-1] == "audioStreamEnd"
+
+
+async def test_speech_ends_the_silence_and_is_not_told_to_have_ended() -> None:
+    bench = Bench(LIVE_3_8)
+    bench.uplink.offer_audio(b"one!")
+    bench.uplink.pause_audio()
+    async with bench.connected():
+        await send_silence(bench, 0.3)
+        bench.uplink.offer_audio(b"two!")
+        await send_silence(bench, 0.3)
+        assert data_of(bench.peer.sent[-1], "audio") == b"two!"
+        assert set(kinds(bench.peer)) == {"audio"}
+
+
+async def test_a_microphone_that_was_never_heard_has_no_end() -> None:
+    bench = Bench(LIVE_3_8)
+    bench.uplink.pause_audio()
+    async with bench.connected():
+        await send_silence(bench, 2)
+        assert bench.peer.sent == []
+
+
+async def test_audio_that_waited_for_a_call_is_not_counted_as_dropped_by_the_network() -> None:
+    bench = Bench(LIVE_2_5)
+    bench.conversation.call_opened("c", bench.now_s)
+    for _ in range(300):  # 6 s in chunks of 20 ms
+        bench.uplink.offer_audio(bytes(640))
+    assert bench.stats.withheld_s == pytest.approx(1.0)
 
 
 # The end of the screen
@@ -892,27 +998,3 @@ async def test_speech_that_the_network_could_not_take_is_not_counted_as_sent() -
     async with bench.connected():
         await bench.peer.until(250)
     assert bench.stats.heard_s == pytest.approx(5)
-
-
-async def test_a_picture_waits_for_the_questions_before_it_also_where_they_are_asked_again() -> None:
-    bench = Bench()
-    bench.uplink.offer_picture(b"A")
-    bench.ask("Q1")
-    async with bench.connected():
-        await settle()
-    bench.uplink.offer_picture(b"B")
-    bench.ask("Q2")
-    async with reconnected(bench) as after:
-        await settle()
-        assert kinds(after) == ["video", "text", "video", "text"]
-        assert pictures(after) == [b"A", b"B"]
-
-
-async def test_a_picture_does_not_overtake_a_question_that_waits_for_a_connection() -> None:
-    bench = Bench()
-    bench.ask("Q1")
-    bench.uplink.offer_picture(b"B")
-    bench.ask("Q2")
-    async with bench.connected():
-        await settle()
-        assert kinds(bench.peer) == ["text", "video", "text"]
