@@ -820,7 +820,7 @@ async def test_a_speaker_that_is_pulled_out_ends_nothing(fake_pyaudio: FakePyAud
 
 async def test_a_microphone_that_is_pulled_out_ends_the_input(fake_pyaudio: FakePyAudio) -> None:
     fake_pyaudio.paced = True
-    config = {"model": "gemini-3.1-flash-live-preview", "audio_input": True}
+    config: dict[str, Any] = {"model": "gemini-3.1-flash-live-preview", "audio_input": True}
     async with simulator() as server, holding(configure(server, **config)) as (written, _):
         record = await server.wait_for_session()
         await record.wait_for(lambda record: record.audio_s > 0.1)
