@@ -4,10 +4,34 @@ from gemini_live.simulator import Simulator
 
 async with Simulator(pace=0) as server:
     ...  # a client at server.url; what it did is in server.sessions
+
+The server is loaded when one of the names is used: pytest imports this package in every run, for its plugin.
 """
 
-from .faults import FAULT_KINDS, Fault, parse_fault
-from .records import CallRecord, SessionRecord, TurnRecord
-from .server import Simulator
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["FAULT_KINDS", "CallRecord", "Fault", "SessionRecord", "Simulator", "TurnRecord", "parse_fault"]
+if TYPE_CHECKING:
+    from .faults import FAULT_KINDS, Fault, parse_fault
+    from .in_thread import SimulatorInThread
+    from .records import CallRecord, SessionRecord, TurnRecord
+    from .server import Simulator
+
+__all__ = [
+    "FAULT_KINDS",
+    "CallRecord",
+    "Fault",
+    "SessionRecord",
+    "Simulator",
+    "SimulatorInThread",
+    "TurnRecord",
+    "parse_fault",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import faults, in_thread, records, server  # noqa: PLC0415 - see above
+
+    return next(getattr(module, name) for module in (faults, in_thread, records, server) if hasattr(module, name))

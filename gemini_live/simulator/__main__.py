@@ -1,18 +1,25 @@
-"""The command `gemini-live-simulator`: serves until Ctrl-C or SIGTERM, then says what it thinks of the clients."""
+"""The command `gemini-live-simulator`: serves until Ctrl-C or SIGTERM, then gives its verdict on the clients."""
 
 import asyncio
 import gc
+import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TextIO
 
+from gemini_live import __version__
 from gemini_live.errors import ConfigError, ExitCode
 
-from .arguments import DEFAULT_PORT, PROGRAM, build_parser, parse_arguments
+from .arguments import DEFAULT_PORT, PROGRAM, build_parser, parse_command
 from .server import Simulator
+
+MISTAKES = 1
+"""Exit code of `--strict` if a client made mistakes."""
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str], stdout: TextIO, stderr: TextIO) -> int:
@@ -20,26 +27,55 @@ def main(argv: Sequence[str], environ: Mapping[str, str], stdout: TextIO, stderr
     if "-h" in argv or "--help" in argv:
         stdout.write(build_parser().format_help())
         return ExitCode.DONE
+    if "--version" in argv:
+        stdout.write(f"{PROGRAM} {__version__}\n")
+        return ExitCode.DONE
+
+    def tell(words: str) -> None:
+        _write(stderr, words)
+
     try:
-        server = Simulator(**{"port": DEFAULT_PORT, **parse_arguments(argv)})
+        options, command = parse_command(argv)
+        server = Simulator(**{"port": DEFAULT_PORT, "on_event": tell, **options})
+        if command.verdict is not None:
+            _write_file(command.verdict, "")  # before the clients come: a wrong path is known at once
         # It comes where the loop has no signal handlers, and of a second Ctrl-C while the sessions are being closed.
         with suppress(KeyboardInterrupt):
-            asyncio.run(_serve(server, stdout))
-        stdout.writelines(f"{line}\n" for line in server.verdict())
-        stdout.flush()
+            asyncio.run(_serve(server, stdout, stderr))
+        for line in server.verdict():
+            _write(stdout, line)
+        if command.verdict is not None:
+            _write_file(command.verdict, json.dumps(server.verdict_data(), indent=2) + "\n")
     except ConfigError as error:
         stderr.write(f"{PROGRAM}: {error}\n")
         return error.exit_code
     except BrokenPipeError:
         return ExitCode.CLOSED_STDOUT
-    return ExitCode.DONE
+    return MISTAKES if command.strict and server.mistakes else ExitCode.DONE
 
 
-async def _serve(server: Simulator, stdout: TextIO) -> None:
+def _write(stream: TextIO, line: str) -> None:
+    """Write a line, with escapes for what the stream's encoding does not have."""
+    encoding = stream.encoding or "utf-8"
+    stream.write(f"{line.encode(encoding, 'backslashreplace').decode(encoding)}\n")
+    stream.flush()
+
+
+def _write_file(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--verdict {path}: {error.strerror}") from error
+
+
+async def _serve(server: Simulator, stdout: TextIO, stderr: TextIO) -> None:
     async with server:
         with _stopped_by_signals() as stopped:
-            stdout.write(f"{format_greeting(server)}\n")
-            stdout.flush()
+            _write(stdout, format_greeting(server))
+            if server.is_open_to_others:
+                _write(
+                    stderr, f"{PROGRAM}: whoever reaches {server.host}:{server.port} can use it; --key K asks for a key"
+                )
             gc.freeze()  # what is loaded by now stays: looking through it again and again makes every session late
             await stopped.wait()
 
@@ -63,11 +99,12 @@ def _stopped_by_signals() -> Iterator[asyncio.Event]:
 
 
 def format_greeting(server: Simulator) -> str:
-    """Return the line that says where it is and how clients are pointed at it."""
-    settings = f"GOOGLE_GEMINI_BASE_URL={server.url} GOOGLE_API_KEY={'the --key' if server.needs_key else 'any'}"
+    """Return the line that says where the server is, with settings for clients that work when they are copied."""
+    key = "any" if server.key is None else shlex.quote(server.key)
+    settings = f"GOOGLE_GEMINI_BASE_URL={server.url} GOOGLE_API_KEY={key}"
     if server.certificate is None:
         return f"serving at {server.url}; with {settings} run gemini-live (google-genai needs --tls); Ctrl-C ends it"
-    trust = f"SSL_CERT_FILE={server.certificate.path}"
+    trust = f"SSL_CERT_FILE={shlex.quote(str(server.certificate.path))}"
     return f"serving at {server.url}; with {trust} {settings} run gemini-live or google-genai; Ctrl-C ends it"
 
 

@@ -3,9 +3,11 @@
 import argparse
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from gemini_live import __version__
 from gemini_live.errors import ConfigError
 
 from .answers import REQUESTS
@@ -13,6 +15,16 @@ from .faults import FAULT_KINDS, Scope, parse_fault
 
 PROGRAM = "gemini-live-simulator"
 DEFAULT_PORT = 8765
+
+
+@dataclass(frozen=True)
+class CommandOptions:
+    """What concerns the command, not the server."""
+
+    strict: bool = False
+    """True if a client's mistake makes the exit code 1."""
+    verdict: Path | None = None
+    """The file for the verdict, as JSON."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -53,7 +65,18 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, help=f"port to listen on; 0: any that is free ({DEFAULT_PORT})")
     parser.add_argument("--tls", action="store_true", help="speak https and wss, with a certificate of its own")
+    parser.add_argument(
+        "--tls-name", dest="tls_names", action="append", metavar="NAME", help="a name that clients use for this host"
+    )
+    parser.add_argument("--tls-dir", type=Path, metavar="DIR", help="keep the certificate in DIR and use it again")
     parser.add_argument("--key", help="accept this API key only (default: any, or none)")
+    parser.add_argument(
+        "--allow-origin",
+        dest="allow_origins",
+        action="append",
+        metavar="ORIGIN",
+        help="let web pages of ORIGIN connect, as in http://app.test:3000; *: all (pages of this machine always may)",
+    )
     parser.add_argument(
         "--pace", type=_number, metavar="X", help="send speech X times faster than real time; 0: at once (4)"
     )
@@ -65,10 +88,17 @@ def build_parser() -> argparse.ArgumentParser:
         choices=("interrupts", "queues"),
         help="what realtimeInput.text does to an answer in progress (interrupts)",
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="of everything that is random (0)")
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="of everything that is random; makes handles and tokens repeatable too"
+    )
     parser.add_argument("--fault", dest="faults", action="append", metavar="SPEC", help="do something wrong; see below")
     parser.add_argument("--log", type=Path, metavar="FILE", help="write every message to FILE, as JSON lines")
     parser.add_argument("--log-media", action="store_true", help="sound and pictures too, in base64")
+    parser.add_argument(
+        "--verdict", type=Path, metavar="FILE", help="write the verdict on the clients to FILE, as JSON"
+    )
+    parser.add_argument("--strict", action="store_true", help="exit with 1 if a client made mistakes, for CI")
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     return parser
 
 
@@ -90,14 +120,28 @@ def format_epilog() -> str:
                 lines.append(f"    {spec:<28}{kind.meaning}{f' [{kind.default}]' if kind.default else ''}")
     lines += [
         "",
-        "exit codes: 0 ended by Ctrl-C or SIGTERM; 2 usage: an option, the port, the log file, a missing extra;",
-        "  141 whoever read stdout closed it",
+        "stderr has one line for each session, function call and mistake.",
+        "",
+        "exit codes: 0 ended by Ctrl-C or SIGTERM; 1 a client made mistakes (--strict); 2 usage: an option, the port,",
+        "  a file, a missing extra; 141 whoever read stdout closed it",
     ]
     return "\n".join(lines)
 
 
 def parse_arguments(argv: Sequence[str]) -> dict[str, Any]:
     """Return the keyword arguments of `Simulator` that the command's options stand for.
+
+    Raises:
+        ConfigError: One line on what is wrong with them; or they concern the command only.
+    """
+    options, command = parse_command(argv)
+    if command != CommandOptions():
+        raise ConfigError("--strict and --verdict are for the command gemini-live-simulator")
+    return options
+
+
+def parse_command(argv: Sequence[str]) -> tuple[dict[str, Any], CommandOptions]:
+    """Return the keyword arguments of `Simulator`, and what concerns the command.
 
     Raises:
         ConfigError: One line on what is wrong with them.
@@ -107,5 +151,12 @@ def parse_arguments(argv: Sequence[str]) -> dict[str, Any]:
         raise ConfigError(f"argument --port: {options['port']} is no port")
     if options.get("log_media") and "log" not in options:
         raise ConfigError("--log-media needs --log FILE")
+    for name in ("log", "verdict"):
+        if options.get(name) == Path("-"):
+            raise ConfigError(f"--{name} -: stdout has the greeting and the verdict for people; name a file")
+    for name in ("tls_names", "tls_dir"):
+        if name in options and not options.get("tls"):
+            raise ConfigError(f"--{name.removesuffix('s').replace('_', '-')} needs --tls")
     options["faults"] = [parse_fault(spec) for spec in options.get("faults", ())]
-    return {"keep": False, **options}
+    command = CommandOptions(options.pop("strict", False), options.pop("verdict", None))
+    return {"keep": False, **options}, command

@@ -1,6 +1,7 @@
 """Keeps the conversation of the simulated model, and the handles by which another connection resumes it. Pure."""
 
 import math
+import secrets
 from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
@@ -123,8 +124,8 @@ class _Saved:
 class HandleBook:
     """The handles that a server has given out."""
 
-    def __init__(self, seed: int, clock: Clock) -> None:
-        self._random = Random(f"handles {seed}")
+    def __init__(self, seed: int | None, clock: Clock) -> None:
+        self._random_bits = secrets.randbits if seed is None else Random(f"handles {seed}").getrandbits
         self._clock = clock
         self._saved: dict[str, _Saved] = {}
 
@@ -136,7 +137,7 @@ class HandleBook:
             if self._saved[oldest].saved_s >= now - HANDLE_LIFETIME_S and len(self._saved) < _MAX_HANDLES:
                 break
             del self._saved[oldest]
-        handle = f"{session:04d}-{self._random.getrandbits(96):024x}"
+        handle = f"{session:04d}-{self._random_bits(96):024x}"
         self._saved[handle] = _Saved(history, covers, len(history.said), frozenset(history.open_calls), session, now)
         return handle
 

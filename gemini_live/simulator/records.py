@@ -1,18 +1,23 @@
-"""What happened: a record of each session, a log of every message, and a verdict on the client.
+"""Keeps a record of each session, writes a log of every message, and gives a verdict on the client.
 
-Records are for tests (`Simulator.sessions`) and for the verdict; the log is JSON lines. Neither ever holds a key.
+Records are for tests (`Simulator.sessions`) and for the verdict; the log is JSON lines. Neither ever holds a key. What
+a client sent is escaped before it is printed.
 """
 
 import asyncio
 import base64
+import errno
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from gemini_live.errors import ConfigError
 
 _MAX_MISTAKES = 100
+_MAX_NOTES = 20
+_MAX_LOG_BYTES = 2**30
+_MAX_PRINTED = 200
 _GAP_S = 0.1
 
 
@@ -28,10 +33,10 @@ class CallRecord:
     n_late: int = 0
     """Answers that came after it was cancelled."""
     n_again: int = 0
-    """Answers that came after its last one."""
+    """Answers after the last one."""
     cancelled: bool = False
     open: bool = True
-    """Whether an answer to it is still awaited."""
+    """True while an answer to it is awaited."""
 
 
 @dataclass
@@ -50,6 +55,11 @@ class TurnRecord:
     complete: bool = False
     interrupted: bool = False
 
+    @property
+    def state(self) -> str:
+        """Return how far it came, in a word."""
+        return "interrupted" if self.interrupted else "complete" if self.complete else "not complete"
+
 
 @dataclass
 class SessionRecord:
@@ -61,7 +71,7 @@ class SessionRecord:
     opened_s: float
     """On the server's clock."""
     keep: bool
-    """Whether the messages and the sound themselves are kept, not only counted."""
+    """True if messages and sound are kept, not only counted."""
     setup: dict[str, Any] = field(default_factory=dict)
     messages: list[dict[str, Any]] = field(default_factory=list)
     """From the client: camelCase names, `bytes` for base64. The setup is the first."""
@@ -75,8 +85,10 @@ class SessionRecord:
     calls: dict[str, CallRecord] = field(default_factory=dict)
     mistakes: list[str] = field(default_factory=list)
     """What the client did that the protocol does not allow."""
+    notes: list[str] = field(default_factory=list)
+    """What works, but is doubtful with the service: it does not count as a mistake."""
     resumed_from: int | None = None
-    """Number of the session that it goes on with."""
+    """Number of the session that this one resumes."""
     n_received: int = 0
     n_sent: int = 0
     n_audio_bytes: int = 0
@@ -93,13 +105,15 @@ class SessionRecord:
     close_reason: str = ""
     closed_by_client: bool = False
     on_mistake: Callable[[str], None] = lambda words: None
-    """Told of each mistake; for the log."""
+    """Called with each mistake; for the log."""
+    on_event: Callable[[str], None] = lambda words: None
+    """Called with a line for people at each call, each mistake and each change of the session."""
     _audio_due_s: float | None = None
     _waiters: list[tuple[Callable[["SessionRecord"], bool], asyncio.Future[None]]] = field(default_factory=list)
 
     @property
     def open(self) -> bool:
-        """Whether the session goes on."""
+        """True while the session goes on."""
         return self.close_code is None
 
     async def wait_for(self, condition: Callable[["SessionRecord"], bool], timeout_s: float = 10.0) -> None:
@@ -112,11 +126,41 @@ class SessionRecord:
             return
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.append((condition, waiter))
-        async with asyncio.timeout(timeout_s):
-            await waiter
+        try:
+            async with asyncio.timeout(timeout_s):
+                await waiter
+        except TimeoutError:
+            raise TimeoutError(f"not within {timeout_s:g} s; {self.describe()}") from None
+
+    def describe(self) -> str:
+        """Return in one line what has happened so far."""
+        how = "open" if self.open else f"closed with {self.close_code} {self.close_reason}".strip()
+        told = [f"session {self.number} is {how}"]
+        told.append(f"received {_count_kinds(self.messages) or self.n_received}")
+        told.append(f"sent {_count_kinds(self.sent) or self.n_sent}")
+        told += [f"turn {turn.number} {printable(turn.asked)!r} {turn.state}" for turn in self.turns[-3:]]
+        told += [f"call {printable(call.name)} {'open' if call.open else 'done'}" for call in self.calls.values()][-3:]
+        told += [f"mistake: {printable(words)}" for words in self.mistakes[-3:]]
+        return "; ".join(told)
+
+    def report_calls(self, calls: list[dict[str, Any]]) -> None:
+        """Tell people of function calls."""
+        for call in calls:
+            args = json.dumps(call.get("args", {}), ensure_ascii=False)
+            self.on_event(f"calls {call.get('name')}({args})")
+
+    def note(self, words: str) -> None:
+        """Add something doubtful that is no mistake, each kind of it once."""
+        if words not in self.notes and len(self.notes) < _MAX_NOTES:
+            self.notes.append(words)
+
+    def forget_messages(self) -> None:
+        """Drop everything but counts, mistakes and turns: what a verdict needs of a session that has ended."""
+        self.setup = {"model": self.setup.get("model", "")}
+        self.messages, self.sent, self.frames, self.audio = [], [], [], bytearray()
 
     def changed(self) -> None:
-        """Look whether anybody waits for what is now so."""
+        """Wake everybody whose condition now holds."""
         if not self._waiters:
             return
         for condition, waiter in self._waiters:
@@ -125,10 +169,11 @@ class SessionRecord:
         self._waiters = [(condition, waiter) for condition, waiter in self._waiters if not waiter.done()]
 
     def mistake(self, words: str) -> None:
-        """Note what the client did wrong, each kind of it once."""
+        """Add what the client did wrong, each kind of it once."""
         if words not in self.mistakes and len(self.mistakes) < _MAX_MISTAKES:
             self.mistakes.append(words)
             self.on_mistake(words)
+            self.on_event(f"mistake: {words}")
 
     def received(self, message: dict[str, Any]) -> None:
         """Count a message of the client."""
@@ -149,8 +194,24 @@ class SessionRecord:
         self._audio_due_s = max(now_s, self._audio_due_s or 0.0) + duration_s
 
     def microphone_closed(self) -> None:
-        """The client said that no audio is to be expected."""
+        """Expect no audio: the client said that its microphone is closed."""
         self._audio_due_s = None
+
+
+def _count_kinds(messages: list[dict[str, Any]]) -> str:
+    """Return the kinds of messages with their numbers, in the order in which they first came."""
+    kinds: dict[str, int] = {}
+    for message in messages:
+        for kind, content in message.items():
+            inner = ".".join([kind, *list(content)[:1]]) if kind in ("realtimeInput", "serverContent") else kind
+            kinds[inner] = kinds.get(inner, 0) + 1
+    return ", ".join(f"{kind} x{n}" if n > 1 else kind for kind, n in kinds.items())
+
+
+def printable(text: str) -> str:
+    """Return text from a client as one line that no terminal acts upon, and that any encoding can write."""
+    shown = text if len(text) <= _MAX_PRINTED else f"{text[:_MAX_PRINTED]}..."
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
 
 
 def elide(value: Any, *, media: bool = False) -> Any:
@@ -180,14 +241,20 @@ class MessageLog:
         self._file, self._media = file, media
         self._error: OSError | None = None
         """Why nothing more is written: a full disk ends the log, not the server."""
+        self._n_left = _MAX_LOG_BYTES
 
     def write(self, t_s: float, session: int, event: str, content: Any) -> None:
         """Write one line: `event` is `client`, `server` (a message), `open`, `close` or `mistake`."""
         if self._error is not None:
             return
         line = {"t_s": round(t_s, 4), "session": session, "event": event, "content": elide(content, media=self._media)}
+        text = json.dumps(line, ensure_ascii=False) + "\n"
+        self._n_left -= len(text)
+        if self._n_left < 0:
+            self._error = OSError(errno.EFBIG, f"it would be larger than {_MAX_LOG_BYTES} bytes")
+            return
         try:
-            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self._file.write(text)
             self._file.flush()
         except OSError as error:
             self._error = error
@@ -206,36 +273,80 @@ class MessageLog:
             raise ConfigError(f"the log could not be written to the end: {self._error.strerror}")
 
 
+def build_verdict(records: Iterable[SessionRecord], n_forgotten: int = 0, n_refused: int = 0) -> dict[str, Any]:
+    """Return the verdict on all sessions as JSON can hold it: the content of `--verdict FILE`."""
+    sessions = [_summarise(record) for record in records]
+    return {
+        "v": 1,
+        "mistakes": sum(len(session["mistakes"]) for session in sessions),
+        "handshakes_refused": n_refused,
+        "sessions_forgotten": n_forgotten,
+        "sessions": sessions,
+    }
+
+
+def _summarise(record: SessionRecord) -> dict[str, Any]:
+    calls = record.calls.values()
+    return {
+        "session": record.number,
+        "path": record.path,
+        "model": record.setup.get("model", "").removeprefix("models/"),
+        "resumed_from": record.resumed_from,
+        "close_code": record.close_code,
+        "close_reason": record.close_reason,
+        "closed_by": None if record.open else "client" if record.closed_by_client else "server",
+        "messages": {"received": record.n_received, "sent": record.n_sent},
+        "turns": {
+            "total": len(record.turns),
+            "complete": sum(turn.complete and not turn.interrupted for turn in record.turns),
+            "interrupted": sum(turn.interrupted for turn in record.turns),
+        },
+        "media": {
+            "audio_s": round(record.audio_s, 3),
+            "utterances": record.n_utterances,
+            "gaps": record.n_gaps,
+            "longest_gap_s": round(record.longest_gap_s, 3),
+            "frames": record.n_frames,
+        },
+        "calls": {
+            "total": len(calls),
+            "answered": sum(bool(call.answers) for call in calls),
+            "cancelled": sum(call.cancelled for call in calls),
+            "never_answered": sum(call.open for call in calls),
+            "answered_late": sum(call.n_late for call in calls),
+            "answered_again": sum(call.n_again for call in calls),
+        },
+        "mistakes": list(record.mistakes),
+        "notes": list(record.notes),
+    }
+
+
 def format_verdict(record: SessionRecord) -> Iterator[str]:
     """Yield the lines of the verdict on one session."""
-    how = "open" if record.open else f"closed by the {'client' if record.closed_by_client else 'server'}"
-    code = (
-        ""
-        if record.open
-        else f" with {record.close_code}" + (f" ({record.close_reason})" if record.close_reason else "")
-    )
-    yield f"session {record.number}: {record.path}, {how}{code}"
-    complete = sum(turn.complete and not turn.interrupted for turn in record.turns)
-    interrupted = sum(turn.interrupted for turn in record.turns)
+    summary = _summarise(record)
+    how = "open" if record.open else f"closed by the {summary['closed_by']} with {record.close_code}"
+    reason = f" ({printable(record.close_reason)})" if record.close_reason else ""
+    yield f"session {record.number}: {printable(record.path)}, {how}{reason}"
+    turns, media, calls = summary["turns"], summary["media"], summary["calls"]
     yield (
         f"  {record.n_received} messages received, {record.n_sent} sent; "
-        f"{len(record.turns)} turns, {complete} complete, {interrupted} interrupted"
+        f"{turns['total']} turns, {turns['complete']} complete, {turns['interrupted']} interrupted"
     )
     if record.n_audio_bytes or record.n_frames:
         yield (
-            f"  media: {record.audio_s:.1f} s of audio received, {record.n_utterances} utterances in it, "
-            f"{record.n_gaps} gaps above 100 ms, the longest {record.longest_gap_s * 1000:.0f} ms; "
-            f"{record.n_frames} frames"
+            f"  media: {record.audio_s:.1f} s of audio received, {media['utterances']} utterances in it, "
+            f"{media['gaps']} gaps above 100 ms, the longest {record.longest_gap_s * 1000:.0f} ms; "
+            f"{media['frames']} frames"
         )
     if record.calls:
-        calls = record.calls.values()
         yield (
-            f"  tool calls: {len(calls)} made, {sum(bool(c.answers) for c in calls)} answered, "
-            f"{sum(c.cancelled for c in calls)} cancelled, {sum(c.open for c in calls)} never answered, "
-            f"{sum(c.n_late for c in calls)} answered late, {sum(c.n_again for c in calls)} again"
+            f"  tool calls: {calls['total']} made, {calls['answered']} answered, {calls['cancelled']} cancelled, "
+            f"{calls['never_answered']} never answered, {calls['answered_late']} answered late, "
+            f"{calls['answered_again']} again"
         )
+    yield from (f"  note: {printable(words)}" for words in record.notes)
     if record.mistakes:
         yield f"  mistakes: {len(record.mistakes)}"
-        yield from (f"    - {mistake}" for mistake in record.mistakes)
+        yield from (f"    - {printable(words)}" for words in record.mistakes)
     else:
         yield "  no protocol mistakes found"

@@ -29,6 +29,12 @@ def snake_case(camel: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in camel)
 
 
+def camel_case(name: str) -> str:
+    """Return the JSON spelling of a name: `generationConfig` for `generation_config`."""
+    first, *others = name.split("_")
+    return first + "".join(other[:1].upper() + other[1:] for other in others)
+
+
 _FIELDS: dict[str, dict[str, tuple[str, str]]] = {
     message: {
         spelling: (camel, type_name) for camel, type_name in fields.items() for spelling in (camel, snake_case(camel))

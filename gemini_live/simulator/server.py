@@ -1,11 +1,15 @@
-"""The simulator as a server: sockets, sessions, and what tests see of them."""
+"""Runs the simulator as a server: sockets, sessions, and the records of them."""
 
 import asyncio
+import errno
+import functools
 import logging
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from http import HTTPStatus
 from pathlib import Path
+from random import Random
 from types import TracebackType
 from typing import Any, Self, TextIO
 
@@ -17,11 +21,14 @@ from gemini_live.errors import ConfigError
 from .clock import Clock
 from .faults import Fault, FaultPlan, SessionFaults, parse_fault
 from .history import HandleBook
-from .http import SocketRequest, answer_plainly, build_error, read_socket_request
-from .records import MessageLog, SessionRecord, format_verdict
+from .http import Callers, HttpFailure, SocketRequest, is_loopback, read_socket_request
+from .http_connection import SERVER_HEADER, HttpConnection
+from .records import MessageLog, SessionRecord, build_verdict, format_verdict, printable
+from .rest import RestService, build_error
 from .session import ServerContext, Session
 from .speech import Synthesizer
 from .tls import Certificate
+from .tokens import TokenBook
 from .wire import Wire
 
 _MAX_MESSAGE_BYTES = 64 * 2**20
@@ -29,6 +36,11 @@ _CLOSE_TIMEOUT_S = 1.0
 _OPEN_S, _HANG_S = 10.0, 3600.0
 """How long a handshake may take; the longer where it is us who do not answer it."""
 _PING_INTERVAL_S, _PING_TIMEOUT_S = 30.0, 120.0
+_END_S = 3.0
+"""How long closing every session may take; what still runs then is cancelled and left alone."""
+_MAX_RECORDS = 1_000
+"""Records of ended sessions that are kept if messages are not: the oldest without mistakes are dropped first."""
+_WILDCARDS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class _Log(logging.LoggerAdapter[logging.Logger]):
@@ -49,15 +61,19 @@ class Simulator:
         host: Where it listens.
         port: 0: any that is free.
         key: The one API key that it accepts; None: any, or none.
-        tls: Whether it speaks https and wss, with a certificate of its own (`server.certificate`).
+        tls: True for https and wss, with a certificate of its own (`server.certificate`).
+        tls_names: More names that the certificate is valid for.
+        tls_dir: The folder of a certificate that stays the same; None: a new one at each start.
         pace: How many times faster than real time it sends speech; 0: it never waits, for tests.
         lifetime_s: How long a connection lives; None: as long as it likes. goAway comes 50 s before.
-        seed: Of everything that is random.
+        seed: Of everything that is random; None: handles and tokens are secret, the rest is repeatable.
         faults: What goes wrong, as `--fault` takes it.
+        allow_origins: Origins of web pages that may connect, besides those of this machine; `*`: all.
         log: A file for every message, as JSON lines; with `log_media`, sound and pictures too.
-        keep: Whether the session records hold messages and sound, or only count them.
+        keep: True if the session records hold messages and sound; False if they only count them.
         typed_text: `interrupts`: realtimeInput.text ends an answer in progress; `queues`: it waits for its end.
-        espeak: Whether espeak-ng is the voice, where it is installed; else tones.
+        on_event: Called with a line for people at each session, call and mistake.
+        espeak: True if espeak-ng is the voice, where it is installed; else tones.
         clock: What tells the time; None: the event loop.
     """
 
@@ -68,27 +84,36 @@ class Simulator:
         *,
         key: str | None = None,
         tls: bool = False,
+        tls_names: Sequence[str] = (),
+        tls_dir: str | Path | None = None,
         pace: float = 4.0,
         lifetime_s: float | None = None,
-        seed: int = 0,
+        seed: int | None = None,
         faults: Sequence[str | Fault] = (),
+        allow_origins: Sequence[str] = (),
         log: str | Path | None = None,
         log_media: bool = False,
         keep: bool = True,
         typed_text: str = "interrupts",
+        on_event: Callable[[str], None] | None = None,
         espeak: bool = True,
         clock: Clock | None = None,
     ) -> None:
         self.host, self.port = host, port
         self.sessions: list[SessionRecord] = []
-        """A record of each session, the oldest first."""
+        """The records of the sessions, the oldest first."""
+        self.n_sessions = 0
+        """Sessions so far, those included whose records were dropped."""
         self.certificate: Certificate | None = None
         """Where TLS is spoken: what a client has to trust."""
         self.n_refused = 0
         """Handshakes that were not accepted."""
         self._key, self._tls, self._keep = key, tls, keep
+        self._tls_names, self._tls_dir = tuple(tls_names), Path(tls_dir) if tls_dir is not None else None
+        self._origins = frozenset(origin.rstrip("/").lower() for origin in allow_origins)
+        self._on_event = on_event
         self._pace, self._lifetime_s, self._seed = pace, lifetime_s, seed
-        self._plan = FaultPlan(tuple(parse_fault(f) if isinstance(f, str) else f for f in faults), seed)
+        self._plan = FaultPlan(tuple(parse_fault(f) if isinstance(f, str) else f for f in faults), seed or 0)
         self._log_path, self._log_media = log, log_media
         self._typed_text_cuts = typed_text == "interrupts"
         self._clock_given = clock
@@ -96,15 +121,15 @@ class Simulator:
         self._stack = AsyncExitStack()
         self._server: Server
         self._log: MessageLog | None = None
-        self._requests: dict[ServerConnection, SocketRequest] = {}
-        self._open_sessions: set[int] = set()
+        self._open_sessions: dict[int, Wire] = {}
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._closing = asyncio.Event()
 
     @property
     def url(self) -> str:
-        """The base URL for a client: `http://127.0.0.1:40001`."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        """The base URL for a client on this machine: `http://127.0.0.1:40001`."""
+        name = _WILDCARDS.get(self.host, self.host)
+        host = f"[{name}]" if ":" in name else name
         return f"{'https' if self._tls else 'http'}://{host}:{self.port}"
 
     @property
@@ -114,9 +139,14 @@ class Simulator:
         return f"{self.url.replace('http', 'ws', 1)}{path}"
 
     @property
-    def needs_key(self) -> bool:
-        """Whether only one key is accepted."""
-        return self._key is not None
+    def key(self) -> str | None:
+        """The one API key that is accepted; None: any, or none."""
+        return self._key
+
+    @property
+    def is_open_to_others(self) -> bool:
+        """True if other machines reach the server and need no key."""
+        return self._key is None and not is_loopback(self.host)
 
     async def __aenter__(self) -> Self:
         """Start listening.
@@ -126,15 +156,20 @@ class Simulator:
         """
         clock = self._clock_given or asyncio.get_running_loop()
         self._started_s = clock.time()
+        tokens = TokenBook(clock, None if self._seed is None else Random(f"tokens {self._seed}"))
+        names = frozenset(name.lower() for name in self._tls_names)
+        self._callers = Callers(self.host, names, self._origins)
+        self._rest = RestService(self._key, self._callers, tokens)
         self._context = ServerContext(
             clock=clock,
             synthesizer=Synthesizer(espeak=self._espeak),
             handles=HandleBook(self._seed, clock),
+            tokens=tokens,
             plan=self._plan,
             open_sessions=self._open_sessions,
             pace=self._pace,
             lifetime_s=self._lifetime_s,
-            seed=self._seed,
+            seed=self._seed or 0,
             typed_text_cuts=self._typed_text_cuts,
         )
         async with AsyncExitStack() as stack:
@@ -143,7 +178,7 @@ class Simulator:
                 stack.callback(self._log.close)
             context: ssl.SSLContext | None = None
             if self._tls:
-                self.certificate = stack.enter_context(Certificate.make(self.host))
+                self.certificate = stack.enter_context(Certificate.make(self.host, self._tls_names, self._tls_dir))
                 context = self.certificate.server_context
             self._server = await stack.enter_async_context(await self._listen(context))
             self.port = next(iter(self._server.sockets)).getsockname()[1]
@@ -153,22 +188,47 @@ class Simulator:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Close every session and stop listening."""
+        """Close every session and stop listening, within a few seconds whatever still runs."""
         self._closing.set()
-        await self._stack.aclose()
+        try:
+            async with asyncio.timeout(_END_S):
+                await self._stack.aclose()
+        except TimeoutError:
+            for task in self._server.handler_tasks:
+                task.cancel()
 
     async def wait_for_session(self, n: int = 1, timeout_s: float = 10.0) -> SessionRecord:
-        """Return the record of the n-th session as soon as it has been opened."""
-        if len(self.sessions) < n:
+        """Return the record of the n-th session as soon as it has been opened.
+
+        Raises:
+            TimeoutError: It was not opened in time; the words say what was.
+        """
+        if self.n_sessions < n:
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append((n, waiter))
-            async with asyncio.timeout(timeout_s):
-                await waiter
-        return self.sessions[n - 1]
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await waiter
+            except TimeoutError:
+                came = f"{self.n_sessions} sessions, {self.n_refused} handshakes refused"
+                told = "".join(f"; {record.describe()}" for record in self.sessions[-2:])
+                raise TimeoutError(f"no session {n} within {timeout_s:g} s: {came}{told}") from None
+        return next(record for record in self.sessions if record.number == n)
+
+    @property
+    def mistakes(self) -> list[str]:
+        """What the clients did that the protocol does not allow, over all sessions."""
+        return [words for record in self.sessions for words in record.mistakes]
 
     def verdict(self) -> list[str]:
-        """Return what is to be said about the clients, in lines."""
-        return [line for record in self.sessions for line in format_verdict(record)]
+        """Return the verdict on the clients, in lines."""
+        lines = [line for record in self.sessions for line in format_verdict(record)]
+        n_forgotten = self.n_sessions - len(self.sessions)
+        return [f"{n_forgotten} older sessions without mistakes are not listed", *lines] if n_forgotten else lines
+
+    def verdict_data(self) -> dict[str, Any]:
+        """Return the verdict on the clients as JSON can hold it."""
+        return build_verdict(self.sessions, self.n_sessions - len(self.sessions), self.n_refused)
 
     async def _listen(self, context: ssl.SSLContext | None) -> Server:
         try:
@@ -177,6 +237,8 @@ class Simulator:
                 self.host,
                 self.port,
                 process_request=self._process_request,
+                process_response=_answer_in_json,
+                create_connection=self._make_connection,  # type: ignore[arg-type] # any callable will do
                 compression=None,
                 ssl=context,
                 max_size=_MAX_MESSAGE_BYTES,
@@ -184,62 +246,121 @@ class Simulator:
                 close_timeout=_CLOSE_TIMEOUT_S,
                 ping_interval=_PING_INTERVAL_S,
                 ping_timeout=_PING_TIMEOUT_S,
-                server_header="gemini-live-simulator",
+                server_header=SERVER_HEADER,
                 logger=_Log(logging.getLogger("websockets.server")),
             )
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or str(error)
+            if getattr(error, "errno", None) == errno.EADDRINUSE:
+                reason = "the port is in use; end the program that has it, or choose another port (0: any that is free)"
             raise ConfigError(f"cannot listen on {self.host}:{self.port}: {reason}") from error
 
+    def _make_connection(self, *args: Any, **options: Any) -> HttpConnection:
+        return HttpConnection(*args, answer=self._rest.answer, **options)
+
     async def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Answer what is not a WebSocket of the Live API, and the handshakes that a fault refuses."""
-        read = read_socket_request(request, self._key)
+        """Answer the handshakes that are not for the Live API, not allowed, or refused by a fault."""
+        assert isinstance(connection, HttpConnection) and connection.http_request is not None
+        try:
+            self._callers.check(request.headers)
+        except HttpFailure as failure:
+            return self._refuse(failure)
+        read = read_socket_request(connection.http_request, self._key, self._context.tokens.names)
         if read is None:
-            return answer_plainly(request, self._key)
+            return self._rest.answer(connection.http_request)
         if self._plan.take("hang"):
             self.n_refused += 1
             await self._closing.wait()
-            return build_error(503, "UNAVAILABLE", "The simulator ends.")
+            return build_error(HttpFailure(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE", "The simulator ends."))
         if refuse := self._plan.take("refuse"):
-            self.n_refused += 1
-            response = build_error(int(refuse.number), "UNAVAILABLE", "Refused by the simulator, as it was asked to.")
+            words = "Refused by the simulator, as it was asked to."
+            response = self._refuse(HttpFailure(_status(refuse.number), "UNAVAILABLE", words))
+            response.status_code = int(refuse.number)
             if refuse.text:
                 response.headers["Retry-After"] = refuse.text
             return response
-        self._requests[connection] = read
+        connection.socket_request = read
         return None
 
+    def _refuse(self, failure: HttpFailure) -> Response:
+        """Count a refused handshake, tell people of it, and return its answer."""
+        self.n_refused += 1
+        if self._on_event is not None:
+            self._on_event(f"refused a connection: {printable(failure.words)}")
+        return build_error(failure)
+
     async def _serve_session(self, connection: ServerConnection) -> None:
-        request = self._requests.pop(connection)
+        assert isinstance(connection, HttpConnection) and connection.socket_request is not None
+        request: SocketRequest = connection.socket_request
         clock = self._context.clock
+        self.n_sessions += 1
         record = SessionRecord(
-            number=len(self.sessions) + 1,
+            number=self.n_sessions,
             path=request.path,
             api_version=request.api_version,
             opened_s=clock.time(),
             keep=self._keep,
         )
+        if self._on_event is not None:
+            record.on_event = functools.partial(self._tell_people, record.number)
         self.sessions.append(record)
-        self._open_sessions.add(record.number)
         faults = SessionFaults(self._plan, record.number)
         wire = Wire(connection, record, faults, clock=clock, log=self._log, started_s=self._started_s)
+        self._open_sessions[record.number] = wire
         wire.log("open", {"path": record.path})
         self._tell_waiters()
         try:
-            await Session(wire, self._context, request.refusal).run()
+            await Session(wire, self._context, request).run()
         finally:
-            self._open_sessions.discard(record.number)
+            del self._open_sessions[record.number]
             wire.settle()
+            if not self._keep:
+                record.forget_messages()
+                self._drop_records()
+
+    def _drop_records(self) -> None:
+        """Keep the number of records bounded; those with mistakes stay longest."""
+        if len(self.sessions) <= _MAX_RECORDS:
+            return
+        ended = [record for record in self.sessions if not record.open]
+        dropped = next((record for record in ended if not record.mistakes), ended[0] if ended else None)
+        if dropped is not None:
+            self.sessions.remove(dropped)
+
+    def _tell_people(self, session: int, words: str) -> None:
+        assert self._on_event is not None
+        self._on_event(f"session {session} {printable(words)}")
 
     def _tell_waiters(self) -> None:
         for n, waiter in self._waiters:
-            if len(self.sessions) >= n and not waiter.done():
+            if self.n_sessions >= n and not waiter.done():
                 waiter.set_result(None)
         self._waiters = [(n, waiter) for n, waiter in self._waiters if not waiter.done()]
 
 
+def _answer_in_json(connection: ServerConnection, request: Request, response: Response) -> Response | None:
+    """Give the WebSocket library's own refusals of a handshake the form of all other errors."""
+    is_json = response.headers.get("Content-Type", "").startswith("application/json")
+    if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS or is_json:
+        return None
+    words = response.body.decode(errors="replace").strip()
+    answer = build_error(HttpFailure(_status(response.status_code), "INVALID_ARGUMENT", words))
+    for name in ("Upgrade", "Sec-WebSocket-Version"):
+        if name in response.headers:
+            answer.headers[name] = response.headers[name]
+    return answer
+
+
+def _status(number: float) -> HTTPStatus:
+    try:
+        return HTTPStatus(int(number))
+    except ValueError:
+        return HTTPStatus.SERVICE_UNAVAILABLE
+
+
 def _open_log(path: str | Path) -> TextIO:
     try:
-        return open(path, "w", encoding="utf-8")
+        # Half of a surrogate pair cannot be written; its escape means the same in JSON.
+        return open(path, "w", encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise ConfigError(f"--log {path}: {error.strerror}") from error

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,24 +11,30 @@ from websockets.exceptions import ConnectionClosed
 from .client_messages import ClientMessages
 from .clock import Alarm, Clock, sleep
 from .close_reasons import (
+    DEADLINE,
     ENTITY_NOT_FOUND,
     INTERNAL,
     INTERNAL_ERROR,
     POLICY_VIOLATION,
+    TOKEN_EXPIRED_IN_SESSION,
     Refusal,
     invalid_argument,
     unknown_name,
 )
 from .faults import FaultPlan
 from .history import ConversationHistory, HandleBook, Resumed
+from .http import SocketRequest
 from .model_turns import ModelTurns
 from .schema import snake_case
 from .settings import Settings, read_settings
 from .speech import Synthesizer
+from .tokens import TokenBook
 from .wire import Wire
 
 GO_AWAY_S = 50.0
 """How long before the end of a connection's life the service says goAway."""
+SETUP_S = 10.0
+"""How long a connection may be open without a setup."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,8 @@ class ServerContext:
     synthesizer: Synthesizer
     handles: HandleBook
     plan: FaultPlan
-    open_sessions: set[int]
+    open_sessions: Mapping[int, Wire]
+    tokens: TokenBook
     pace: float
     lifetime_s: float | None
     seed: int
@@ -49,16 +57,16 @@ class ServerContext:
 class Session:
     """The server's side of one connection."""
 
-    def __init__(self, wire: Wire, context: ServerContext, refusal: Refusal | None) -> None:
+    def __init__(self, wire: Wire, context: ServerContext, request: SocketRequest) -> None:
         self._wire = wire
         self._record = wire.record
         self._context = context
-        self._refusal = refusal
-        """The reason to close at once, if the client's key was not accepted."""
+        self._request = request
         self._turns: ModelTurns
         self._messages: ClientMessages
         self._lifetime = Alarm(context.clock)
         self._dies_at_s: float | None = None
+        self._token_expires_s: float | None = None
 
     async def run(self) -> None:
         """Serve the client until one side closes."""
@@ -69,11 +77,12 @@ class Session:
                 turns = tasks.create_task(self._turns.run(), name="model turns")
                 life = tasks.create_task(self._live(), name="lifetime")
                 faults = tasks.create_task(self._watch_time(), name="faults")
+                token = tasks.create_task(self._end_with_token(), name="token")
                 try:
                     while True:
                         await self._messages.take(await self._wire.receive())
                 finally:
-                    for task in (turns, life, faults):
+                    for task in (turns, life, faults, token):
                         task.cancel()
         except* ConnectionClosed:
             pass  # how it ended is in the record
@@ -84,12 +93,14 @@ class Session:
             await self._wire.close(refusal.code, refusal.reason)
 
     async def _open(self) -> None:
-        message = await self._wire.receive()
-        if self._refusal is not None:
-            raise self._refusal
+        message = await self._receive_first()
+        if self._request.refusal is not None:
+            raise self._request.refusal
         setup = message.get("setup")
         if setup is None:
             raise invalid_argument("the first message is not a setup")
+        if self._request.token:
+            setup, self._token_expires_s = self._context.tokens.use(self._request.token, setup)
         self._record.setup = setup
         self._record.changed()
         await self._break_setup(setup)
@@ -114,8 +125,26 @@ class Session:
             self._turns, self._record, context.clock, typed_text_cuts=context.typed_text_cuts
         )
         self._wire.on_go_away = self._go_away
+        if self._record.api_version == "v1":
+            self._record.note("v1: Google's own tests say that the Live API is at v1beta only")
+        if "historyConfig" in setup and not settings.seeds_history:
+            self._record.note(f"historyConfig: {settings.model} does not know it, and answers the history")
+        how = f", resumes session {self._record.resumed_from}" if self._record.resumed_from else ""
+        self._record.on_event(f"opened: {settings.model} at {self._record.api_version}{how}")
         await self._wire.send({"setupComplete": {}})
         await self._turns.send_first_handle()
+
+    async def _receive_first(self) -> dict[str, Any]:
+        """Return the first message; close the connection if it does not come in time."""
+        timer = asyncio.get_running_loop().call_later(SETUP_S, self._give_up)  # real time, whatever the clock
+        try:
+            return await self._wire.receive()
+        finally:
+            timer.cancel()
+
+    def _give_up(self) -> None:
+        self._record.mistake(f"sent no setup within {SETUP_S:g} s")
+        self._wire.close_soon(POLICY_VIOLATION, DEADLINE)
 
     async def _break_setup(self, setup: dict[str, Any]) -> None:
         plan = self._context.plan
@@ -147,7 +176,8 @@ class Session:
         resumed = self._context.handles.find(settings.handle)
         if resumed is None:
             raise Refusal(POLICY_VIOLATION, ENTITY_NOT_FOUND, "the session resumption handle is not known")
-        if {resumed.session, resumed.history.session} & self._context.open_sessions - {self._record.number}:
+        others = {resumed.session, resumed.history.session} - {self._record.number}
+        if any(not wire.is_closing for n, wire in self._context.open_sessions.items() if n in others):
             raise Refusal(INTERNAL_ERROR, INTERNAL, "the session to resume is still connected: close it first")
         since_audio_s = self._context.clock.time() - resumed.history.last_audio_s
         if since_audio_s < settings.observed.settles_s:
@@ -179,6 +209,12 @@ class Session:
         await sleep(clock, time_left_s)
         self._record.mistake("stayed until the end after goAway")
         await self._wire.close_at_end_of_life()
+
+    async def _end_with_token(self) -> None:
+        """Close the session when its token expires, if it has one."""
+        if self._token_expires_s is not None:
+            await sleep(self._context.clock, self._token_expires_s - self._context.clock.time())
+            await self._wire.close(INTERNAL_ERROR, TOKEN_EXPIRED_IN_SESSION)
 
     async def _watch_time(self) -> None:
         """Fire the faults that are due at a time."""

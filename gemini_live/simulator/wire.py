@@ -65,7 +65,7 @@ class Wire:
         self._started_s = started_s
         self._stalled_until_s = 0.0
         self._dripping = asyncio.Lock()
-        self._late_pongs: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self.on_go_away: Callable[[float], None] = lambda time_left_s: None
         self.on_interrupted: Callable[[], None] = lambda: None
         record.on_mistake = lambda words: self.log("mistake", words)
@@ -111,6 +111,8 @@ class Wire:
         self.record.n_sent += 1
         if self.record.keep:
             self.record.sent.append(message)
+        if "toolCall" in message:
+            self.record.report_calls(message["toolCall"]["functionCalls"])
         if self._log is not None:
             self.log("server", message)
         if drip := self.faults.state("drip"):
@@ -154,6 +156,19 @@ class Wire:
             case "interrupted":
                 self.on_interrupted()
 
+    @property
+    def is_closing(self) -> bool:
+        """True as soon as one side has sent its close frame, or the connection is lost."""
+        protocol = self._websocket.protocol
+        sent_or_received = protocol.close_rcvd is not None or protocol.close_sent is not None
+        return sent_or_received or self._websocket.transport.is_closing()
+
+    def close_soon(self, code: int, reason: str) -> None:
+        """Close the session without waiting for it."""
+        task = asyncio.get_running_loop().create_task(self.close(code, reason))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def close(self, code: int, reason: str) -> None:
         """Close the session."""
         await self._websocket.close(code, cut_reason(reason))
@@ -188,6 +203,13 @@ class Wire:
         self.record.close_code = close.code if close else 1006
         self.record.close_reason = close.reason if close else ""
         self.log("close", {"code": self.record.close_code, "reason": self.record.close_reason})
+        reason = f" ({self.record.close_reason})" if self.record.close_reason else ""
+        by = "client" if by_client else "server"
+        n_mistakes = len(self.record.mistakes)
+        self.record.on_event(
+            f"closed by the {by} with {self.record.close_code}{reason}: {len(self.record.turns)} turns, "
+            f"{n_mistakes or 'no'} mistake{'' if n_mistakes == 1 else 's'}"
+        )
         self.record.changed()
 
     def _reset(self) -> None:
@@ -228,8 +250,8 @@ class Wire:
 
     def _pong_late(self, data: bytes) -> None:
         task = asyncio.get_running_loop().create_task(self._send_pong(data))
-        self._late_pongs.add(task)
-        task.add_done_callback(self._late_pongs.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _send_pong(self, data: bytes) -> None:
         with suppress(ConnectionClosed):
