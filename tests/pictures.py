@@ -3,6 +3,7 @@
 Each is what a terminal emulator shows at one moment of a session with the simulator, written as SVG.
 """
 
+import sys
 import tempfile
 import threading
 import time
@@ -93,7 +94,10 @@ def take(name: str, title: str, terminal: PseudoTerminal) -> None:
 @contextmanager
 def at_prompt(*arguments: str, environ: dict[str, str]) -> Iterator[PseudoTerminal]:
     """Run the command, and wait for its prompt."""
-    with PseudoTerminal(*arguments, "--no-history", environ=environ, columns=COLUMNS, rows=ROWS) as terminal:
+    program = (sys.executable, "-m", "gemini_live")  # without -X dev, which would complain of a slow machine
+    with PseudoTerminal(
+        *arguments, "--no-history", environ=environ, columns=COLUMNS, rows=ROWS, program=program
+    ) as terminal:
         terminal.wait_for_prompt()
         yield terminal
 

@@ -843,6 +843,30 @@ def test_a_command_stands_below_the_answer_that_was_whole_when_it_was_given() ->
         assert [line.partition(":")[0] for line in terminal.conversation[1:4]] == ["you", "gemini", "> /stats"]
 
 
+def test_replies_to_commands_never_split_an_answer() -> None:
+    go_on = threading.Semaphore(0)
+    commands = ["/stats", "/mute", "/stats now", "/nope"]
+
+    def script(peer: Peer) -> None:
+        peer.receive_line()
+        for n in range(len(commands)):
+            peer.say(f" word{n}")
+            assert go_on.acquire(timeout=LIVENESS_S)
+        peer.say(" end.")
+        peer.end_turn()
+        peer.receive_line()
+
+    with scripted(script) as url, at_prompt(f"--base-url={url}", *QUIET, environ=WITH_KEY) as terminal:
+        terminal.type("go\r")
+        for n, command in enumerate(commands):
+            terminal.wait_for("gemini:", f"word{n}")
+            terminal.type(f"{command}\r")
+            terminal.wait_for(f"> {command}", "gemini: word0")
+            go_on.release()
+        terminal.wait_for("gemini: word0 word1 word2 word3 end.")
+        assert sum(line.startswith("gemini: ") for line in terminal.conversation) == 1
+
+
 def test_quitting_does_not_wait_for_an_answer() -> None:
     with at_prompt("--simulate=--pace 1", *QUIET) as terminal:
         terminal.type("count to 99\r")
