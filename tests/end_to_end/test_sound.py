@@ -365,8 +365,9 @@ async def test_files_of_all_formats_are_spoken_in_real_time(tmp_path: Path) -> N
                 result = await end(command)
         assert (result.code, result.err) == (0, f"{START_LINE}; file {tmp_path / name}\n"), name
         assert result.out.startswith("(speech, "), name
-        assert record.audio_s == pytest.approx(duration_s, abs=0.03), name
-        assert duration_s - 0.25 < speaking.took_s < duration_s + 1, name
+        # Silence follows, so that the service finds the end of the speech.
+        assert duration_s + 1.17 < record.audio_s < duration_s + 3.0, name
+        assert record.audio_s - 0.25 < speaking.took_s < record.audio_s + 1, name
         heard = np.frombuffer(bytes(record.audio), np.int16)
         assert find(resample(words, 48_000, 16_000), heard, 16_000).correlation > 0.98, name
         assert (n_spoken(record), record.mistakes) == (1, []), name
