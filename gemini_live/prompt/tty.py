@@ -10,6 +10,7 @@ import locale
 import os
 import select
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
@@ -27,24 +28,29 @@ if sys.platform != "win32":
     from prompt_toolkit.input.vt100 import Vt100Input
 
     class SignallingInput(Vt100Input):
-        """Reads keys in raw mode, in which the terminal still turns Ctrl-C into SIGINT.
+        """Reads keys in raw mode, except that the terminal turns Ctrl-C into SIGINT.
 
         A signal reaches the process even while a user's function blocks the event loop, which then reads no keys.
         """
 
         @contextlib.contextmanager
         def raw_mode(self) -> Iterator[None]:
-            """Set raw mode with signals while the body runs."""
+            """Set raw mode while the body runs; if the process ignores SIGINT, Ctrl-C stays a key."""
             with super().raw_mode():
-                with contextlib.suppress(termios.error):  # the terminal is gone
-                    settings = termios.tcgetattr(self.fileno())
-                    # NOFLSH: without it Ctrl-C would discard what is being written to the screen.
-                    settings[3] |= termios.ISIG | termios.NOFLSH
-                    settings[6][termios.VINTR] = b"\x03"
-                    disabled = bytes([os.fpathconf(self.fileno(), "PC_VDISABLE")])
-                    settings[6][termios.VSUSP] = settings[6][termios.VQUIT] = disabled
-                    termios.tcsetattr(self.fileno(), termios.TCSANOW, settings)
+                if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+                    self._enable_ctrl_c()
                 yield
+
+        def _enable_ctrl_c(self) -> None:
+            """Let the terminal send SIGINT for Ctrl-C, and no other signal for any other key."""
+            with contextlib.suppress(termios.error):  # the terminal is gone
+                settings = termios.tcgetattr(self.fileno())
+                # NOFLSH: without it Ctrl-C would discard what is being written to the screen.
+                settings[3] |= termios.ISIG | termios.NOFLSH
+                settings[6][termios.VINTR] = b"\x03"
+                disabled = bytes([os.fpathconf(self.fileno(), "PC_VDISABLE")])
+                settings[6][termios.VSUSP] = settings[6][termios.VQUIT] = disabled
+                termios.tcsetattr(self.fileno(), termios.TCSANOW, settings)
 
 
 DRAIN_S = 1.0

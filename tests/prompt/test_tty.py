@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import io
 import os
+import signal
 import struct
 import termios
 import threading
@@ -23,7 +24,13 @@ from prompt_toolkit.output import DummyOutput
 
 import gemini_live.prompt.tty
 from gemini_live.process.streams import BackgroundWriter
-from gemini_live.prompt.tty import TerminalSettings, TerminalStream, create_terminal_output, find_keys_encoding
+from gemini_live.prompt.tty import (
+    TerminalSettings,
+    TerminalStream,
+    create_terminal_input,
+    create_terminal_output,
+    find_keys_encoding,
+)
 
 WAIT_S = 10
 RESET = b"\x1b[?2004l\x1b[?25h\x1b[0m\r\x1b[J"
@@ -152,6 +159,30 @@ def test_it_is_the_terminal_to_whoever_asks(terminal: PseudoTerminal) -> None:
     out = TerminalStream(terminal.stream, BackgroundWriter())
     assert out.fileno() == terminal.stream.fileno()
     assert out.encoding == "utf-8"
+
+
+# Keys
+
+
+@pytest.mark.parametrize("ignores", [False, True])
+def test_in_raw_mode_ctrl_c_alone_is_a_signal_unless_the_process_ignores_it(
+    terminal: PseudoTerminal, ignores: bool
+) -> None:
+    before = terminal.settings
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN if ignores else signal.default_int_handler)
+    try:
+        with create_terminal_input(terminal.stream).raw_mode():
+            flags, keys = termios.tcgetattr(terminal.stream.fileno())[3::3]
+            assert not flags & (termios.ICANON | termios.ECHO)
+            assert bool(flags & termios.ISIG) is not ignores
+            if not ignores:
+                disabled = bytes([os.fpathconf(terminal.stream.fileno(), "PC_VDISABLE")])
+                signals = [keys[index] for index in (termios.VINTR, termios.VSUSP, termios.VQUIT)]
+                assert signals == [b"\x03", disabled, disabled]
+                assert flags & termios.NOFLSH
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert terminal.settings == before
 
 
 # Drawing
