@@ -145,6 +145,28 @@ def test_command_runs_against_the_simulator(command: str, tmp_path: Path) -> Non
     assert question in completed.stdout or "jsonl" in command
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the command is for a POSIX shell")
+def test_the_functions_recipe_prints_what_the_readme_says(tmp_path: Path) -> None:
+    recipe = re.search(
+        r"functions recipe: begin -->\n```python\n(.*?)```\n\n```console\n\$ gemini-live (.*?)\n(.*?)```",
+        TEXT[README],
+        flags=re.S,
+    )
+    assert recipe is not None
+    (tmp_path / "shop.py").write_text(recipe[1])
+    completed = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m gemini_live {recipe[2]} 2>&1"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    assert (completed.returncode, completed.stdout) == (0, recipe[3])
+
+
 if __name__ == "__main__":
     for path in PAGES:
         path.write_text(_with_tables(TEXT[path]), encoding="utf-8")
