@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from gemini_live.models import MODELS
 from gemini_live.simulator import Simulator
 
+from ..random_messages import mutate_bytes, mutate_tree
 from . import generate_schema
 from .peer import dial
 
@@ -24,17 +25,26 @@ VALUES: dict[str, list[Any]] = {
         "user",
         "model",
         "call f()",
-        "count to 3",
+        "call f",
+        "Please count to 3",
         "what did I say before?",
         "f",
         "audio/pcm;rate=1",
         "image/png",
     ],
-    "int": [0, -1, 5, "7", 2**40],
-    "number": [0, -1.5, "2", 1e300],
+    "int": [0, -1, 5, "7", 2**31 - 1, 2**40, 2**63 - 1, 1e30, "1e30", -(2**31)],
+    "number": [0, -1.5, "2", 1e300, -1e-300, "NaN", "Infinity"],
     "bool": [True, False],
     "bytes": ["", "AAAA", "_9g", base64.b64encode(bytes(2000)).decode()],
-    "any": [None, {}, {"a": [1]}, "x"],
+    "any": [
+        *(None, True, 5, [], {}, {"a": [1]}, "x", {"type": "object", "properties": {"x": True}, "required": ["x", 5]}),
+        *(
+            {"type": "string", "enum": {"a": 1}},
+            {"$ref": "#"},
+            {"type": "array", "minItems": 1e30, "items": {"$ref": "#"}},
+        ),
+        *({"pattern": "(a+)+$", "minLength": "x"}, {"type": "integer", "minimum": 1e300, "multipleOf": 1e-300}),
+    ],
     "struct": [{}, {"output": 1}, {"error": "x", "scheduling": "SILENT"}, {"output": {"deep": [None]}}],
 }
 
@@ -74,7 +84,17 @@ def random_setup(rng: random.Random) -> dict[str, Any]:
     setup: dict[str, Any] = {}
     if rng.random() < 0.3:
         setup = random_message(rng, "LiveClientSetup")
-    functions = [{"name": "f", "behavior": rng.choice(["BLOCKING", "NON_BLOCKING", "UNSPECIFIED"])}]
+    functions: list[dict[str, Any]] = [
+        {"name": "f", "behavior": rng.choice(["BLOCKING", "NON_BLOCKING", "UNSPECIFIED"])}
+    ]
+    if rng.random() < 0.3:
+        functions[0]["parametersJsonSchema"] = random_value(rng, "any", 0)
+    elif rng.random() < 0.3:
+        functions[0]["parameters"] = random_message(rng, "Schema", 1)
+    if rng.random() < 0.3:
+        setup["realtimeInputConfig"] = {"automaticActivityDetection": random_message(rng, "AutomaticActivityDetection")}
+    if rng.random() < 0.3:
+        setup["sessionResumption"] = {}
     return {
         "setup": {
             **setup,
@@ -93,14 +113,17 @@ async def test_any_sequence_of_messages_is_answered_or_refused(seed: int, caplog
         for _ in range(120):
             try:
                 async with dial(server) as peer:
-                    await peer.send(random_setup(rng))
+                    setup = random_setup(rng)
+                    await peer.send(mutate_tree(rng, setup) if rng.random() < 0.1 else setup)
                     reading = asyncio.create_task(peer.closed())
                     for _ in range(rng.randrange(12)):
                         message = random_client_message(rng)
+                        if rng.random() < 0.1:
+                            message = mutate_tree(rng, message)
                         text = json.dumps(message)
                         if rng.random() < 0.05:
                             text = text[: rng.randrange(len(text))]
-                        await peer.websocket.send(text)
+                        await peer.websocket.send(text if rng.random() < 0.9 else mutate_bytes(rng, text.encode()))
                     # What the server still has to say about these comes before the answer to a closing handshake.
                     await peer.websocket.close()
                     await reading
