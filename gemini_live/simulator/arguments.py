@@ -52,6 +52,13 @@ def _seconds(text: str) -> float:
 _seconds.__name__ = "number of seconds above 0"
 
 
+def _seconds_or_never(text: str) -> float | None:
+    return None if text == "never" else _number(text)
+
+
+_seconds_or_never.__name__ = "number, 0 or more, or never"
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser; what is not given is not in its result."""
     parser = _Parser(
@@ -82,6 +89,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--lifetime", dest="lifetime_s", type=_seconds, metavar="S", help="end connections after S seconds"
+    )
+    parser.add_argument(
+        "--end-call-turn",
+        dest="ends_call_turn_s",
+        type=_seconds_or_never,
+        metavar="S",
+        help="2.5 models: end the turn of a call S seconds after it if nobody has answered; never: do not (0.1)",
     )
     parser.add_argument(
         "--typed-text",

@@ -61,6 +61,7 @@ FAULT_KINDS: tuple[FaultKind, ...] = (
     ),
     FaultKind("reset", "", "", Scope.MOMENT, "resets the TCP connection"),
     FaultKind("error", "CODE[:MESSAGE]", "500", Scope.MOMENT, "sends a message with a top-level error"),
+    FaultKind("flat-error", "CODE[:MESSAGE]", "500", Scope.MOMENT, "sends a message that is an error, code at the top"),
     FaultKind("go-away", "SECONDS", "5", Scope.MOMENT, "sends goAway and closes with 1008 after SECONDS"),
     FaultKind("stall", "SECONDS", "5", Scope.MOMENT, "sends nothing for SECONDS, then all at once"),
     FaultKind("malformed", "", "", Scope.MOMENT, "sends half a JSON message"),

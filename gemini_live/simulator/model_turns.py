@@ -98,6 +98,8 @@ class ModelTurns:
         self.observed = settings.observed
         self.mute = False
         """True if the session hears and never generates: the fault `mute-resume`."""
+        self.ends_call_turn_s: float | None = None
+        """How long the turn of a call that nobody answers stays open; None: until the answer."""
         self._gives_handles = False
         """True once a session of a model that sends handles while it runs may send them."""
         self._wire = wire
@@ -365,6 +367,12 @@ class ModelTurns:
 
     async def _wait_for_results(self, calls: tuple[Call, ...], awaited: list[str]) -> str:
         """Wait for the results of calls; return what the model says about them."""
+        if self.ends_call_turn_s is not None:
+            await self._clock.wait_for(
+                lambda: self.calls.settled(awaited), self._clock.clock.time() + self.ends_call_turn_s
+            )
+            if not self.calls.settled(awaited):
+                await self._delivery.send_content(turnComplete=True)
         await self._clock.wait_for(lambda: self.calls.settled(awaited))
         if self._faults.at_turn("repeated-call"):
             again, message = self.calls.make(calls, self.settings)

@@ -71,6 +71,8 @@ class Simulator:
         allow_origins: Origins of web pages that may connect, besides those of this machine; `*`: all.
         log: A file for every message, as JSON lines; with `log_media`, sound and pictures too.
         keep: True if the session records hold messages and sound; False if they only count them.
+        ends_call_turn_s: How long a 2.5 model leaves the turn of an unanswered call open; None: until the answer.
+            google-adk 2.13 waits for that turnComplete; recordings with quick answers have none.
         typed_text: `interrupts`: realtimeInput.text ends an answer in progress; `queues`: it waits for its end.
         on_event: Called with a line for people at each session, call and mistake.
         espeak: True if espeak-ng is the voice, where it is installed; else tones.
@@ -94,6 +96,7 @@ class Simulator:
         log: str | Path | None = None,
         log_media: bool = False,
         keep: bool = True,
+        ends_call_turn_s: float | None = 0.1,
         typed_text: str = "interrupts",
         on_event: Callable[[str], None] | None = None,
         espeak: bool = True,
@@ -115,6 +118,7 @@ class Simulator:
         self._pace, self._lifetime_s, self._seed = pace, lifetime_s, seed
         self._plan = FaultPlan(tuple(parse_fault(f) if isinstance(f, str) else f for f in faults), seed or 0)
         self._log_path, self._log_media = log, log_media
+        self._ends_call_turn_s = ends_call_turn_s
         self._typed_text_cuts = typed_text == "interrupts"
         self._clock_given = clock
         self._espeak = espeak
@@ -170,6 +174,7 @@ class Simulator:
             pace=self._pace,
             lifetime_s=self._lifetime_s,
             seed=self._seed or 0,
+            ends_call_turn_s=self._ends_call_turn_s,
             typed_text_cuts=self._typed_text_cuts,
         )
         async with AsyncExitStack() as stack:

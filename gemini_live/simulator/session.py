@@ -50,6 +50,7 @@ class ServerContext:
     pace: float
     lifetime_s: float | None
     seed: int
+    ends_call_turn_s: float | None
     typed_text_cuts: bool
     """True if typed text ends an answer in progress; else it waits."""
 
@@ -118,6 +119,8 @@ class Session:
             seed=context.seed,
         )
         self._turns.history.session = self._record.number
+        if not settings.third_generation:
+            self._turns.ends_call_turn_s = context.ends_call_turn_s
         if resumed is not None:
             self._turns.calls.stale = set(resumed.stale_calls)
             self._turns.mute = self._wire.faults.state("mute-resume") is not None

@@ -142,6 +142,9 @@ class Wire:
                 await self.close(int(fault.number), fault.text or _REASONS.get(int(fault.number), ""))
             case "reset":
                 self._reset()
+            case "flat-error":  # for this shape google-genai 3.6 raises APIError, for the nested one TypeError
+                error = {"code": int(fault.number), "message": fault.text or INTERNAL, "status": "INTERNAL"}
+                await self._transmit(encode_message(error), error)
             case "error":
                 error = {"code": int(fault.number), "message": fault.text or INTERNAL, "status": "INTERNAL"}
                 await self._transmit(encode_message({"error": error}), {"error": error})
