@@ -108,6 +108,8 @@ class CallBook:
     def abandon(self) -> None:
         """Stop waiting for the open blocking calls; the model makes them again at the next input."""
         for id_ in self.open_blocking_ids:
+            if id_ not in self._awaited:
+                continue
             call = self._record.calls[id_]
             self._unanswered.append(Call(call.name, call.args))
         self.stop_waiting()
