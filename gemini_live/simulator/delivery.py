@@ -26,7 +26,7 @@ _MANY_PARTS = (1, 2, 3)
 _QUIET_SHIFT = 11
 """How far the fault `near-silent` shifts each sample down: 66 dB."""
 _BARE_SHARE = 0.95
-"""Share of the messages with content that a message without content precedes. pydantic-ai's recordings, Aug 2026."""
+"""Share of the messages with sound that a message without content precedes. pydantic-ai's recordings, Aug 2026."""
 _TINY_PART = bytes(2)
 
 _PIECE = re.compile(r"\s*\S+(?:\s+\S+){0,2}")
@@ -110,7 +110,7 @@ class Delivery:
 
     async def send_output(self, message: dict[str, Any]) -> None:
         """Send a message of an answer, after an empty one where the model does so."""
-        if self._bare and self._random.random() < _BARE_SHARE:
+        if self._bare and ("toolCall" in message or self._random.random() < _BARE_SHARE):
             await self._wire.send({})
         await self._wire.send(message)
 
