@@ -82,6 +82,8 @@ class _Command:
         self._prompt: Prompt | None = None
         """There is one where a person types and reads at a terminal."""
         self._output_ended = False
+        self._ending = threading.RLock()
+        """Held while a line is written that must not follow the last one."""
         self._timeout_report: str | None = None
         """What is to be said when the time is over; `None`: there is no limit, or it has been said."""
         self._printed = LineWriter(self._pass_on)
@@ -176,8 +178,14 @@ class _Command:
         if self._output is not None and not self._output_ended:
             self._printed.finish()
             self._write_passed_on()
-            self._output_ended = True
-            self._output.emit(events.SessionEnded(int(code)))
+            # The main thread may be in the middle of a line, or hang in it.
+            is_free = self._ending.acquire(timeout=LAST_LINE_S)
+            try:
+                self._output_ended = True
+                self._output.emit(events.SessionEnded(int(code)))
+            finally:
+                if is_free:
+                    self._ending.release()
 
     def _report_timeout(self) -> None:
         """Say that the time is over, once."""
@@ -253,8 +261,9 @@ class _Command:
             self._is_passing_on = self._reader_hangs = False
             for _ in range(len(self._passed_on)):
                 line = self._passed_on.popleft()
-                if self._output is not None and not self._output_ended:
-                    self._output.emit(events.FunctionOutput(line))
+                with self._ending:
+                    if self._output is not None and not self._output_ended:
+                        self._output.emit(events.FunctionOutput(line))
         finally:
             self._passing_on.release()
 

@@ -5,6 +5,7 @@ Belongs to the main thread. A deadline runs out in a thread of its own, for what
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import sys
@@ -21,9 +22,11 @@ _EXIT_CODES: dict[int, ExitCode] = {signal.SIGINT: ExitCode.INTERRUPTED, signal.
 if sys.platform != "win32":
     _EXIT_CODES[signal.SIGHUP] = ExitCode.HANGUP
 
-_END = b"\0\1\0"
-"""Written to the pipe of captured output when it is to be read no more."""
+_MAX_DRAINED_BYTES = 1024 * 1024
+"""How much captured output is still read after the capture has ended: a child may write for ever."""
 
+SECOND_INTERRUPT_S = 1.0
+"""A SIGINT that comes later than this after the first signal ends the process at once; other signals change nothing."""
 LAST_WORDS_S = 1.0
 """How long it may take to write what is left, and threads of the user's to end, once the process is to end."""
 LEAVE_WITHIN_S = 1.8
@@ -103,7 +106,7 @@ class Deadline:
 
 
 class Signals:
-    """Ctrl-C, SIGTERM and SIGHUP: the first stops the session, the second the process.
+    """Ctrl-C, SIGTERM and SIGHUP: the first stops the session; a late second Ctrl-C ends the process at once.
 
     A signal that comes just before the main thread begins to wait for something does not wake it, so that its handler
     would be called at the end of that: a thread is told of every signal, too.
@@ -123,6 +126,8 @@ class Signals:
         self.restore: Callable[[], None] = lambda: None
         """Gives the terminal back, where the process ends at once."""
         self._deadline = Deadline(last_words)
+        self._stopped_s = 0.0
+        """When the first signal came."""
         self._sender: socket.socket | None = None
         self._relayed_to: int | None = None
 
@@ -178,11 +183,14 @@ class Signals:
         return number == signal.SIGINT and self.on_ctrl_c is not None and self.exit_code is None
 
     def _stop_by(self, number: int) -> None:
-        code = _EXIT_CODES[number]
+        code, now_s = _EXIT_CODES[number], time.monotonic()
         if self.exit_code is not None:
-            self.restore()
-            os._exit(code)
-        self.exit_code = code
+            # Supervisors signal twice within milliseconds, and the last lines must still be written.
+            if number == signal.SIGINT and now_s - self._stopped_s > SECOND_INTERRUPT_S:
+                self.restore()
+                os._exit(code)
+            return
+        self.exit_code, self._stopped_s = code, now_s
         if sys.platform != "win32":
             # Else a process that was stopped by Ctrl-Z and is ended by `kill` would stop again as it tidies up.
             signal.signal(signal.SIGTTOU, signal.SIG_IGN)
@@ -198,7 +206,8 @@ class Signals:
                     with contextlib.suppress(OSError):  # that loop has ended
                         os.write(self._relayed_to, number)
                 if number[0] in _EXIT_CODES:
-                    self._deadline.set(LEAVE_WITHIN_S, _EXIT_CODES[number[0]])
+                    if self.exit_code is None:
+                        self._deadline.set(LEAVE_WITHIN_S, _EXIT_CODES[number[0]])
                     if self.on_ctrl_c is not None and self._is_for_prompt(number[0]):
                         self.on_ctrl_c()
                     elif self.wake is not None:
@@ -221,7 +230,8 @@ def captured_output(own: TextIO, on_line: Callable[[str], None]) -> Iterator[Non
     captured = [number for number in (1, 2) if number != own.fileno()]
     before = [os.dup(number) for number in captured]
     receiver, sender = os.pipe()
-    reader = threading.Thread(target=_read_lines, args=[receiver, on_line], name="stderr", daemon=True)
+    ended, end = os.pipe()
+    reader = threading.Thread(target=_read_lines, args=[receiver, ended, on_line], name="stderr", daemon=True)
     reader.start()
     _flush(sys.stderr)
     for number in captured:
@@ -233,20 +243,28 @@ def captured_output(own: TextIO, on_line: Callable[[str], None]) -> Iterator[Non
         for number, kept in zip(captured, before, strict=True):
             os.dup2(kept, number)
             os.close(kept)
-        os.write(sender, _END)
         os.close(sender)
+        os.close(end)
         reader.join(LAST_WORDS_S)
 
 
-def _read_lines(descriptor: int, on_line: Callable[[str], None]) -> None:
-    pending = b""
-    with open(descriptor, "rb", buffering=0) as pipe:
-        # Not to the end of the file: a child that lives on holds it open.
-        is_end = False
-        while not is_end and (data := pipe.read(4096)):
-            before, mark, _ = (pending + data).partition(_END)
-            is_end = bool(mark)
-            *lines, pending = before.split(b"\n")
+def _read_lines(descriptor: int, ended: int, on_line: Callable[[str], None]) -> None:
+    """Read lines until the other end of the pipe `ended` is closed: a child that lives on holds `descriptor` open."""
+    pending, n_left, is_ended = b"", _MAX_DRAINED_BYTES, False
+    with open(descriptor, "rb", buffering=0) as pipe, open(ended, "rb", buffering=0):
+        while n_left > 0:
+            sources = [descriptor] if is_ended else [descriptor, ended]
+            readable = select.select(sources, [], [], 0 if is_ended else None)[0]
+            is_ended = is_ended or ended in readable
+            if descriptor not in readable:
+                if is_ended and not readable:
+                    break
+                continue
+            data = pipe.read(4096)
+            if not data:
+                break
+            n_left -= len(data) if is_ended else 0
+            *lines, pending = (pending + data).split(b"\n")
             for line in lines:
                 on_line(line.decode("utf-8", errors="replace"))
     if pending:
@@ -255,7 +273,8 @@ def _read_lines(descriptor: int, on_line: Callable[[str], None]) -> None:
 
 def leave(code: int, *streams: TextIO | None) -> NoReturn:
     """End the process, even where a thread of the user's does not end, or nobody reads what `streams` still hold."""
-    signal.signal(signal.SIGINT, lambda *_: os._exit(ExitCode.INTERRUPTED))
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(ExitCode.INTERRUPTED))
     deadline_s = time.monotonic() + LAST_WORDS_S
     # In a thread: a writer that is stuck in one of them holds its lock.
     flusher = threading.Thread(target=_flush, args=streams, daemon=True)

@@ -19,6 +19,8 @@ from typing import Any, BinaryIO, TextIO, cast
 _CLOSED_PIPE = {errno.EPIPE, errno.EINVAL, errno.ESHUTDOWN}
 """What a write to a closed pipe says: EINVAL on Windows."""
 _READ_BYTES = 65_536
+MAX_LINE_CHARS = 1024 * 1024
+"""A longer line is no question: it would cost memory and time, and no model accepts it."""
 MIN_SECRET_CHARS = 12
 """Shorter ones are no keys, and may be parts of words."""
 
@@ -116,7 +118,7 @@ async def read_lines(stdin: TextIO) -> AsyncIterator[str]:
     buffered stdin holds a lock that the interpreter wants at exit.
 
     Raises:
-        OSError: stdin cannot be read.
+        OSError: stdin cannot be read, or a line is longer than `MAX_LINE_CHARS`.
     """
     if stdin.closed:
         return
@@ -124,14 +126,19 @@ async def read_lines(stdin: TextIO) -> AsyncIterator[str]:
     decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")  # without the mark that Windows puts first
     # Raw and unbuffered; on a Windows console this is the object that speaks Unicode, os.read is not.
     with open(stdin.fileno(), "rb", buffering=0, closefd=False) as raw:  # noqa: ASYNC230 - it is open already
-        pending = ""
+        pieces, n_chars = list[str](), 0  # of the line that has not ended
         while data := await loop.run_in_executor(None, _read, raw):
-            *lines, pending = (pending + decoder.decode(data)).split("\n")
-            for line in lines:
-                yield line.removesuffix("\r")
-        pending += decoder.decode(b"", final=True)
-        if pending:
-            yield pending.removesuffix("\r")
+            first, *others = decoder.decode(data).split("\n")
+            pieces.append(first)
+            n_chars += len(first)
+            if n_chars > MAX_LINE_CHARS:
+                raise OSError(errno.EMSGSIZE, f"a line is longer than {MAX_LINE_CHARS:,} characters")
+            for rest in others:
+                yield "".join(pieces).removesuffix("\r")
+                pieces, n_chars = [rest], len(rest)
+        pieces.append(decoder.decode(b"", final=True))
+        if line := "".join(pieces):
+            yield line.removesuffix("\r")
 
 
 def _read(raw: BinaryIO) -> bytes:

@@ -348,6 +348,36 @@ def test_a_signal_while_it_waits_for_a_line(number: int, code: int) -> None:
 
 
 @posix
+@pytest.mark.skipif("sys.platform == 'win32'", reason="signals are POSIX's")
+def test_a_signal_that_the_parent_ignores_stays_ignored() -> None:
+    script = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv(sys.executable, sys.argv[1:])"
+    )
+    argv = [sys.executable, "-c", script, sys.executable, "-m", "gemini_live", *SIMULATED, "--output-format=jsonl"]
+    process = subprocess.Popen(argv, env=clean_environ(), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"one\n")
+    process.stdin.flush()
+    while b"answered" not in process.stdout.readline():
+        pass
+    process.send_signal(signal.SIGINT)
+    assert b'"two"' in process.communicate(b"two\n", LIVENESS_S)[0]
+    assert process.returncode == 0
+
+
+@pytest.mark.skipif("sys.platform == 'win32'", reason="signals are POSIX's")
+def test_two_signals_at_once_lose_no_last_line() -> None:
+    with Command(*SIMULATED, "--output-format=jsonl") as command:
+        command.send("hello\n")
+        command.out.wait_for("answered")
+        command.process.send_signal(signal.SIGTERM)
+        command.process.send_signal(signal.SIGTERM)
+        result = command.wait()
+    assert json.loads(result.out.splitlines()[-1]) == {**json.loads(result.out.splitlines()[-1]), "exit_code": 143}
+    assert result.code == 143
+
+
 @pytest.mark.parametrize(
     ("function", "number", "code"), [("sleep", signal.SIGINT, 130), ("block", signal.SIGTERM, 143)]
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gemini_live.process import process
 from gemini_live.process.process import Deadline, Signals, captured_output
 from tests.command import LIVENESS_S, Timed, clean_environ
 
@@ -175,19 +176,22 @@ def test_a_signal_stops_what_can_be_stopped() -> None:
 
 
 @posix
-def test_a_second_signal_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    ended = Ended(monkeypatch)
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_within_a_second_changes_nothing(second: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended, stops = Ended(monkeypatch), list[int]()
     signals = Signals(lambda _: None)
     with signals.caught():
-        signals.stop = lambda: None
-        os.kill(os.getpid(), signal.SIGINT)
+        signals.stop = lambda: stops.append(1)
         os.kill(os.getpid(), signal.SIGTERM)
-        assert ended.came.wait(LIVENESS_S)
-    assert ended == [143]
+        os.kill(os.getpid(), second)
+    assert (ended, stops, signals.exit_code) == ([], [1], 143)
 
 
 @posix
-def test_a_second_signal_gives_the_terminal_back_before_it_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_second_ctrl_c_ends_the_process_and_restores_the_terminal_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(process, "SECOND_INTERRUPT_S", 0.0)
     ended, order = Ended(monkeypatch), list[object]()
     signals = Signals(lambda _: None)
     signals.restore = lambda: order.append(list(ended))
@@ -195,9 +199,9 @@ def test_a_second_signal_gives_the_terminal_back_before_it_ends_the_process(monk
         signals.stop = lambda: None
         os.kill(os.getpid(), signal.SIGINT)
         before = list(order)
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
         assert ended.came.wait(LIVENESS_S)
-    assert (before, order, ended) == ([], [[]], [143])
+    assert (before, order, ended) == ([], [[]], [130])
 
 
 @posix
@@ -379,6 +383,7 @@ CAPTURED = """
         ("print('partial', end='', file=sys.stderr)", ["partial"]),
         ("os.write(2, bytes([0xe6, 0x97]) + b'\\n')", ["\ufffd"]),
         ("os.write(2, 'Grüße 日本\\n'.encode())", ["Grüße 日本"]),
+        ("os.write(2, bytes([0, 1, 0])); os.write(2, b' raw\\n'); os.write(2, b'more\\n')", ["\0\1\0 raw", "more"]),
         ("subprocess.run(['sh', '-c', 'echo out; echo err >&2'])", ["out", "err"]),
         ("subprocess.run(['sh', '-c', 'printf partial'])", ["partial"]),
     ],

@@ -16,6 +16,7 @@ import pytest
 
 from gemini_live.process import streams
 from gemini_live.process.streams import (
+    MAX_LINE_CHARS,
     BackgroundWriter,
     LineWriter,
     are_one_terminal,
@@ -358,6 +359,23 @@ async def test_a_long_line_is_whole(tmp_path: Path) -> None:
     path.write_text(line + "\nnext\n")
     with path.open() as stdin:
         assert await lines_of(stdin) == [line, "next"]
+
+
+async def test_a_line_that_is_too_long_is_refused_and_those_before_it_are_not(tmp_path: Path) -> None:
+    path = tmp_path / "long"
+    path.write_bytes(b"short\n" + b"x" * (MAX_LINE_CHARS + 1) + b"\nnext\n")
+    found = []
+    with path.open() as stdin, pytest.raises(OSError, match="a line is longer than 1,048,576 characters"):
+        async for line in read_lines(stdin):
+            found.append(line)
+    assert found == ["short"]
+
+
+@posix_only
+async def test_a_stdin_without_any_end_of_line_is_refused_soon(closing: Closing) -> None:
+    stdin = closing(os.fdopen(os.open("/dev/zero", os.O_RDONLY)))
+    with pytest.raises(OSError, match="longer than"):
+        await lines_of(stdin)
 
 
 async def test_reading_leaves_stdin_open(closing: Closing) -> None:
