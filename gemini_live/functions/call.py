@@ -19,6 +19,8 @@ from .json_values import UnfitError, describe_error, one_line, printable, to_jso
 
 SCHEDULINGS = ("SILENT", "WHEN_IDLE", "INTERRUPT")
 """Values of the key `scheduling` in a function's dict: when the model reacts to the result."""
+MAX_THREADS = 64
+"""Threads of plain functions at once, with those that nobody waits for any more: a thread cannot be stopped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,7 @@ class FunctionCaller:
         """All unfinished calls, also those that timed out or were cancelled: the loop keeps only weak references."""
         self._in_threads: dict[asyncio.Task[CallResult], str] = {}
         """The calls that wait for a thread, with the names of their functions."""
+        self._n_threads = 0
 
     @property
     def declarations(self) -> list[dict[str, Any]]:
@@ -114,11 +117,14 @@ class FunctionCaller:
             return _failure(exc)
 
     async def _in_thread(self, function: Function, args: Mapping[str, Any]) -> CallResult | Awaitable[Any]:
+        if self._n_threads >= MAX_THREADS:
+            return _refusal(f"{self._n_threads} earlier calls have not ended yet: call {function.name} again later")
         loop = asyncio.get_running_loop()
         posted: asyncio.Future[CallResult | Awaitable[Any]] = loop.create_future()
         context = contextvars.copy_context()
 
         def post(result: CallResult | Awaitable[Any]) -> None:
+            self._n_threads -= 1
             if posted.done():
                 _drop(result)
             else:
@@ -132,6 +138,7 @@ class FunctionCaller:
                 _drop(result)
 
         threading.Thread(target=run, name=f"function {function.name}", daemon=True).start()
+        self._n_threads += 1
         task = asyncio.current_task()
         assert task is not None
         self._in_threads[task] = function.name

@@ -16,6 +16,10 @@ from ..wire.events import FunctionCall
 from ..wire.messages import FunctionResponse
 from .uplink import Result, Uplink
 
+MAX_RUNNING, MAX_OPEN = 32, 256
+"""How many calls run at once, and how many may be open with those that wait for their turn. The model gets an error for
+each call beyond that: a function may take a thread, and what a server asks for must have a bound."""
+
 
 @dataclass(eq=False)
 class _Group:
@@ -66,6 +70,7 @@ class Calls:
         self._uplink, self._output = uplink, output
         self._blocking, self._apply, self._clock = blocking, apply, clock
         self._open: list[_Open] = []
+        self._turn = asyncio.Semaphore(MAX_RUNNING)
 
     @property
     def running(self) -> list[tuple[str, float]]:
@@ -79,8 +84,14 @@ class Calls:
             if (question := self._conversation.question_in_answer) is not None:
                 question.called.setdefault(call.name)
             self._output.emit(events.ToolCall(exchange, call.id, call.name, call.args or {}))
+            if len(self._open) >= MAX_OPEN:
+                error = f"too many calls are open ({MAX_OPEN}): call {call.name} again when others have ended"
+                self._show(exchange, call, CallResult(response={"error": error}, failed=True), group)
+                group.n_open -= 1
+                continue
             task = tasks.create_task(self._run(call), name=f"call {call.name}")
             self._open.append(_Open(call, exchange, group, task, self._clock()))
+        self._send_if_complete(group)
 
     def cancel(self, ids: Sequence[str] | None = None) -> None:
         """Stop the calls with `ids`, or all calls if it is None, without an answer."""
@@ -104,27 +115,33 @@ class Calls:
             self._output.emit(events.Warning(note))
 
     async def _run(self, call: FunctionCall) -> None:
-        result = await self._functions.call(call.name, call.args)
+        async with self._turn:
+            result = await self._functions.call(call.name, call.args)
         entry = next((entry for entry in self._open if entry.call is call), None)
         if entry is not None:
             self._answer(entry, result)
 
     def _answer(self, entry: _Open, result: CallResult) -> None:
+        self._show(entry.exchange, entry.call, result, entry.group)
+        self._close(entry)
+
+    def _show(self, exchange: int, call: FunctionCall, result: CallResult, group: _Group) -> None:
         """Show a result, and keep it until all calls of its message have ended."""
-        call = entry.call
-        self._output.emit(events.ToolResult(entry.exchange, call.id, call.name, result.response, result.failed))
+        self._output.emit(events.ToolResult(exchange, call.id, call.name, result.response, result.failed))
         for line in (result.traceback or "").splitlines():
             self._output.emit(events.Detail(line))
         if result.note is not None:
             self._output.emit(events.Warning(result.note))
         response = FunctionResponse(id=call.id, name=call.name, response=result.response, scheduling=result.scheduling)
         is_silent = result.scheduling == "SILENT" and call.name not in self._blocking
-        entry.group.results.append(Result(response, is_silent=is_silent))
-        self._close(entry)
+        group.results.append(Result(response, is_silent=is_silent))
 
     def _close(self, entry: _Open) -> None:
         """Forget a call that has ended; send the results of its message if it was the last one."""
         self._open.remove(entry)
         entry.group.n_open -= 1
-        if not entry.group.n_open and entry.group.results:
-            self._uplink.respond(entry.group.results)
+        self._send_if_complete(entry.group)
+
+    def _send_if_complete(self, group: _Group) -> None:
+        if not group.n_open and group.results:
+            self._uplink.respond(group.results)

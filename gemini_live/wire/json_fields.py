@@ -16,6 +16,9 @@ MAX_NOTES, MAX_NOTE_CHARACTERS = 16, 120
 MAX_DEPTH = 64
 """Limit for a free-form object, which is handled by recursion. Google's own JSON parsers stop at 100."""
 
+MAX_ITEMS = 1_000
+"""Items of one list that are read. A megabyte of empty calls would take minutes and all memory."""
+
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _DURATION = re.compile(r"(-?\d{1,12}(?:\.\d{1,9})?)s", re.ASCII)
 _INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
@@ -202,7 +205,9 @@ class JsonObject:
     def _list(self, name: str) -> list[Any]:
         value = self._fields.pop(name, None)
         if isinstance(value, list):
-            return value
+            if len(value) > MAX_ITEMS:
+                self.wrong(name, f"holds {len(value):,} items, of which the first {MAX_ITEMS:,} are read")
+            return value[:MAX_ITEMS]
         if value is not None:
             self.wrong(name, "is not a list")
         return []

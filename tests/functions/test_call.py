@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gemini_live.functions.call import CallResult
+from gemini_live.functions.call import MAX_THREADS, CallResult
 from gemini_live.functions.load import load_functions
 from gemini_live.models import Behavior, ModelCapabilities
 from tests.functions.files import gates
@@ -322,6 +322,17 @@ async def test_the_loop_goes_on_while_a_plain_function_blocks() -> None:
     assert not call.done()
     gates.released.set()
     assert (await call).response == {"output": "late"}
+
+
+async def test_threads_that_nobody_waits_for_any_more_are_counted_and_bounded() -> None:
+    functions = load("running.py", timeout_s=0.05)
+    await asyncio.gather(*(functions.call("block", {}) for _ in range(MAX_THREADS)))
+    refused = await functions.call("block", {})
+    assert refused.response == {"error": f"{MAX_THREADS} earlier calls have not ended yet: call block again later"}
+    gates.released.set()
+    await join_functions()
+    await asyncio.sleep(0)
+    assert (await functions.call("block", {})).response == {"output": "late"}
 
 
 async def test_a_plain_function_that_takes_too_long_is_an_error_and_its_result_is_dropped() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from gemini_live.conversation.outcomes import Answered, Outcome, Question
 from gemini_live.functions.load import load_functions
-from gemini_live.session.calls import Calls
+from gemini_live.session.calls import MAX_OPEN, MAX_RUNNING, Calls
 from gemini_live.wire.events import FunctionCall
 from tests.session import test_uplink as uplink_bench
 from tests.session.test_dispatch import Recorder
@@ -144,6 +144,37 @@ async def test_a_function_that_is_not_there_is_answered_too(make: Make) -> None:
         bench.call("nothing")
     (answer,) = bench.answers
     assert answer["response"]["error"].startswith("there is no function 'nothing'")
+
+
+async def test_of_very_many_calls_a_few_run_at_once_some_wait_and_the_rest_are_refused(make: Make) -> None:
+    bench = make()
+    n_calls = MAX_OPEN + 100
+    async with bench.running():
+        for number in range(n_calls):
+            bench.call("hang", f"id-{number}")
+        threads = [thread for thread in threading.enumerate() if thread.name == "function hang"]
+        while len(threads) < MAX_RUNNING:
+            await asyncio.sleep(0)
+            threads = [thread for thread in threading.enumerate() if thread.name == "function hang"]
+        assert len(bench.calls.running) == MAX_OPEN
+        assert len(threads) == MAX_RUNNING
+        bench.module["released"].set()
+    assert sorted(answer["id"] for answer in bench.answers) == sorted(f"id-{number}" for number in range(n_calls))
+    errors = [answer["response"]["error"] for answer in bench.answers if "error" in answer["response"]]
+    assert len(errors) == 100
+    assert errors[0] == "too many calls are open (256): call hang again when others have ended"
+    assert bench.calls.running == []
+
+
+async def test_calls_of_one_message_are_answered_together_also_if_some_of_them_are_refused(make: Make) -> None:
+    bench = make()
+    calls = [FunctionCall(f"id-{number}", "add", {"a": 1, "b": number}) for number in range(MAX_OPEN + 3)]
+    async with bench.running():
+        for call in calls:
+            bench.uplink.conversation.call_opened(call.id, bench.uplink.now_s)
+        bench.calls.start(calls, 1, bench.tasks)
+    (message,) = bench.uplink.peer.sent
+    assert len(message["toolResponse"]["functionResponses"]) == MAX_OPEN + 3
 
 
 async def test_a_call_whose_arguments_are_lost_is_answered_and_not_made(make: Make) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gemini_live.wire.json_fields import MAX_DEPTH, MAX_NOTE_CHARACTERS, MAX_NOTES, Findings, JsonObject
+from gemini_live.wire.json_fields import MAX_DEPTH, MAX_ITEMS, MAX_NOTE_CHARACTERS, MAX_NOTES, Findings, JsonObject
 
 
 def read(fields: dict[str, Any]) -> tuple[JsonObject, Findings]:
@@ -84,6 +84,15 @@ def test_what_is_no_base64_is_no_bytes(value: Any) -> None:
     fields, findings = read({"a": value})
     assert fields.data("a") == b""
     assert findings.problems() == ("a is not base64",)
+
+
+@pytest.mark.parametrize("item", [{}, "id"])
+def test_only_the_first_items_of_a_huge_list_are_read(item: object) -> None:
+    findings = Findings()
+    fields = JsonObject({"list": [item] * 330_000}, findings)
+    read = fields.children("list") if item == {} else fields.strings("list")
+    assert len(read) == MAX_ITEMS
+    assert findings.problems() == ("list holds 330,000 items, of which the first 1,000 are read",)
 
 
 def test_the_good_items_of_a_list_are_kept() -> None:
