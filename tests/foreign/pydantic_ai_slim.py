@@ -1,0 +1,66 @@
+"""pydantic-ai through a typed turn, a spoken turn, a tool call and a resume after a lost connection.
+
+Needs `pip install 'pydantic-ai-slim[google]'` and gemini-live[tls]; run it with `python -m tests.foreign.pydantic_ai_slim`.
+"""
+
+import asyncio
+from typing import Any
+
+from google import genai
+from google.genai import types
+
+from gemini_live.simulator import Simulator
+
+from .report import MODELS, report, speech
+
+
+async def try_model(model: str, results: dict[str, str]) -> None:
+    from pydantic_ai import Agent  # type: ignore[import-not-found]
+    from pydantic_ai.providers.google import GoogleProvider  # type: ignore[import-not-found]
+    from pydantic_ai.realtime.google import GoogleRealtimeModel  # type: ignore[import-not-found]
+
+    agent = Agent(instructions="Be brief.")
+
+    @agent.tool_plain  # type: ignore[untyped-decorator]
+    def get_weather() -> str:
+        """Say what the weather is."""
+        return "4 C"
+
+    async with Simulator(tls=True, espeak=False, faults=["close:1011@turn4*1"]) as server:
+        assert server.certificate is not None
+        context = server.certificate.client_context
+        options = types.HttpOptions(base_url=server.url, api_version="v1beta", async_client_args={"ssl": context})
+        provider = GoogleProvider(client=genai.Client(api_key="any", http_options=options))
+        realtime: Any = agent.realtime(GoogleRealtimeModel(model, provider=provider))
+        async with realtime.session() as session, asyncio.timeout(60):
+
+            async def ask(text: str) -> str:
+                await session.send(text)
+                await session.wait_for_reply()
+                return repr(session.all_messages()[-1])
+
+            words = await ask("My tree is a birch")
+            results["typed"] = report("My tree is a birch" in words, words)
+            for chunk in speech():
+                await session.send_audio(chunk)
+            await server.sessions[0].wait_for(lambda record: sum(turn.complete for turn in record.turns) == 2, 20)
+            results["spoken"] = report(server.sessions[0].n_utterances == 1, server.sessions[0].describe())
+            words = await ask("call get_weather()")
+            results["call"] = report("get_weather returned 4 C" in words, words)
+            words = await ask("what did I say before?")
+            results["resume"] = report(len(server.sessions) == 2 and "You said:" in words, words)
+        results["mistakes"] = "; ".join(server.mistakes) or "none"
+
+
+async def main() -> None:
+    for model in MODELS:
+        results: dict[str, str] = {}
+        try:
+            await try_model(model, results)
+        except Exception as error:  # noqa: BLE001 - told, and the next model tried
+            results["failed"] = repr(error)[:300]
+        print("pydantic-ai", model, results, flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
