@@ -127,6 +127,8 @@ class Synthesizer:
         finally:
             if process.returncode is None:
                 process.kill()
+                # A child of its own may hold the pipe: asyncio would wait for the pipe's end as well.
+                process._transport.close()  # type: ignore[attr-defined]
                 await process.wait()
         data = wav[_WAV_HEADER_BYTES:]
         if len(data) < pcm.SAMPLE_BYTES:

@@ -1,6 +1,7 @@
 """pydantic-ai through a typed turn, a spoken turn, a tool call and a resume after a lost connection.
 
-Needs `pip install 'pydantic-ai-slim[google]'` and gemini-live[tls]; run it with `python -m tests.foreign.pydantic_ai_slim`.
+Needs `pip install 'pydantic-ai-slim[google]'` and gemini-live[tls].
+Run it with `python -m tests.foreign.pydantic_ai_slim`.
 """
 
 import asyncio
@@ -12,6 +13,8 @@ from google.genai import types
 from gemini_live.simulator import Simulator
 
 from .report import MODELS, report, speech
+
+SETTINGS: Any = {"reconnect": {"max_attempts": 3}}
 
 
 async def try_model(model: str, results: dict[str, str]) -> None:
@@ -26,12 +29,12 @@ async def try_model(model: str, results: dict[str, str]) -> None:
         """Say what the weather is."""
         return "4 C"
 
-    async with Simulator(tls=True, espeak=False, faults=["close:1011@turn4*1"]) as server:
+    async with Simulator(tls=True, espeak=False, faults=["close:1006@turn4*1"]) as server:
         assert server.certificate is not None
         context = server.certificate.client_context
         options = types.HttpOptions(base_url=server.url, api_version="v1beta", async_client_args={"ssl": context})
         provider = GoogleProvider(client=genai.Client(api_key="any", http_options=options))
-        realtime: Any = agent.realtime(GoogleRealtimeModel(model, provider=provider))
+        realtime: Any = agent.realtime(GoogleRealtimeModel(model, provider=provider, settings=SETTINGS))
         async with realtime.session() as session, asyncio.timeout(60):
 
             async def ask(text: str) -> str:
@@ -47,9 +50,20 @@ async def try_model(model: str, results: dict[str, str]) -> None:
             results["spoken"] = report(server.sessions[0].n_utterances == 1, server.sessions[0].describe())
             words = await ask("call get_weather()")
             results["call"] = report("get_weather returned 4 C" in words, words)
+            listening = asyncio.create_task(_listen(session))  # it reconnects only while somebody listens
+            await session.send("Goodbye for now")  # the server drops the connection in its answer
+            await server.wait_for_session(2)
+            await server.sessions[1].wait_for(lambda record: record.n_sent > 0)
+            await asyncio.sleep(1.0)
             words = await ask("what did I say before?")
+            listening.cancel()
             results["resume"] = report(len(server.sessions) == 2 and "You said:" in words, words)
         results["mistakes"] = "; ".join(server.mistakes) or "none"
+
+
+async def _listen(session: Any) -> None:
+    async for _ in session:
+        pass
 
 
 async def main() -> None:

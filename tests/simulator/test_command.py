@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import os
 import re
 import signal
@@ -11,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from gemini_live import __version__
 from gemini_live.errors import ConfigError
 from gemini_live.simulator import FAULT_KINDS, Simulator
 from gemini_live.simulator.__main__ import format_greeting, main
@@ -65,6 +68,11 @@ WRONG = [
     (["--pace", "nan"], "argument --pace: invalid number, 0 or more value: 'nan'"),
     (["--lifetime", "0"], "argument --lifetime: invalid number of seconds above 0 value: '0'"),
     (["--log-media"], "--log-media needs --log FILE"),
+    (["--log", "-"], "--log -: stdout has the greeting"),
+    (["--verdict", "-"], "--verdict -: stdout has the greeting"),
+    (["--tls-name", "x"], "--tls-name needs --tls"),
+    (["--tls-dir", "x"], "--tls-dir needs --tls"),
+    (["--end-call-turn", "x"], "argument --end-call-turn: invalid number, 0 or more, or never value: 'x'"),
     (["--unknown"], "unrecognized arguments: --unknown"),
     (["--por", "1"], "unrecognized arguments: --por 1"),
 ]
@@ -164,3 +172,41 @@ def test_closed_stdout_ends_it_quietly() -> None:
     with process.stderr:
         assert "Traceback" not in process.stderr.read()
         assert process.returncode == 141
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no signals to send")
+@pytest.mark.parametrize(("strict", "text", "code"), [(True, "system", 1), (True, "user", 0), (False, "system", 0)])
+def test_strict_fails_for_mistakes_and_the_verdict_is_a_file(
+    strict: bool, text: str, code: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "verdict.json"
+    process, server = start("--verdict", str(path), *(["--strict"] if strict else []))
+    with connect(socket_url(server), compression=None) as websocket:
+        websocket.send(SETUP)
+        websocket.recv()
+        websocket.send(json.dumps({"clientContent": {"turns": [{"role": text}]}}))
+        if text == "system":
+            with pytest.raises(ConnectionClosed):
+                websocket.recv()
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=20)
+    verdict = json.loads(path.read_text(encoding="utf-8"))
+    assert (process.returncode, verdict["mistakes"]) == (code, int(text == "system"))
+    assert verdict["sessions"][0]["model"] == "gemini-3.8-live"
+    assert ("session 1 mistake: Please use a valid role" in err) == (text == "system")
+
+
+def test_version() -> None:
+    assert run_main("--version") == (0, f"gemini-live-simulator {__version__}\n", "")
+
+
+async def test_server_beyond_this_machine_is_greeted_by_a_usable_address_and_a_warning() -> None:
+    async with Simulator("0.0.0.0") as server:
+        assert server.is_open_to_others and f"http://127.0.0.1:{server.port}" in format_greeting(server)
+    async with Simulator("0.0.0.0", key="a b") as server:
+        assert not server.is_open_to_others and "GOOGLE_API_KEY='a b'" in format_greeting(server)
+
+
+def test_simulate_refuses_what_is_the_commands() -> None:
+    with pytest.raises(ConfigError, match="--strict and --verdict are for the command"):
+        parse_arguments(["--strict"])

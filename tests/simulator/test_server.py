@@ -3,6 +3,8 @@
 import asyncio
 import http.client
 import json
+import os
+import signal
 import ssl
 import urllib.request
 from contextlib import suppress
@@ -15,6 +17,7 @@ from websockets.exceptions import InvalidStatus
 from gemini_live.errors import ConfigError, MissingExtraError
 from gemini_live.models import MODELS
 from gemini_live.simulator import Simulator
+from gemini_live.simulator import server as server_module
 from gemini_live.simulator.tls import Certificate
 
 from .fake_clock import FakeClock
@@ -206,6 +209,37 @@ async def test_server_that_ends_closes_its_sessions() -> None:
         assert (server.sessions[0].close_code, server.sessions[0].closed_by_client) == (1001, False)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="the voice that hangs is a shell script")
+async def test_server_ends_soon_though_its_voice_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    voice = tmp_path / "espeak-ng"
+    voice.write_text("#!/bin/sh\nsleep 30 &\necho $! > child\nsleep 30\n")  # its child keeps the pipe open
+    voice.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.chdir(tmp_path)
+    async with asyncio.timeout(15), Simulator() as server, session(server) as peer:
+        await peer.say("Hello")
+        while not (tmp_path / "child").exists() or not (tmp_path / "child").read_text():  # noqa: ASYNC110 - a file
+            await asyncio.sleep(0.01)
+        started_s = asyncio.get_running_loop().time()
+        await server.__aexit__(None, None, None)
+        assert asyncio.get_running_loop().time() - started_s < 5
+    os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
+
+
+async def test_records_of_many_sessions_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "_MAX_RECORDS", 3)
+    async with quick(keep=False) as server:
+        for text in ("a", "nonsense", "b", "c", "d", "e"):
+            async with dial(server) as peer:
+                await peer.send({"nonsense": 1} if text == "nonsense" else setup())
+                await peer.receive() if text != "nonsense" else await peer.closed()
+        await server.sessions[-1].wait_for(lambda record: not record.open)
+    assert (server.n_sessions, len(server.sessions)) == (6, 3)
+    assert server.mistakes and server.sessions[0].number == 2
+    assert server.verdict()[0] == "3 older sessions without mistakes are not listed"
+    assert server.verdict_data()["sessions_forgotten"] == 3
+
+
 async def test_client_that_closes_is_recorded() -> None:
     async with quick() as server:
         async with session(server) as peer:
@@ -274,6 +308,25 @@ async def test_tls_with_a_certificate_of_its_own() -> None:
             assert answer.status == 200
         assert path.exists()
     assert not path.exists()
+
+
+def test_certificate_in_a_folder_stays_the_same_and_covers_its_names(tmp_path: Path) -> None:
+    folder = tmp_path / "tls"
+    seen = []
+    for names in ((), (), ("sim.test",), ("sim.test",), ()):
+        with Certificate.make("127.0.0.1", names, folder) as certificate:
+            seen.append(certificate.path.read_bytes())
+    assert seen[0] == seen[1] != seen[2] == seen[3] == seen[4]
+    if os.name == "posix":
+        assert (folder / "key.pem").stat().st_mode & 0o777 == 0o600
+    (folder / "certificate.pem").write_text("nonsense")
+    with Certificate.make("127.0.0.1", (), folder) as certificate:
+        assert certificate.path.read_bytes() not in seen
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"--tls-dir .*file"), Certificate.make("x", (), tmp_path / "file"):
+        pass
+    with pytest.raises(ConfigError, match=r"--tls-name bücher\.de"), Certificate.make("x", ("bücher.de",)):
+        pass
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
