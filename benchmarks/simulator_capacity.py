@@ -27,7 +27,8 @@ from pathlib import Path
 LIMIT_S = 0.020
 CHUNK_S = 0.02
 BURST_S = 0.2
-CHUNKS_A_BURST = 5
+BURST_BYTES = 9_600
+_AUDIO = re.compile(rb'"data": ?"([^"]*)"')
 RAMP_S = 5.0
 PATH = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
 SETUP = {
@@ -81,7 +82,7 @@ class Client(asyncio.Protocol):
         self.open = False
         self.measuring = False
         self.arrivals: list[float] = []
-        self.n_chunks = 0
+        self.n_bytes = 0
         self.n_turns = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -120,16 +121,16 @@ class Client(asyncio.Protocol):
         del self.buffer[:position]
 
     def take(self, payload: bytearray, now: float) -> None:
-        n_chunks = payload.count(b'"inlineData"')
-        if n_chunks:
-            self.arrivals.append(now - self.n_chunks // CHUNKS_A_BURST * BURST_S)
-            self.n_chunks += n_chunks
+        n_bytes = sum(len(data) * 3 // 4 - data.count(b"=") for data in _AUDIO.findall(payload))
+        if n_bytes:
+            self.arrivals.append(now - self.n_bytes // BURST_BYTES * BURST_S)
+            self.n_bytes += n_bytes
         elif b'"turnComplete"' in payload:
             if self.measuring and self.arrivals:
                 soonest = min(self.arrivals)
                 self.lateness_s += [arrival - soonest for arrival in self.arrivals]
                 self.n_turns += 1
-            self.arrivals, self.n_chunks = [], 0
+            self.arrivals, self.n_bytes = [], 0
 
     def tick(self) -> None:
         """Send the next chunk of the microphone, every 20 ms."""
