@@ -87,14 +87,14 @@ class ConversationHistory:
 
     def describe_frames(self) -> str:
         """Return a sentence about the frames."""
-        return describe_images(self.n_frames, self.frame_size, "frame")
+        return describe_images(self.n_frames, self.frame_size)
 
 
-def describe_images(n: int, size: tuple[int, int] | None, noun: str) -> str:
+def describe_images(n: int, size: tuple[int, int] | None) -> str:
     """Return a sentence about the images that the model sees."""
     if not n:
-        return f"I have received no {noun}s."
-    images = f"1 {noun}" if n == 1 else f"{n} {noun}s"
+        return "I have received no frames."
+    images = "1 frame" if n == 1 else f"{n} frames"
     described = f", the last one {size[0]} by {size[1]}" if size else ""
     return f"I have received {images}{described}."
 

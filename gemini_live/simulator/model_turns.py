@@ -325,7 +325,7 @@ class ModelTurns:
         """Return a sentence about the pictures that the model sees in a turn."""
         if ask.origin is Origin.VOICE or (self.observed.typed_turn_sees_frames and not ask.images):
             return self.history.describe_frames()
-        return describe_images(len(ask.images), ask.images[-1] if ask.images else None, "image")
+        return describe_images(len(ask.images), ask.images[-1] if ask.images else None)
 
     async def _send_filler(self, turn: TurnRecord, *, calls: bool) -> None:
         """Say something to pass the time, as a model that thinks first does; its end is not the answer's."""

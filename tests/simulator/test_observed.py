@@ -376,11 +376,11 @@ async def test_typed_turn_sees_only_the_pictures_inside_it(model: str) -> None:
         blob = {"data": base64.b64encode(PNG).decode(), "mimeType": "image/png"}
         await peer.send({"realtimeInput": {"video": blob}})
         await peer.content("what do you see?")
-        assert (await peer.turn()).words == "I have received no images."
+        assert (await peer.turn()).words == "I have received no frames."
         parts = [{"inlineData": blob}, {"text": "what do you see?"}]
         await peer.send({"clientContent": {"turns": [{"role": "user", "parts": parts}], "turnComplete": True}})
         turn = await peer.turn()
-    assert turn.words == "I have received 1 image, the last one 64 by 48."
+    assert turn.words == "I have received 1 frame, the last one 64 by 48."
     assert {"modality": "IMAGE", "tokenCount": 516} in turn.messages[-1]["usageMetadata"]["promptTokensDetails"]
 
 

@@ -80,7 +80,7 @@ async def test_silence_is_not_answered() -> None:
 
 
 async def test_end_of_the_stream_ends_the_utterance_at_once() -> None:
-    async with quick() as server, session(server) as peer:
+    async with quick() as server, session(server, model="models/gemini-3.1-flash-live-preview") as peer:
         await peer.speak(SILENCE + spoken("Hello there."))
         await peer.send(END)
         assert (await peer.turn()).heard.startswith("(speech")
@@ -101,8 +101,7 @@ async def test_pause_is_as_long_as_the_client_says() -> None:
 async def test_speech_cuts_off_what_is_being_said() -> None:
     async with quick(pace=1) as server, session(server) as peer:
         await begin_long_answer(peer)
-        await peer.speak(SILENCE + spoken("Stop it."))
-        await peer.send(END)
+        await peer.speak(SILENCE + spoken("Stop it.") + SILENCE)
         cut = await peer.turn()
         assert [sorted(content) for content in cut.contents[-2:]] == [["interrupted"], ["turnComplete"]]
         assert (await peer.turn()).heard.startswith("(speech")
@@ -113,14 +112,16 @@ async def test_speech_interrupts_nothing_where_the_client_says_so() -> None:
     async with quick(pace=20) as server, session(server, **polite) as peer:
         await peer.say("count to 3")
         await peer.until(lambda m: "modelTurn" in m.get("serverContent", {}))
-        await peer.speak(SILENCE + spoken("Stop it."))
-        await peer.send(END)
+        await peer.speak(SILENCE + spoken("Stop it.") + SILENCE)
         assert not (await peer.turn()).has("interrupted")
         assert (await peer.turn()).heard.startswith("(speech")
 
 
 async def test_speech_cancels_a_blocking_call() -> None:
-    async with quick() as server, session(server, tools=declare("f")) as peer:
+    async with (
+        quick() as server,
+        session(server, model="models/gemini-3.1-flash-live-preview", tools=declare("f")) as peer,
+    ):
         await peer.say("call f()")
         await peer.until(lambda m: "toolCall" in m)
         await peer.speak(SILENCE + spoken("Stop it."))
@@ -138,7 +139,7 @@ async def test_interrupting_result_waits_while_the_user_speaks() -> None:
         await peer.speak(SILENCE + spoken("Hello there."))
         answer = {"id": call["id"], "name": "f", "response": {"output": "done"}, "scheduling": "INTERRUPT"}
         await peer.send({"toolResponse": {"functionResponses": [answer]}})
-        await peer.send(END)
+        await peer.speak(SILENCE)
         assert (await peer.turn()).heard.startswith("(speech")
         assert (await peer.turn()).words == "f returned done"
 
