@@ -73,7 +73,7 @@ class _Command:
 
     def __init__(self, environ: Mapping[str, str], streams: Streams) -> None:
         self.signals = Signals(self._say_last_words)
-        self.writer = BackgroundWriter()
+        self.writer = BackgroundWriter(diagnostics=streams.stderr)
         self._environ, self._streams = environ, streams
         self._outputs = Outputs(environ, streams, self.writer)
         self._started_s = time.monotonic()
@@ -322,6 +322,7 @@ class _Command:
                     stdin_is_terminal=is_terminal(stdin),
                     typed_lines=self._prompt.lines() if self._prompt is not None else None,
                     save=(lambda: output.record) if isinstance(output, Terminal) else str,
+                    is_output_behind=lambda: self.writer.is_behind,
                 )
                 async with self._prompting(session):
                     await session.run()

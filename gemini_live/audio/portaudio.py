@@ -28,6 +28,8 @@ _MAX_CHANNELS = 8
 """A device with more channels is a sound server, which accepts one or two."""
 _PA_CONTINUE = 0
 
+MAX_QUEUED_S = 600.0
+"""Speech that may wait to be played; more is dropped."""
 _OPEN_TIMEOUT_S = 10.0
 """Long, because a Bluetooth headset may have to wake up."""
 _QUIET_CHECKS = 5
@@ -328,6 +330,8 @@ class Speaker(_Stream):
         super().__init__(system, device, on_lost)
         self._buffer = buffer
         self._report_played = on_played
+        self.on_full: Callable[[], None] | None = None
+        """Called when speech is dropped because `MAX_QUEUED_S` of it wait."""
         self._n_since_write = 0
         """Number of buffers that the device took since the last write."""
         self._is_sounding = False
@@ -357,8 +361,16 @@ class Speaker(_Stream):
         return self._buffer.is_silent
 
     def write(self, pcm: bytes, rate_hz: int) -> None:
-        """Play mono PCM of any length and rate after everything written before. A closed speaker drops it."""
-        if self.is_open:
+        """Play mono PCM of any length and rate after everything written before.
+
+        A closed speaker drops it, and a full one, which reports it to `on_full`.
+        """
+        if not self.is_open:
+            return
+        if self._buffer.n_bytes >= MAX_QUEUED_S * self._converter.frame_bytes * self.rate_hz:
+            if self.on_full is not None:
+                self.on_full()
+        else:
             self._is_sounding = True
             self._n_since_write = 0
             self._enqueue(self._converter.feed(pcm, rate_hz, after_silence=self._buffer.is_silent))

@@ -17,7 +17,8 @@ from .events import Event
 from .summary import format_summary
 
 MAX_RECORDED = 50_000
-"""Pieces of text on the terminal that are kept, to be saved when the user asks for it."""
+MAX_RECORDED_CHARS = 8 * 1024 * 1024
+"""Pieces of text on the terminal that are kept, and their size, to be saved when the user asks for it."""
 NAMES = {"you": "you:", "model": "gemini:"}
 
 _RESET = "\x1b[0m"
@@ -62,7 +63,8 @@ class Terminal:
         """Whose words are on the terminal's last line, which is not ended."""
         self._held: list[events.Reply] = []
         """Replies to commands that wait because they would split the answer on the last line."""
-        self._record: deque[str] = deque(maxlen=MAX_RECORDED)
+        self._record: deque[str] = deque()
+        self._n_recorded_chars = 0
 
     @property
     def record(self) -> str:
@@ -185,6 +187,9 @@ class Terminal:
         """Add `text` to the record, if a person may ask for it."""
         if self._streams_words:
             self._record.append(text)
+            self._n_recorded_chars += len(text)
+            while len(self._record) > MAX_RECORDED or self._n_recorded_chars > MAX_RECORDED_CHARS:
+                self._n_recorded_chars -= len(self._record.popleft())
 
     def _style(self, style: str, text: str) -> str:
         return f"{_STYLES[style]}{text}{_RESET}" if self._stderr_color else text

@@ -250,7 +250,8 @@ def captured_output(own: TextIO, on_line: Callable[[str], None]) -> Iterator[Non
 
 def _read_lines(descriptor: int, ended: int, on_line: Callable[[str], None]) -> None:
     """Read lines until the other end of the pipe `ended` is closed: a child that lives on holds `descriptor` open."""
-    pending, n_left, is_ended = b"", _MAX_DRAINED_BYTES, False
+    lines = LineWriter(on_line)
+    n_left, is_ended = _MAX_DRAINED_BYTES, False
     with open(descriptor, "rb", buffering=0) as pipe, open(ended, "rb", buffering=0):
         while n_left > 0:
             sources = [descriptor] if is_ended else [descriptor, ended]
@@ -264,11 +265,8 @@ def _read_lines(descriptor: int, ended: int, on_line: Callable[[str], None]) -> 
             if not data:
                 break
             n_left -= len(data) if is_ended else 0
-            *lines, pending = (pending + data).split(b"\n")
-            for line in lines:
-                on_line(line.decode("utf-8", errors="replace"))
-    if pending:
-        on_line(pending.decode("utf-8", errors="replace"))
+            lines.buffer.write(data)
+    lines.finish()
 
 
 def leave(code: int, *streams: TextIO | None) -> NoReturn:

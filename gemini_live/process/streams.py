@@ -19,8 +19,16 @@ from typing import Any, BinaryIO, TextIO, cast
 _CLOSED_PIPE = {errno.EPIPE, errno.EINVAL, errno.ESHUTDOWN}
 """What a write to a closed pipe says: EINVAL on Windows."""
 _READ_BYTES = 65_536
+_MAX_PIECES = 1_000
+"""Pieces of a line that are kept apart: joining them at every write would cost the square of the line's length."""
 MAX_LINE_CHARS = 1024 * 1024
 """A longer line is no question: it would cost memory and time, and no model accepts it."""
+MAX_UNREAD_CHARS = 8 * 1024 * 1024
+"""What may wait to be written to a stream before whoever produces text has to wait (`is_behind`)."""
+MAX_UNREAD_DIAGNOSTICS_CHARS = 1024 * 1024
+"""What may wait for stderr; further lines are dropped and counted."""
+MAX_PRINTED_LINE_CHARS = 100_000
+"""The rest of a longer line that a function prints is dropped and counted."""
 MIN_SECRET_CHARS = 12
 """Shorter ones are no keys, and may be parts of words."""
 
@@ -47,14 +55,31 @@ def are_one_terminal(stream: TextIO | None, other: TextIO | None) -> bool:
 
 
 class BackgroundWriter:
-    """Writes text to streams in a thread of its own, in order."""
+    """Writes text to streams in a thread of its own, in order.
 
-    def __init__(self) -> None:
+    What waits has a bound, because a stream may have no reader. Text for stdout is never dropped: `is_behind` tells its
+    producer to wait. Lines for stderr are dropped and counted.
+    """
+
+    def __init__(self, diagnostics: TextIO | None = None) -> None:
+        """Start the thread; `diagnostics` is the stream whose lines may be dropped."""
         self._queue: queue.SimpleQueue[tuple[TextIO, str] | threading.Event] = queue.SimpleQueue()
         self._failed: dict[TextIO, OSError] = {}
         self._on_failed: Callable[[TextIO, OSError], None] | None = None
         self._secret = ""
+        self._diagnostics = diagnostics
+        self._lock = threading.RLock()
+        """Guards the counts below: a signal handler or a `__del__` may write in the middle of a write."""
+        self._n_unread: dict[TextIO, int] = {}
+        self._n_dropped = 0
         threading.Thread(target=self._run, name="writer", daemon=True).start()
+
+    @property
+    def is_behind(self) -> bool:
+        """True if so much text waits to be written that no more should be produced."""
+        with self._lock:
+            counts = list(self._n_unread.items())
+        return any(n > MAX_UNREAD_CHARS for stream, n in counts if stream is not self._diagnostics)
 
     def keep_secret(self, secret: str) -> None:
         """Write asterisks in place of `secret` from now on, whoever puts it into a text: a server, a traceback."""
@@ -66,8 +91,24 @@ class BackgroundWriter:
 
     def write(self, stream: TextIO | None, text: str) -> None:
         """Queue `text` for `stream`; what cannot be written any more is dropped."""
-        if stream is not None and text:
-            self._queue.put((stream, self.mask(text)))
+        if stream is None or not text:
+            return
+        text = self.mask(text)
+        with self._lock:
+            n_unread = self._n_unread.get(stream, 0)
+            if stream is self._diagnostics:
+                if n_unread and n_unread + len(text) > MAX_UNREAD_DIAGNOSTICS_CHARS:
+                    self._n_dropped += 1
+                    return
+                text = self._report_dropped() + text
+            self._n_unread[stream] = n_unread + len(text)
+            self._queue.put((stream, text))
+
+    def _report_dropped(self) -> str:
+        n_dropped, self._n_dropped = self._n_dropped, 0
+        if not n_dropped:
+            return ""
+        return f"gemini-live: warning: the output was not read: {n_dropped} lines of stderr dropped\n"
 
     def watch(self, on_failed: Callable[[TextIO, OSError], None] | None) -> None:
         """Have the writer's thread call `on_failed` when a stream fails, or now for one that has."""
@@ -83,6 +124,9 @@ class BackgroundWriter:
     def flush(self, timeout_s: float | None) -> bool:
         """Wait until all that was queued is written, but no longer than `timeout_s` if told; return whether it was."""
         written = threading.Event()
+        with self._lock:
+            if self._diagnostics is not None and (report := self._report_dropped()):
+                self._queue.put((self._diagnostics, report))
         self._queue.put(written)
         return written.wait(timeout_s)
 
@@ -93,15 +137,19 @@ class BackgroundWriter:
                 item.set()
                 continue
             stream, text = item
-            if stream in self._failed:
-                continue
-            try:
-                stream.write(text)
-                stream.flush()
-            except (OSError, ValueError) as error:  # ValueError: the stream object was closed
-                self._failed[stream] = error if isinstance(error, OSError) else OSError(errno.EPIPE, str(error))
-                if self._on_failed is not None:
-                    self._on_failed(stream, self._failed[stream])
+            if stream not in self._failed:
+                self._write(stream, text)
+            with self._lock:
+                self._n_unread[stream] = max(0, self._n_unread.get(stream, 0) - len(text))
+
+    def _write(self, stream: TextIO, text: str) -> None:
+        try:
+            stream.write(text)
+            stream.flush()
+        except (OSError, ValueError) as error:  # ValueError: the stream object was closed
+            self._failed[stream] = error if isinstance(error, OSError) else OSError(errno.EPIPE, str(error))
+            if self._on_failed is not None:
+                self._on_failed(stream, self._failed[stream])
 
 
 def is_closed_pipe(error: OSError) -> bool:
@@ -148,13 +196,45 @@ def _read(raw: BinaryIO) -> bytes:
     return data
 
 
+class _Line:
+    """A line that has not ended: as a terminal shows it, without what a carriage return has overwritten."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._n_chars = self._n_dropped = 0
+        self._returns = False
+        """True if the line ends in a carriage return, whose effect depends on what follows."""
+
+    def add(self, text: str) -> None:
+        """Append text without a line break, up to `MAX_PRINTED_LINE_CHARS`."""
+        if not text:
+            return
+        text = "\r" + text if self._returns else text
+        self._returns = text.endswith("\r")
+        _, overwrites, newest = text.rstrip("\r").rpartition("\r")
+        if overwrites:
+            self._pieces, self._n_chars, self._n_dropped = [], 0, 0
+        kept = newest[: MAX_PRINTED_LINE_CHARS - self._n_chars]
+        if kept:
+            self._pieces.append(kept)
+        self._n_chars += len(kept)
+        self._n_dropped += len(newest) - len(kept)
+        if len(self._pieces) > _MAX_PIECES:
+            self._pieces = ["".join(self._pieces)]
+
+    def text(self) -> str:
+        """Return the line; empty if nothing was written."""
+        dropped = f"... ({self._n_chars + self._n_dropped:,} characters)" if self._n_dropped else ""
+        return "".join(self._pieces) + dropped
+
+
 class LineWriter(io.TextIOBase):
     """Stands in for a stream of the process, and passes on, line by line, what is written to it."""
 
     def __init__(self, on_line: Callable[[str], None]) -> None:
         """Call `on_line` with each line, without its end, from whatever thread prints it."""
         self._on_line = on_line
-        self._pending: dict[int, str] = {}
+        self._pending: dict[int, _Line] = {}
         """By thread, so that functions that run side by side do not write into each other's lines."""
         self.buffer = cast(BinaryIO, _Bytes(self))
         """Takes bytes, in UTF-8, as that of a stream of the process does."""
@@ -166,23 +246,27 @@ class LineWriter(io.TextIOBase):
     def write(self, text: str) -> int:
         """Take text; a line without an end waits for it."""
         thread = threading.get_ident()
-        *lines, rest = (self._pending.pop(thread, "") + text).split("\n")
+        *ended, rest = text.split("\n")
+        for part in ended:
+            line = self._pending.pop(thread, None) or _Line()
+            line.add(part)
+            self._on_line(line.text())
         if rest:
-            self._pending[thread] = rest
-        for line in lines:
-            self._on_line(line)
+            self._pending.setdefault(thread, _Line()).add(rest)
         return len(text)
 
     def end_line(self) -> None:
         """Pass on the line that this thread has begun, if it has."""
-        if line := self._pending.pop(threading.get_ident(), ""):
-            self._on_line(line)
+        line = self._pending.pop(threading.get_ident(), None)
+        if line is not None and (text := line.text()):
+            self._on_line(text)
 
     def finish(self) -> None:
         """Pass on the lines that have not ended."""
         pending, self._pending = self._pending, {}
         for line in pending.values():
-            self._on_line(line)
+            if text := line.text():
+                self._on_line(text)
 
 
 class _Bytes(io.RawIOBase):

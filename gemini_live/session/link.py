@@ -19,7 +19,7 @@ from ..models import History, capabilities_of
 from ..output import events
 from ..output.events import Output
 from ..wire.address import build_headers, build_url, check_certificates
-from ..wire.connection import ABNORMAL_CLOSURE, GOING_AWAY, NO_STATUS, NORMAL_CLOSURE, Connection
+from ..wire.connection import ABNORMAL_CLOSURE, GOING_AWAY, NO_STATUS, NORMAL_CLOSURE, TOO_BIG, Connection
 from ..wire.events import (
     AudioChunk,
     CodeResult,
@@ -32,6 +32,7 @@ from ..wire.events import (
     SetupComplete,
     Thought,
     ToolCall,
+    TurnComplete,
     VoiceActivity,
 )
 from ..wire.messages import format_message
@@ -45,6 +46,10 @@ from .stats import Stats
 from .uplink import Uplink
 
 SETUP_TIMEOUT_S = 10.0
+MAX_TURN_CHARS = 4 * 1024 * 1024
+"""Words of one turn: days of speech. A server that sends more without ending the turn would fill the memory."""
+READER_CHECK_S = 0.05
+"""How often the client checks whether the reader of its output has caught up, if it is far behind."""
 INVALID_ARGUMENT = 1007
 """Close code of a refused message."""
 UNKNOWN_TIME_LEFT_S = 10.0
@@ -120,6 +125,7 @@ class Link:
         changes: Changes,
         take: Callable[[Sequence[ServerEvent]], SessionClosed | None],
         on_first_live: Callable[[SetupFacts], None],
+        is_output_behind: Callable[[], bool],
         clock: Callable[[], float],
     ) -> None:
         """Prepare; nothing is opened yet.
@@ -135,6 +141,7 @@ class Link:
             changes: Is notified after each message.
             take: Applies the events of a message; returns an error if the server reported one.
             on_first_live: Called when the first setup is complete, with what it asked for.
+            is_output_behind: Returns True while so much output waits for its reader that no message should be received.
             clock: The loop's time in seconds.
 
         Raises:
@@ -143,7 +150,7 @@ class Link:
         self._config, self._declarations, self._output = config, declarations, output
         self._conversation, self._uplink, self._dispatcher = conversation, uplink, dispatcher
         self._stats, self._changes, self._take, self._clock = stats, changes, take, clock
-        self._on_first_live = on_first_live
+        self._on_first_live, self._is_output_behind = on_first_live, is_output_behind
         self._url = build_url(config.base_url, config.api_version, config.api_key, insecure=config.insecure)
         check_certificates(self._url)
         self._recovery = Recovery(enabled=config.reconnect)
@@ -164,6 +171,8 @@ class Link:
         """Why the connection is left, for the user."""
         self._user_came = False
         """True if the user typed or spoke on this connection."""
+        self._n_turn_chars = 0
+        """Size of the words of the present turn."""
         self._outage_told = False
         """True if the user was told of the present outage: one line is enough, however many tries it takes."""
         self.live = asyncio.Event()
@@ -242,6 +251,7 @@ class Link:
         if self._stats.n_connections == 1:
             self._on_first_live(facts)
         self._departure, self._leaves_because, self._user_came = None, SERVER_LEAVES, False
+        self._n_turn_chars = 0
         self._resumed.begin_connection(resumed=opening.handle is not None)
         self._dispatcher.begin_connection()
         history = self._uplink.begin_connection(
@@ -353,14 +363,30 @@ class Link:
     async def _receive(self, connection: Connection) -> End:
         error: SessionClosed | None = None
         while error is None:
+            while self._is_output_behind():  # noqa: ASYNC110 - a thread writes the output
+                await asyncio.sleep(READER_CHECK_S)
             try:
                 received = self._parse(await connection.receive())
             except SessionClosed as closed:
                 return End(How.CLOSED, closed)
-            error = self._take(received)
+            error = self._take(received) or self._measure_turn(received)
             self._note_signs(received)
             self._changes.notify()
         return End(How.CLOSED, error)
+
+    def _measure_turn(self, received: Sequence[ServerEvent]) -> SessionClosed | None:
+        """Count the words of the present turn; return an error if there are more than any turn has."""
+        for event in received:
+            match event:
+                case ModelText(text=text) | OutputTranscription(text=text) | InputTranscription(text=text):
+                    self._n_turn_chars += len(text)
+                case Thought(text=text):
+                    self._n_turn_chars += len(text)
+                case TurnComplete():
+                    self._n_turn_chars = 0
+        if self._n_turn_chars <= MAX_TURN_CHARS:
+            return None
+        return SessionClosed(TOO_BIG, f"the server sent more than {MAX_TURN_CHARS:,} characters in one turn")
 
     async def _send(self, connection: Connection) -> End:
         # What the server sent before it closed is still to be read: the receiving side reports the end.

@@ -319,6 +319,7 @@ class Media:
                 self.speaker = await audio.open_speaker(
                     config.output_device, PlayoutBuffer(), self._lose_speaker, on_played
                 )
+                self.speaker.on_full = self._warn_full
         if self._wants_microphone:
             with self._doing_without("the microphone is off", demanded=self._demands_microphone):
                 self.microphone = await audio.open_microphone(
@@ -398,6 +399,12 @@ class Media:
     def _lose_microphone(self, reason: str) -> None:
         self._warn(f"{reason}; the microphone is off")
         self._report_microphone_lost()
+
+    def _warn_full(self) -> None:
+        """Say once that speech is dropped."""
+        if self.speaker is not None:
+            self.speaker.on_full = None
+        self._warn("ten minutes of speech wait to be played; more is dropped (--output-file keeps everything)")
 
     def _lose_speaker(self, reason: str) -> None:
         self._warn(f"{reason}; the answers are no longer played")

@@ -53,6 +53,7 @@ class Session:
         stdin_is_terminal: bool = False,
         typed_lines: AsyncIterator[str] | None = None,
         save: Callable[[], str] = str,
+        is_output_behind: Callable[[], bool] = bool,
         timings: Timings | None = None,
     ) -> None:
         """Prepare; nothing is opened yet. This function is long because it joins all the parts.
@@ -65,6 +66,7 @@ class Session:
             stdin_is_terminal: True if a person types there.
             typed_lines: What a person types at a prompt, which then reads the terminal instead of the session.
             save: Returns the conversation as the person has seen it.
+            is_output_behind: Returns True while so much output waits for its reader that no message should be received.
             timings: How long to wait for what.
 
         Raises:
@@ -130,6 +132,7 @@ class Session:
             changes=self._changes,
             take=self._take,
             on_first_live=lambda facts: output.emit(self._describe(facts)),
+            is_output_behind=is_output_behind,
             clock=self._clock,
         )
         self._calls = Calls(

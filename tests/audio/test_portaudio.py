@@ -247,6 +247,26 @@ async def test_the_speaker_plays_at_once_what_was_written_in_any_splits(
     assert fake_pyaudio.played == pcm
 
 
+async def test_a_speaker_keeps_ten_minutes_of_speech_and_tells_of_what_it_drops(
+    system: AudioSystem, fake_pyaudio: FakePyAudio
+) -> None:
+    speaker, _ = await start_speaker(system)
+    n_dropped = 0
+
+    def count() -> None:
+        nonlocal n_dropped
+        n_dropped += 1
+
+    speaker.on_full = count
+    for _ in range(1_250):  # 12,500 s: 600 MB
+        speaker.write(bytes(480_000), 24_000)
+    assert 600 <= speaker.queued_s <= 611
+    assert n_dropped == 1_250 - 60
+    speaker.clear()
+    speaker.write(bytes(480_000), 24_000)
+    assert n_dropped == 1_250 - 60
+
+
 async def test_the_speaker_is_silent_when_there_is_nothing(system: AudioSystem, fake_pyaudio: FakePyAudio) -> None:
     await start_speaker(system)
     assert fake_pyaudio.pull(480) == bytes(960)

@@ -17,6 +17,9 @@ import pytest
 from gemini_live.process import streams
 from gemini_live.process.streams import (
     MAX_LINE_CHARS,
+    MAX_PRINTED_LINE_CHARS,
+    MAX_UNREAD_CHARS,
+    MAX_UNREAD_DIAGNOSTICS_CHARS,
     BackgroundWriter,
     LineWriter,
     are_one_terminal,
@@ -281,6 +284,54 @@ def test_the_writer_keeps_no_process_from_ending() -> None:
     assert all(thread.daemon for thread in threading.enumerate() if thread.name == "writer")
 
 
+# Streams that nobody reads
+
+
+def test_what_waits_for_stdout_is_never_dropped_but_its_producer_is_told_to_wait(pipe: tuple[TextIO, TextIO]) -> None:
+    reader, stream = pipe
+    writer = BackgroundWriter(diagnostics=io.StringIO())
+    line = "x" * 999_999 + "\n"
+    n_lines = 0
+    while not writer.is_behind:
+        writer.write(stream, line)
+        n_lines += 1
+    assert n_lines in {MAX_UNREAD_CHARS // 1_000_000 + 1, MAX_UNREAD_CHARS // 1_000_000 + 2}
+    assert len(reader.read(n_lines * 1_000_000)) == n_lines * 1_000_000
+    assert writer.flush(WAIT_S)
+    assert not writer.is_behind
+
+
+def test_lines_for_stderr_that_nobody_reads_are_dropped_and_counted(pipe: tuple[TextIO, TextIO]) -> None:
+    reader, stream = pipe
+    writer = BackgroundWriter(diagnostics=stream)
+    lines = [f"{number:06} {'x' * 992}\n" for number in range(5_000)]  # 5 MB
+    for line in lines:
+        writer.write(stream, line)
+    assert not writer.is_behind
+    written: list[str] = []
+    reading = threading.Thread(target=lambda: written.extend(reader))
+    reading.start()
+    assert writer.flush(WAIT_S)
+    writer.write(stream, "the end\n")
+    assert writer.flush(WAIT_S)
+    stream.close()
+    reading.join(WAIT_S)
+    *kept, report, end = written
+    assert MAX_UNREAD_DIAGNOSTICS_CHARS // 1_000 - 1 <= len(kept) <= MAX_UNREAD_DIAGNOSTICS_CHARS // 1_000 + 200
+    assert kept == lines[: len(kept)]
+    n_dropped = len(lines) - len(kept)
+    assert report == f"gemini-live: warning: the output was not read: {n_dropped} lines of stderr dropped\n"
+    assert end == "the end\n"
+
+
+def test_a_single_text_of_any_size_is_written_to_stderr() -> None:
+    stream = io.StringIO()
+    writer = BackgroundWriter(diagnostics=stream)
+    writer.write(stream, "x" * (2 * MAX_UNREAD_DIAGNOSTICS_CHARS))
+    assert writer.flush(WAIT_S)
+    assert len(stream.getvalue()) == 2 * MAX_UNREAD_DIAGNOSTICS_CHARS
+
+
 # Terminals
 
 
@@ -461,6 +512,47 @@ def test_a_line_without_an_end_is_passed_on_at_the_end() -> None:
     output.finish()
     output.finish()
     assert lines == ["no end"]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        (["\r1 %", "\r50 %", "\r100 %", "\n"], ["100 %"]),
+        (["1 %\r", "50 %\r", "100 %\r"], ["100 %"]),
+        (["windows\r\nlines\r", "\n"], ["windows", "lines"]),
+        (["begun, ", "and overwritten\rnew"], ["new"]),
+    ],
+)
+def test_of_a_line_with_carriage_returns_only_what_a_terminal_would_show_is_passed_on(
+    pieces: list[str], expected: list[str]
+) -> None:
+    lines: list[str] = []
+    output = LineWriter(lines.append)
+    for piece in pieces:
+        output.write(piece)
+    output.finish()
+    assert lines == expected
+
+
+@pytest.mark.parametrize("size", [1, 1_000, 10_000_000])
+def test_the_rest_of_a_huge_line_is_dropped_and_counted(size: int) -> None:
+    lines: list[str] = []
+    output = LineWriter(lines.append)
+    for _ in range(max(2, 200_000 // size)):
+        output.write("x" * size)
+    output.write("\nnext\n")
+    n_chars = size * max(2, 200_000 // size)
+    assert lines == [f"{'x' * MAX_PRINTED_LINE_CHARS}... ({n_chars:,} characters)", "next"]
+
+
+def test_the_cost_of_a_line_without_an_end_grows_with_its_length_only() -> None:
+    """300,000 pieces: joined anew at each one, this would take minutes."""
+    lines: list[str] = []
+    output = LineWriter(lines.append)
+    for _ in range(300_000):
+        output.write(".")
+    output.finish()
+    assert len(lines) == 1
 
 
 def test_bytes_are_passed_on_as_text() -> None:

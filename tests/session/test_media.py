@@ -101,6 +101,18 @@ async def test_the_output_file_is_begun_when_the_session_is_live(tmp_path: Path)
         assert file.getnframes() == 0
 
 
+async def test_speech_that_is_dropped_is_told_once(fake_pyaudio: FakePyAudio) -> None:
+    bench = Bench(Config(), listens=True)
+    async with bench.opened() as media:
+        await media.start()
+        assert media.speaker is not None
+        for _ in range(62):
+            media.speaker.write(bytes(480_000), 24_000)  # 10 s
+    assert bench.warnings == [
+        "ten minutes of speech wait to be played; more is dropped (--output-file keeps everything)"
+    ]
+
+
 async def test_a_device_that_does_not_start_is_done_without(fake_pyaudio: FakePyAudio) -> None:
     fake_pyaudio.start_error = REFUSES
     bench = Bench(Config(), listens=True)
