@@ -6,6 +6,7 @@ converts it. A call's arguments are validated against the annotations in any cas
 """
 
 import contextlib
+import functools
 import inspect
 import json
 import re
@@ -23,6 +24,8 @@ from .openapi import to_openapi
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
+    from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+    from pydantic_core import core_schema
 
 _FUNCTION_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,63}")
 _PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
@@ -80,11 +83,21 @@ def check_function(name: str, target: Any) -> None:
         raise UndeclarableError("has a name that the API forbids: use letters, digits and underscores, at most 64")
 
 
-def read_parameters(target: Callable[..., Any], namespace: dict[str, Any]) -> dict[str, Parameter]:
+def hides_parameters(target: Any) -> bool:
+    """True if `target` is a decorator's wrapper that passes on `*args, **kwargs` and copied no signature."""
+    wrapper = getattr(target, "__code__", None)
+    if wrapper is None or hasattr(target, "__wrapped__") or hasattr(target, "__signature__"):
+        return False
+    kinds = [parameter.kind for parameter in inspect.signature(target).parameters.values()]
+    return kinds == [inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD]
+
+
+def read_parameters(target: Callable[..., Any], doc: str | None, namespace: dict[str, Any]) -> dict[str, Parameter]:
     """Return the parameters of `target`.
 
     Args:
         target: The function.
+        doc: Its docstring.
         namespace: The globals of the file that defines it, in which its annotations are evaluated.
 
     Raises:
@@ -99,7 +112,7 @@ def read_parameters(target: Callable[..., Any], namespace: dict[str, Any]) -> di
         annotations = typing.get_type_hints(annotated, globalns=namespace, localns=own, include_extras=True)
     except Exception as exc:
         raise UndeclarableError(f"has annotations that cannot be read: {describe_error(exc)}") from exc
-    docs = read_parameter_docs(target.__doc__ or "", list(signature.parameters))
+    docs = read_parameter_docs(doc or "", list(signature.parameters))
     return {
         name: _read_parameter(parameter, annotations[name], docs.get(name))
         for name, parameter in signature.parameters.items()
@@ -118,7 +131,7 @@ def _read_parameter(parameter: inspect.Parameter, annotation: Any, doc: str | No
         if description:
             annotation = typing.Annotated[annotation, Field(description=description)]
         adapter = TypeAdapter(annotation)
-        json_schema = adapter.json_schema()
+        json_schema = adapter.json_schema(schema_generator=_schema_generator())
         json_schema.pop("default", None)  # from Field(default=...), which Python does not know
         schema = to_openapi(json_schema, json_schema.pop("$defs", {}))
     except Exception as exc:
@@ -129,12 +142,34 @@ def _read_parameter(parameter: inspect.Parameter, annotation: Any, doc: str | No
             f"dict, an enum, a dataclass or a pydantic model ({reason})"
         ) from exc
     if default is not parameter.empty:
-        # A default that JSON cannot hold works all the same: the model need not know it.
+        # A default of another type, or that JSON cannot hold, works all the same: the model need not know it.
         with contextlib.suppress(Exception):
             dumped = adapter.dump_python(default, mode="json", warnings="error")
-            json.dumps(dumped, allow_nan=False)
+            adapter.validate_json(json.dumps(dumped, allow_nan=False))
             schema["default"] = dumped
     return Parameter(adapter, default, schema)
+
+
+@functools.cache
+def _schema_generator() -> "type[GenerateJsonSchema]":
+    from pydantic.json_schema import GenerateJsonSchema  # noqa: PLC0415 - an extra, and slow to import
+
+    class WithKeys(GenerateJsonSchema):
+        """Makes JSON schemas as pydantic does; but a Decimal is a number, and dicts with keys of numbers say so."""
+
+        def decimal_schema(self, schema: "core_schema.DecimalSchema") -> "JsonSchemaValue":
+            result: JsonSchemaValue = super().decimal_schema(schema)
+            number: JsonSchemaValue = next(
+                (each for each in result.get("anyOf", ()) if each["type"] == "number"), result
+            )
+            return number
+
+        def dict_schema(self, schema: "core_schema.DictSchema") -> "JsonSchemaValue":
+            result = super().dict_schema(schema)
+            keys = self.generate_inner(schema["keys_schema"]) if "keys_schema" in schema else {}
+            return result if keys in ({}, {"type": "string"}) else {**result, "propertyNames": keys}
+
+    return WithKeys
 
 
 def _check_parameter(parameter: inspect.Parameter, annotation: Any) -> None:

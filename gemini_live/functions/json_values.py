@@ -1,6 +1,8 @@
 """Convert results to JSON values, and exceptions to one line for the model. Pure; any thread."""
 
+import base64
 import enum
+import json
 import math
 import sys
 from collections.abc import ItemsView, Iterator, KeysView, ValuesView
@@ -20,10 +22,11 @@ class UnfitError(Exception):
 def to_json(value: Any, place: str, inside: tuple[int, ...] = ()) -> Any:
     """Return `value` as dicts, lists, strings, numbers, booleans and None.
 
-    Keys become strings. NaN and infinities become None, as in JavaScript. Sets and views of dicts become lists.
+    Keys become strings, as `json.dumps` writes them. NaN and infinities become None, as in JavaScript. Sets and views
+    of dicts become lists. Bytes become text: their own if they are UTF-8, else base64.
 
     Args:
-        value: A value that `json` or pydantic can write, or a numpy scalar or array.
+        value: A value that `json` or pydantic can write, or a value of numpy or pandas.
         place: Name of the value in error messages, such as `the result`.
         inside: Ids of the containers around the value.
 
@@ -64,13 +67,20 @@ def _scalar_to_json(value: Any, place: str) -> Any:
 
 
 def _key_to_json(key: Any, place: str) -> str:
+    if isinstance(key, enum.Enum):
+        key = key.value
     if not isinstance(key, str):
-        from pydantic_core import to_jsonable_python  # noqa: PLC0415 - an extra, and slow to import
+        if type(key).__module__ == "numpy":
+            key = key.tolist()
+        if key is None or isinstance(key, bool | int | float):
+            (key,) = json.loads(json.dumps({key: None}))
+        else:
+            from pydantic_core import to_jsonable_python  # noqa: PLC0415 - an extra, and slow to import
 
-        try:
-            (key,) = to_jsonable_python({key: None})
-        except Exception as exc:
-            raise UnfitError(f"{place} has a key of type {type(key).__name__} ({describe_error(exc)})") from exc
+            try:
+                (key,) = to_jsonable_python({key: None})
+            except Exception as exc:
+                raise UnfitError(f"{place} has a key of type {type(key).__name__} ({describe_error(exc)})") from exc
     _scalar_to_json(key, f"a key of {place}")
     return str.__str__(key)
 
@@ -81,15 +91,38 @@ def _object_to_json(value: Any, place: str) -> Any:
 
     kind = f"{place} is of type {type(value).__name__}"
     if isinstance(value, bytes | bytearray | memoryview):
-        raise UnfitError(f"{kind}: return text, for example base64")
+        return _bytes_to_text(bytes(value))
     if isinstance(value, Iterator):
         raise UnfitError(f"{kind}: return a list")
-    if callable(to_list := getattr(value, "tolist", None)):
-        return to_list()  # numpy
     try:
+        if type(value).__module__.partition(".")[0] == "pandas":
+            return _pandas_to_json(value)
+        if callable(to_list := getattr(value, "tolist", None)):
+            return to_list()  # numpy
         return to_jsonable_python(value)
     except Exception as exc:
         raise UnfitError(f"{kind} ({describe_error(exc)})") from exc
+
+
+def _bytes_to_text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return base64.b64encode(data).decode("ascii")
+
+
+def _pandas_to_json(value: Any) -> Any:
+    """Convert a value of pandas. A table becomes a list of its rows; an index other than 0, 1, 2, ... is kept."""
+    has_labels = type(getattr(value, "index", None)).__name__ not in {"RangeIndex", "NoneType"}
+    if type(value).__name__ in {"NaTType", "NAType"}:
+        return None
+    if hasattr(value, "columns"):  # a DataFrame
+        return (value.reset_index() if has_labels else value).to_dict(orient="records")
+    if hasattr(value, "to_dict") and has_labels:  # a Series with labels, such as the mean of each column
+        return value.to_dict()
+    from pydantic_core import to_jsonable_python  # noqa: PLC0415 - an extra, and slow to import
+
+    return value.tolist() if hasattr(value, "tolist") else to_jsonable_python(value, fallback=str)
 
 
 def describe_error(exc: BaseException) -> str:

@@ -4,6 +4,8 @@ Loading runs the files' code: it happens before the session, outside the event l
 import, so it is imported only if there is a file to load.
 """
 
+import __future__
+
 import ast
 import importlib.machinery
 import importlib.util
@@ -19,7 +21,7 @@ from typing import Any
 from ..errors import FunctionDeclarationError, MissingExtraError, describe_non_file
 from ..models import Behavior, ModelCapabilities
 from .call import FunctionCaller
-from .declare import Function, UndeclarableError, build_declaration, check_function, read_parameters
+from .declare import Function, UndeclarableError, build_declaration, check_function, hides_parameters, read_parameters
 from .json_values import describe_error
 
 _module_numbers = itertools.count(1)
@@ -86,8 +88,9 @@ def _load_file(file: Path, capabilities: ModelCapabilities) -> list[Function]:
     for definition in _public_definitions(tree):
         definitions.setdefault(definition.name, []).append(definition)
     namespace = _run_module(file, path, code)
+    postponed = code.co_flags & __future__.annotations.compiler_flag
     functions = [
-        _declare_function(name, namespace, file, nodes, capabilities)
+        _declare_function(name, namespace, file, nodes, capabilities=capabilities, postponed=postponed)
         for name, nodes in definitions.items()
         if name in namespace
     ]
@@ -155,26 +158,51 @@ def _declare_function(
     namespace: dict[str, Any],
     file: Path,
     nodes: Sequence[_Definition],
+    *,
     capabilities: ModelCapabilities,
+    postponed: int,
 ) -> Function:
     target = namespace[name]
-    line = _line_of(target, nodes)
+    node = _definition_of(target, nodes)
     try:
         check_function(name, target)
+        described = _undecorated(node, namespace, postponed) if hides_parameters(target) else target
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what matters is raised
-            parameters = read_parameters(target, namespace)
-            declaration = build_declaration(name, target.__doc__, parameters, capabilities)
+            doc = target.__doc__ or ast.get_docstring(node)  # a decorator may have lost it
+            parameters = read_parameters(described, doc, namespace)
+            declaration = build_declaration(name, doc, parameters, capabilities)
     except UndeclarableError as exc:
-        raise FunctionDeclarationError(str(file), line, f"`{name}` {exc}") from exc
-    return Function(name, file, line, target, parameters, declaration)
+        raise FunctionDeclarationError(str(file), node.lineno, f"`{name}` {exc}") from exc
+    return Function(name, file, node.lineno, target, parameters, declaration)
 
 
-def _line_of(target: Any, nodes: Sequence[_Definition]) -> int:
-    """Return the line of the `def` that made `target`: of several (overloads, branches), the one its code names."""
+def _definition_of(target: Any, nodes: Sequence[_Definition]) -> _Definition:
+    """Return the `def` that made `target`: of several (overloads, branches), the one its code names."""
     code = getattr(inspect.unwrap(target), "__code__", None)
     for node in nodes:
         first_lines = [node.lineno, *(decorator.lineno for decorator in node.decorator_list)]
         if code is not None and code.co_firstlineno in first_lines:
-            return node.lineno
-    return nodes[-1].lineno
+            return node
+    return nodes[-1]
+
+
+def _undecorated(node: _Definition, namespace: dict[str, Any], postponed: int) -> Callable[..., Any]:
+    """Return a function with the parameters of a `def`, without its decorators and its code.
+
+    Args:
+        node: The `def`.
+        namespace: The globals of its file.
+        postponed: The compiler's flag for postponed annotations, if the file has it; else 0.
+    """
+    bare = ast.FunctionDef(node.name, node.args, [ast.Pass()], decorator_list=[])
+    bare.__dict__.update({"type_params": getattr(node, "type_params", [])})  # since Python 3.12
+    module = ast.Module([ast.copy_location(bare, node)], type_ignores=[])
+    defined: dict[str, Any] = {}
+    try:
+        code = compile(ast.fix_missing_locations(module), node.name, "exec", postponed, dont_inherit=True)
+        exec(code, namespace, defined)
+    except Exception as exc:
+        raise UndeclarableError(f"has a signature that cannot be read: {describe_error(exc)}") from exc
+    function: Callable[..., Any] = defined[node.name]
+    return function

@@ -25,8 +25,24 @@ _REMARKS = {
 }
 """JSON Schema keywords that the subset lacks, as sentences for the description."""
 
+_LIMITS = {
+    "minimum": "at least {}",
+    "maximum": "at most {}",
+    "minLength": "{} or more characters",
+    "maxLength": "{} or fewer characters",
+    "minItems": "{} or more items",
+    "maxItems": "{} or fewer items",
+    "minProperties": "{} or more keys",
+    "maxProperties": "{} or fewer keys",
+    "pattern": "matching {}",
+}
+"""Keywords of the subset as phrases, for a type that is described in words."""
+
 _ANY = [{"type": kind} for kind in ("string", "number", "boolean", "object", "null")]
 """The alternatives of a value of any type. Arrays are left out, because the subset must be told what they contain."""
+
+_HASHABLE = [choice for choice in _ANY if choice["type"] != "object"]
+"""The alternatives of a member of a set."""
 
 _JSON_TYPES: dict[type, str] = {
     **{str: "string", bool: "boolean", int: "integer", float: "number"},
@@ -105,7 +121,8 @@ def _add_properties(result: dict[str, Any], schema: Mapping[str, Any], convert: 
         result["properties"] = {key: convert(part) for key, part in schema["properties"].items()}
     else:
         if isinstance(keys := schema.get("propertyNames"), dict):
-            _remark(result, f"Each key: {_in_words(convert(keys))}.")
+            typed = keys if "$ref" in keys else {"type": "string", **keys}
+            _remark(result, f"Each key: {_in_words(convert(typed))}.")
         if isinstance(values := schema.get("additionalProperties"), dict):
             _remark(result, f"Each value: {_in_words(convert(values))}.")
 
@@ -114,8 +131,9 @@ def _add_items(result: dict[str, Any], schema: Mapping[str, Any], convert: _Conv
     if members := schema.get("prefixItems"):
         result["items"] = convert({"anyOf": members})
         _remark(result, f"In this order: {', '.join(_in_words(convert(member)) for member in members)}.")
-    elif schema.get("maxItems") != 0:
-        result["items"] = convert(schema.get("items", {}))
+    else:
+        anything = {"anyOf": _HASHABLE} if schema.get("uniqueItems") else {}
+        result["items"] = convert(schema.get("items") or anything)
 
 
 def _add_values(result: dict[str, Any], schema: Mapping[str, Any]) -> None:
@@ -141,9 +159,15 @@ def _in_words(schema: Mapping[str, Any]) -> str:
         members = (f"{key} ({_in_words(part)})" for key, part in schema["properties"].items())
         words = f"object with {', '.join(members)}"
     else:
-        words = schema["type"].lower()
+        words = "date-time string" if schema.get("format") == "date-time" else schema["type"].lower()
+    limits = (text.format(_quoted(schema[key])) for key, text in _LIMITS.items() if key in schema)
+    phrase = ", ".join([words, *limits])
     remark = schema.get("description", "").rstrip(".")
-    return (f"{words}, {remark}" if remark else words) + (" or null" if schema.get("nullable") else "")
+    return (f"{phrase} ({remark})" if remark else phrase) + (" or null" if schema.get("nullable") else "")
+
+
+def _quoted(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _list(values: Any) -> str:
@@ -155,4 +179,7 @@ def _list(values: Any) -> str:
 
 def _remark(schema: dict[str, Any], sentence: str) -> None:
     """Add a sentence to the description of a schema."""
-    schema["description"] = f"{schema['description']} {sentence}" if "description" in schema else sentence
+    before = schema.get("description", "").rstrip()
+    if before and before[-1] not in ".!?:;":
+        before += "."
+    schema["description"] = f"{before} {sentence}".strip()

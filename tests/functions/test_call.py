@@ -159,7 +159,6 @@ async def test_a_dict_is_the_response_and_anything_else_its_output(name: str) ->
 
 
 UNSENDABLE = {
-    "bytes": "the result['data'] is of type bytes",
     "circle": "the result[0]['again'] contains itself",
     "too deep": "[0][0] is nested too deeply",
     "object": "the result['it'] is of type lock (PydanticSerializationError: Unable to serialize unknown type",

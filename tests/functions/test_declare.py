@@ -186,7 +186,7 @@ def test_a_default_that_json_cannot_hold_is_not_declared(name: str) -> None:
         ("str", "from the docstring"),
         ("Annotated[str, Field(min_length=1)]", "from the docstring"),
         ("list[str]", "from the docstring"),
-        ("set[str]", "from the docstring No duplicates."),
+        ("set[str]", "from the docstring. No duplicates."),
         ("Annotated[dict[str, int] | None, 'Sizes.']", "Sizes. Each value: integer."),
         ("Annotated[Color, 'The paint']", "The paint"),
     ],
@@ -235,19 +235,42 @@ def test_annotations_of_a_decorated_function_are_evaluated_in_its_file(write: Wr
     assert {key: part["type"] for key, part in parameters_of(path).items()} == {"item": "OBJECT", "quantity": "INTEGER"}
 
 
-def test_a_decorator_that_hides_the_parameters_is_told_of_wraps(write: Write) -> None:
-    path = write("""
+@pytest.mark.parametrize("future", ["", "from __future__ import annotations"])
+@pytest.mark.parametrize(
+    "copied", ["", "wrapper.__doc__ = function.__doc__", "wrapper.__signature__ = inspect.signature(function)"]
+)
+async def test_a_function_is_declared_by_its_def_if_its_decorator_copies_no_signature(
+    write: Write, future: str, copied: str
+) -> None:
+    path = write(
+        f"""
+        {future}
+        import inspect
+        from dataclasses import dataclass
+
+        @dataclass
+        class _Place:
+            name: str
+
         def _bare(function):
             def wrapper(*args, **kwargs):
                 return function(*args, **kwargs)
+            {copied}
             return wrapper
 
         @_bare
-        def weather(city: str) -> str: ...
-    """)
-    refusal = refusal_of(path)
-    assert refusal.line == 8
-    assert "put @functools.wraps(function) above the inner function" in refusal.reason
+        def weather(place: _Place, days: int = 3) -> Missing:
+            "Tell the weather."
+            return f"{{place!r}} {{days}}"
+    """.replace("-> Missing", "-> Missing" if future else "")
+    )
+    functions = load_file(path)
+    (declaration,) = functions.declarations
+    assert declaration["description"] == "Tell the weather."
+    assert declaration["parameters"]["required"] == ["place"]
+    assert declaration["parameters"]["properties"]["days"] == {"type": "INTEGER", "default": 3}
+    result = await functions.call("weather", {"place": {"name": "Oslo"}})
+    assert result.response == {"output": "_Place(name='Oslo') 3"}
 
 
 def test_return_annotations_are_left_out_whatever_they_are(write: Write) -> None:
