@@ -411,3 +411,13 @@ def describe_non_file(path: Path) -> str | None:
     if path.is_dir():
         return "it is a directory"
     return "it is a device or a pipe, not a file" if path.exists() and not path.is_file() else None
+
+
+class NotAnsweredError(GeminiLiveError):
+    """The session ended well, and some questions were not answered; each was reported when that was known."""
+
+    exit_code = ExitCode.SESSION
+
+    def __init__(self, n_unanswered: int) -> None:
+        s = "" if n_unanswered == 1 else "s"
+        super().__init__(f"{n_unanswered} question{s} had no answer; see the warnings above")

@@ -213,6 +213,12 @@ class ObservedBehavior:
     """Sound in one message, about. pydantic-ai's recordings, Aug-Oct 2026."""
     tiny_first_part: float = 0.25
     """Share of the answers whose first audio part is 2 bytes. pydantic-ai's recordings, Aug-Oct 2026."""
+    words_trail_s: float = 0.1
+    """How long words of the answer are awaited after `turnComplete`. On 3.x they ride in the messages with sound, and
+    none came after `turnComplete` (pydantic-ai's recordings, Aug-Oct 2026)."""
+    loses_seeded_history: bool = True
+    """True if a session that was told the conversation may have lost it when it is resumed. livekit/agents-js#2507,
+    15 Sep 2026: in two of three runs."""
     writes_text_as_transcript: bool = False
     """True if an answer in TEXT arrives as outputTranscription. pydantic-ai's probe, 22 Oct 2026 (robotics-er-2)."""
 
@@ -243,6 +249,7 @@ _OBSERVED_3_1 = replace(
     budget_and_level=True,  # pydantic-ai#7269, Aug 2026
     affective_dialog=AffectiveDialog.REFUSED,  # pydantic-ai's probes, 25 Sep 2026
     ignores_code_execution=True,  # the same
+    loses_seeded_history=False,  # no report
     role_in_model_turn=False,  # pydantic-ai's recordings, Aug-Oct 2026
     words_a_piece=(1, 2),  # the same
     audio_message_s=0.16,  # the same
@@ -275,6 +282,8 @@ _OBSERVED_2_5 = replace(
     affective_dialog=AffectiveDialog.TAKEN,  # pydantic-ai's probes, 25 Sep 2026
     role_in_model_turn=False,  # pydantic-ai's recordings, Aug 2026
     transcript_in_audio=False,  # the same
+    words_trail_s=0.5,  # words have messages of their own; a LiveKit plugin of 2025 reports some after turnComplete
+    loses_seeded_history=False,  # no report
     words_a_piece=(1, 2),  # the same
     audio_message_s=0.04,  # the same
     tiny_first_part=0.0,  # the same
@@ -292,6 +301,7 @@ _OBSERVED_INTERPRETER = replace(
     user_transcript=UserTranscript.WHOLE,  # the same
     transcribes_unasked=True,  # the same
     thinks_unasked=False,
+    words_trail_s=1.0,  # final words come up to 0.28 s after the end of the stream (livekit-plugins-google 1.8.9)
 )
 
 
@@ -301,6 +311,8 @@ class ModelCapabilities:
 
     output: tuple[Modality, ...] = (Modality.AUDIO,)
     typed_turn: TypedTurn = TypedTurn.REALTIME_TEXT
+    repeated_turn: TypedTurn = TypedTurn.CLIENT_CONTENT
+    """How a line is sent once more, on the same connection, because nothing came of it."""
     history: History = History.HISTORY_CONFIG
     thinking: Thinking = Thinking.NONE
     required_thinking_level: str | None = None
@@ -324,6 +336,8 @@ class ModelCapabilities:
     """Whether the model's product is the transcript of what it hears."""
     interaction_status: bool = False
     """Whether a turn ends by `interactionStatus`: filler speech completes a generation, not the answer."""
+    ends_turns: bool = True
+    """False if no `turnComplete` is to be expected: quiet ends an answer. interpretab's notes on translate, 2026."""
 
     observed: ObservedBehavior = _OBSERVED_3_8
     """How the service behaves with this model."""
@@ -354,6 +368,7 @@ MODELS: dict[str, ModelCapabilities] = {
         observed=_OBSERVED_THINKING,
     ),
     "gemini-3.1-flash-live-preview": ModelCapabilities(
+        repeated_turn=TypedTurn.REALTIME_TEXT,  # a turn of clientContent closed sessions until Jun 2026 (livekit#5238)
         thinking=Thinking.LEVEL,
         behaviors=(Behavior.BLOCKING,),
         declares_behavior=False,
@@ -372,6 +387,7 @@ MODELS: dict[str, ModelCapabilities] = {
         video_input=False,
         system_instruction=False,
         translates=True,
+        ends_turns=False,
         observed=_OBSERVED_INTERPRETER,
     ),
     "gemini-3.5-transcribe-live": ModelCapabilities(

@@ -1,28 +1,14 @@
-"""What was asked, what was answered, what is still open, and when it is over.
+"""What was asked, what was answered, and what is still open. Pure: every method takes the time, none reads it.
 
-Pure bookkeeping on the loop's clock: every method takes the time, none reads it, sleeps or does I/O. `dispatch.py` and
-`session.py` report what happened and call `tick` after it; this module decides what it means.
-
-The service's signals come late, twice or not at all, and some orders can be read in two ways. They are read so:
-
-- Transcripts lag: words of the model belong to the answer that was last, until sound of another comes or it was asked.
-  But a server whose answers begin with words says so with the first of them: then words are the next answer's once the
-  user was heard, or the second is over; likewise where that was after words that were cut off or had a full stop.
-- Sound within the second after `turnComplete`, when nothing was asked or heard since, belongs to the same answer: the
-  turn ended too early, or the result of a quick function follows.
-- An answer that ended without its `turnComplete` leaves one owed: the next that comes in the middle of another answer
-  is that one, unless nothing follows it: then it was the other's own. Should it never come, an empty answer without
-  `generationComplete` is mistaken for it and asked again.
-- What the user says or types after `interrupted` caused it, even if its transcript came later.
-- Words that come first after the end of a server turn inside an answer are of the next turn if sound came before them,
-  or a second has passed, or a sentence had ended: a line break stands between them, where there is no white space.
+`Conversation` is told what happens and returns outcomes. It classifies each message into an event of `turns.py`, whose
+table says what follows. Who caused an interruption is the one thing that is inferred: the user did, if speech was heard
+or a line typed since the answer began, or if audio is being sent and no function result explains it.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from enum import Enum, auto
 
+from ..models import ModelCapabilities
+from .handles import Handles
 from .history import History
 from .outcomes import (
     Answered,
@@ -40,373 +26,339 @@ from .outcomes import (
     Unfinished,
     UserSaid,
 )
+from .questions import MAX_ASKED, OpenExchange, Questions
 from .timings import Timings
+from .turns import TABLE, Act, Event, State, Wait
 
 IN_PROGRESS = "IN_PROGRESS"
 """The interaction status of a turn that another one follows."""
-
-
-TURN_SEAM = "\n"
-"""What stands in the text of an answer between two server turns that have no white space between them."""
-_SENTENCE_ENDS = (".", "!", "?", "\u2026", "\u3002", "\uff01", "\uff1f", "\u061f", "\u0964")
-"""The last five: ideographic full stop, full-width marks, Arabic question mark, danda."""
-
-MAX_ASKED = 3
-"""On how many connections one question is asked."""
-
-
-class _Turn(Enum):
-    """Where the server turn stands that an answer has come to."""
-
-    SILENT = auto()
-    """It has brought no sound yet, or none since it called a function or was interrupted."""
-    SPEAKING = auto()
-    ENDED = auto()
-    """Its `turnComplete` has come, and did not complete the answer."""
-
-
-@dataclass(eq=False, kw_only=True)
-class _Answer:
-    """The model's side of one exchange: one server turn, or several with function calls or statuses between them."""
-
-    exchange: int
-    question: Question | None
-    heard: list[str]
-    """What the user said that it answers."""
-    began_s: float
-    words: list[str] = field(default_factory=list)
-    turn: _Turn = _Turn.SILENT
-    has_sounded: bool = False
-    generation_complete_s: float | None = None
-    may_have_ended: bool = False
-    """Whether a `turnComplete` came that was taken for one that is owed, and no output has followed it."""
-    in_progress: bool = False
-    """The last interaction status said that more comes."""
-    interrupted: bool = False
-    """No sound has followed an interruption."""
-    n_taken_back: int | None = None
-    """If that was no more than a call of its that the server took back: how many fragments there were of its words."""
-    is_stopped: bool = False
-    """Whether the user wants no more of it, which the server does not know."""
-    called: bool = False
-    """Whether a function was called for it."""
-    seam_s: float | None = None
-    """When the server turn ended whose words are the last ones, unless words of another have come."""
-    follow_up_since_s: float | None = None
-    """Since when another turn is waited for: after a function's result, or after an interruption."""
-    knows_question: bool = False
-    """True if `QuestionComplete` was returned for its exchange."""
-    reason: str | None = None
-    """Why the service ended its last turn early."""
-
-    @property
-    def has_more(self) -> bool:
-        """Whether more is to come, as far as the server has said."""
-        return self.generation_complete_s is None or self.in_progress or self.follow_up_since_s is not None
+_HARMLESS_REASONS = {"TURN_COMPLETE_REASON_UNSPECIFIED", "NEED_MORE_INPUT"}
+"""Reasons of a `turnComplete` that reject nothing."""
+_IDLE = {State.QUIET, State.LISTENING}
+_UNANSWERED = {State.RESUMED, State.ASKED, State.ASKED_AGAIN, State.EMPTY}
+_RESULT_SENT = {State.AWAITING, State.FINISHING}
+_CALL_OPEN = {State.CALLING, State.SPEAKING, State.BETWEEN}
 
 
 class Conversation:
     """The state of one conversation, across connections."""
 
-    def __init__(  # noqa: PLR0915 - one statement for each attribute
+    def __init__(
         self,
+        model: ModelCapabilities,
         *,
         timings: Timings | None = None,
-        plays: bool,
-        words_trail: bool,
-        generation_ends_turn: bool = True,
+        plays: bool = False,
+        words_trail: bool = True,
+        may_call: bool = True,
+        shows_user_words: bool = True,
         turns: int | None = None,
     ) -> None:
         """Begin with nothing asked.
 
         Args:
+            model: What is known of the model.
             timings: How long to wait for what.
-            plays: Whether the answers are heard; else the last one need not wait for the time that playing takes.
-            words_trail: Whether words are a transcript of speech, which may come after the end of the turn.
-            generation_ends_turn: Whether `generationComplete` says that the model has nothing more to say; not so on
-                models whose turns end by interaction status.
+            plays: True if answers are played; else the last one need not wait for the end of its playback.
+            words_trail: True if the text of answers is a transcript of speech, which may arrive late.
+            may_call: True if the session has functions or tools, for which a model may end a turn early.
+            shows_user_words: True if the transcript of the user's speech was asked for.
             turns: After how many complete answers to ask no more.
         """
         self.timings = timings or Timings()
         self.plays = plays
         self.inputs_ended = False
-        """Whether every input has ended: what is open now is all that is waited for."""
-        self.hears_user = False
-        """Whether the user's voice is an input, live or from a file, so that answers come without a typed question."""
+        """True if every input has ended: nothing more will be asked."""
         self.turns_complete = 0
         self.n_begun = 0
-        """Answers that have begun."""
-        self._n_exchanges = 0
-        """The highest number that an exchange has."""
-        self._open_exchange: int | None = None
-        """The number of an exchange that began with speech and has neither a typed question nor an answer yet."""
-        self._last_answered = 0
-        """The exchange of the newest answer that was returned as `Answered`."""
+        """How many answers have begun."""
+        self.n_unanswered = 0
+        """How many questions, typed or spoken, were reported as unanswered."""
         self.last_question: Question | None = None
-        """The newest that there is, asked or not."""
-        self._words_trail = words_trail
-        self._generation_ends_turn = generation_ends_turn
+        """The newest question, asked or not."""
+        self._model = model
+        self._thinks_long = model.interaction_status
+        self._plain_end_pauses = model.interaction_status and may_call
+        self._shows_user_words = shows_user_words
         self._turns = turns
-        self._queue: deque[Question] = deque()
-        self._asked: deque[Question] = deque()
-        """Sent and not answered; the first is the one that `_answer` answers, if that answers a question."""
-        self._heard: list[str] = []
-        """Words of the user that no answer has begun to answer."""
-        self._answer: _Answer | None = None
-        self._settling: _Answer | None = None
-        """The answer that has ended and whose last words may still come."""
-        self._settles_s = 0.0
-        self._open_calls: set[str] = set()
-        self._owed_ends = 0
-        """How many answers ended without their `turnComplete`: as many may still come, and settle nothing."""
-        self._last_message_s = 0.0
-        self._last_sign_s = 0.0
-        """Of the last transcript or output."""
-        self._speech_ends_s = 0.0
-        """When the audio received so far would have been played, had it begun when it came."""
-        self._voice_wait_s: float | None = None
-        """For how long a sign is waited for, once the user's voice has ended."""
-        self._voice_unanswered = True
-        """Whether nothing has answered the user's voice, as far as it is known to have spoken."""
-        self._sends_words_alone = True
-        """Whether the server has sent no output but words so far."""
-        self._words_lead = False
-        """Whether the newest answer that was spoken began with words, before any sound."""
-        self._handle: str | None = None
-        """Covers every settled exchange: it is forgotten when it is older than one."""
+        self._questions = Questions()
+        self._handles = Handles(model.observed)
         self._history = History()
-        self._history_is_known = True
-        """Whether the server of this connection knows the conversation so far, so that a handle covers it."""
+        self._state = State.QUIET
+        self._current: OpenExchange | None = None
+        """The exchange that is being answered, up to the end of its trailing words."""
+        self._last_number = 0
+        """The number of the last exchange that was returned as `Answered`."""
+        self._reason: str | None = None
+        """Why the service ended the last server turn early."""
+        self._open_calls: list[tuple[str, str]] = []
+        """The id and name of each call that has no result; several calls may lack an id."""
+        self._result_due = False
+        """True if a result was sent that a turn will follow."""
+        self._voice_wait_s: float | None = None
+        """How long an answer to the user's audio is awaited, once that has ended."""
+        self._voice_ended = self._voice_answered = False
+        """True if the user's audio has ended; true if what the user said in it has an answer, as far as known."""
+        self._entered_s = self._message_s = self._words_s = 0.0
+        """Times: the present state was entered; the last message came, or question went; the last words came."""
+        self._playback_ends_s = 0.0
+        """When the audio received so far will have been played."""
+        self._audio_sent_s: float | None = None
+        """When audio of the user was last sent."""
+        times, long_s = self.timings, self.timings.long_thought_s if self._thinks_long else None
+        self._waits_s = {
+            Wait.RESUME: times.known_question_s,
+            Wait.ANSWER: long_s or times.no_answer_s,
+            Wait.EMPTY: long_s or times.empty_turn_s,
+            Wait.SILENCE: times.silence_s,
+            Wait.END: long_s or times.missing_turn_complete_s,
+            Wait.PAUSE: times.long_thought_s,
+            Wait.CUT: times.after_interruption_s,
+            Wait.RESULT: long_s or times.after_call_s,
+            Wait.TRAIL: model.observed.words_trail_s if words_trail else 0.0,
+        }
+        self._acts: dict[Act, Callable[[float], list[Outcome]]] = {
+            Act.BEGIN: self._begin,
+            Act.NEW_LINE: self._begin_line,
+            Act.COMPLETE: self._complete,
+            Act.HAND_OUT: self._hand_out,
+            Act.REPEAT: self._repeat,
+            Act.REQUEUE: self._requeue,
+            Act.REPORT: self._report,
+            Act.LOSE: self._lose,
+        }
 
     # What the user does
 
     def add_question(self, text: str, *, waits: bool) -> Question:
-        """Take a line; it is asked when `next_question` says so."""
+        """Queue a line; `next_question` returns it when it may be asked."""
         question = self.last_question = Question(text=text, waits=waits)
-        self._queue.append(question)
+        self._questions.queue.append(question)
         return question
 
     def next_question(self) -> Question | None:
-        """Return the question that may be asked now, if any; `asked` takes it off the queue."""
-        if not self._queue or self._turns_reached:
+        """Return the question that may be sent now, if there is one; `asked` must follow."""
+        if self._questions.to_repeat is not None:
+            return self._questions.to_repeat
+        if not self._questions.queue or self._turns_reached or self._state is State.RESUMED:
             return None
-        question = self._queue[0]
+        question = self._questions.queue[0]
         return None if question.waits and not self.is_quiet else question
 
     def asked(self, question: Question, now_s: float) -> list[Outcome]:
-        """Note that the first question of the queue is being sent."""
-        assert question is self._queue[0]
-        outcomes = self._settle()
-        if self._answer is not None and self._answer.interrupted and self._answer.turn is _Turn.ENDED:
-            outcomes += self._end_answer(now_s) + self._settle()  # what follows answers this question
-        self._queue.popleft()
-        if not question.exchange:  # it joins what the user said since the last answer began
-            question.exchange = self._open_exchange or self._new_exchange()
-            self._open_exchange = None
-        question.times_asked += 1
-        self._asked.append(question)
-        self._last_message_s = now_s
-        return outcomes
+        """Note that a question is being sent, for the first time or again."""
+        self._message_s = now_s
+        if not question.waits:
+            self._playback_ends_s = now_s  # a line that is typed at a terminal clears playback
+        if question is self._questions.to_repeat:
+            self._questions.to_repeat = None
+            return self._step(Event.REPEATED, now_s)
+        self._questions.send(question, now_s)
+        return self._step(Event.SENT, now_s)
+
+    def audio_sent(self, now_s: float) -> None:
+        """Note that audio of the user is being sent: the microphone's, or that of a file."""
+        if self._voice_ended:
+            self._voice_ended = self._voice_answered = False
+        self._audio_sent_s = now_s
 
     def audio_ended(self, now_s: float, *, by_hand: bool) -> None:
-        """Note that the user's voice has ended: a file at its end, or a microphone that a person closed (`by_hand`)."""
-        self._last_sign_s = now_s
-        if by_hand and self._answer is None and not self._heard:
-            self._voice_unanswered = False
-            self._voice_wait_s = self.timings.after_last_word_s
-        else:
-            self._voice_wait_s = self.timings.after_audio_end_s
+        """Note that the user's audio has ended: a file's end, or a microphone that a person closed (`by_hand`)."""
+        self._message_s, self._voice_ended = now_s, True
+        said_nothing = by_hand and self._current is None and not self._questions.waiting
+        self._voice_answered |= said_nothing
+        self._voice_wait_s = self.timings.after_last_word_s if said_nothing else self.timings.after_audio_end_s
+        self._step(Event.VOICE_ENDED, now_s)
 
     def answer_stopped(self) -> int | None:
-        """Give up the present answer: the user wants no more of it, and it is not asked for again.
-
-        Returns:
-            Its exchange; `None` if there is no answer whose words can still come.
-        """
-        if self._answer is not None:
-            self._answer.is_stopped = True
-        answer = self._answer or self._settling
-        return None if answer is None else answer.exchange
+        """Note that the user wants no more of the present answer; return its exchange, if there is an answer."""
+        if self._current is None:
+            return None
+        self._current.is_stopped = True
+        return self._current.number
 
     # What the server says
 
     def message_received(self, now_s: float) -> None:
-        """Note that there was a message, whatever it said."""
-        self._last_message_s = now_s
+        """Note that the server sent a message that is more than a new handle."""
+        self._message_s = now_s
 
     def heard(self, text: str, now_s: float, *, speaks: bool = False) -> list[Outcome]:
-        """Add transcribed words of the user to the exchange that they belong to.
+        """Add transcribed words of the user to the exchange that they belong to; an echo of typed text is none.
 
-        `speaks`: the user is known to have begun to speak since the answer began, so that the words are new.
+        `speaks`: the user was heard to begin to speak since the newest answer began.
         """
-        self._last_sign_s = now_s
-        self.hears_user = True
-        answer = self._answer
-        if answer is not None and not (answer.knows_question or answer.interrupted or speaks):
-            answer.heard.append(text)
-            return [UserSaid(answer.exchange, text, late=True)]
-        self._heard.append(text)
-        return [UserSaid(self._next_exchange(), text)]
+        if self._audio_sent_s is None or not text:
+            return []
+        if not speaks and self._questions.is_echo(text):
+            return []
+        text = text if self._shows_user_words else ""
+        current = self._current
+        if current is not None and not speaks and self._is_late(current, now_s):
+            current.heard.append(text)
+            return [UserSaid(current.number, text, late=True)] if text else []
+        outcomes = self._complete_question(current)
+        exchange = self._questions.hear(text, now_s)
+        self._voice_answered = False
+        outcomes += self._step(Event.HEARD, now_s)
+        return [*outcomes, UserSaid(exchange.number, text)] if text else outcomes
 
-    def words_received(self, text: str, now_s: float) -> list[Outcome]:
-        """Take words of the model that are a transcript: they may belong to the turn that has just ended."""
+    def words_received(self, text: str, now_s: float, *, speaks: bool = False) -> list[Outcome]:
+        """Add words of the transcript of the model's speech to the answer that they belong to.
+
+        If nothing is asked, and the user was not heard to speak (`speaks`), they are late words of the last answer.
+        """
         if not text:
             return []
-        self._last_sign_s = now_s
-        answer = self._answer
-        if answer is None and not self._asked:
-            if self._settling is not None and not self._has_all_words(self._settling):
-                self._settling.words.append(text)
-                self._settles_s = now_s + self._trailing_s
-                return [ModelSaid(self._settling.exchange, text)]
-            late = now_s - self._settles_s <= self.timings.late_transcript_s and not (self._heard or self._words_lead)
-            if self._history.exchanges and (late or not self.hears_user):
-                self._history.extend_last(text)
-                return [LateWords(self._last_answered, text)]
-        outcomes: list[Outcome] = []
-        if answer is None or self._is_past(answer, now_s):
-            answer, outcomes = self._take_up(now_s)
-        if self._sends_words_alone and not answer.interrupted:
-            self._go_on(answer)  # there is no sound that they might lag behind
-        return outcomes + self._add_words(answer, text, now_s)
+        if self._state in _IDLE and self._last_number and not speaks:
+            self._history.extend_last(text)
+            return [LateWords(self._last_number, text)]
+        return self._output(Event.WORDS, now_s) + self._add_words(text, now_s)
 
     def output_received(self, now_s: float, *, text: str = "", speech_s: float = 0.0) -> list[Outcome]:
-        """Take output of the model: text of its own, speech of `speech_s` seconds, code."""
-        self._last_sign_s = now_s
-        answer, outcomes = self._take_up(now_s)
-        if not (text or answer.has_sounded or answer.called):
-            self._words_lead = bool(answer.words)
-        answer.has_sounded |= not text
-        self._speech_ends_s = max(self._speech_ends_s, now_s) + speech_s
-        self._sends_words_alone &= bool(text)
-        self._go_on(answer)
+        """Add output of the model to the present answer: text of its own, speech of `speech_s` seconds, code."""
+        if self._state in _CALL_OPEN - {State.SPEAKING}:
+            self._result_due = False
+        outcomes = self._output(Event.OUTPUT, now_s)
+        self._playback_ends_s = max(self._playback_ends_s, now_s) + speech_s
         if text:
-            outcomes += self._add_words(answer, text, now_s)
+            outcomes += self._add_words(text, now_s)
+        if not self._model.ends_turns:
+            outcomes += self._step(Event.GENERATED, now_s)
         return outcomes
+
+    def stray_text_received(self, text: str) -> None:
+        """Keep text that a speaking model wrote; it counts only if the turn brings nothing else."""
+        waiting = self._questions.waiting
+        exchange = self._current or (waiting[0] if waiting else None)
+        if exchange is not None:
+            exchange.stray.append(text)
 
     def generation_completed(self, now_s: float) -> list[Outcome]:
         """Note `generationComplete`."""
-        outcomes: list[Outcome] = []
-        if self._answer is None and (self._asked or self._heard):
-            self._begin_answer(now_s, outcomes)
-        answer = self._answer
-        if answer is not None and self._has_gone_on(answer):
-            answer.interrupted, answer.follow_up_since_s = False, None
-        if answer is not None and not answer.interrupted:
-            answer.generation_complete_s = now_s
-        return outcomes
+        return self._step(Event.GENERATED, now_s)
 
-    def interrupted(self, now_s: float) -> list[Outcome]:
-        """Note `interrupted`: by something the user said or typed, or by nobody."""
-        outcomes: list[Outcome] = []
-        if self._answer is None:
-            if not self._asked or (self._owed_ends and len(self._asked) == 1):  # what it cuts off has ended for us
-                self._owed_ends = max(self._owed_ends, 1)
-                return []
-            outcomes = self._settle()
-        answer = self._answer or self._begin_answer(now_s, outcomes)
-        answer.interrupted, answer.n_taken_back = True, None
-        answer.in_progress = False
-        answer.may_have_ended = False
-        answer.turn = _Turn.SILENT
-        answer.generation_complete_s = None
-        answer.follow_up_since_s = now_s
-        self._speech_ends_s = now_s
-        return outcomes
+    def interrupted(self, now_s: float, *, speaks: bool = False) -> list[Outcome]:
+        """Note `interrupted`, and decide who caused it; `speaks`: the user spoke since the newest answer began."""
+        self._playback_ends_s = now_s
+        current, waiting = self._current, self._questions.waiting
+        if current is not None:
+            by_user = bool(waiting) or speaks
+            if self._state not in _RESULT_SENT:  # else the result may be the cause
+                by_user |= self._audio_sent_s is not None and self._audio_sent_s >= current.began_s
+        else:
+            first = waiting[0] if waiting else None
+            came = first is not None and (len(waiting) > 1 or bool(first.heard) or speaks)
+            by_user = came and first is not None and first.question is not None
+        return self._step(Event.CUT if by_user else Event.BROKEN, now_s)
 
     def turn_completed(self, now_s: float, status: str | None = None, reason: str | None = None) -> list[Outcome]:
         """Note `turnComplete`, with the interaction status and the reason for an early end, if there are any."""
-        answer = self._answer
-        mid_answer = answer is None or (answer.generation_complete_s is None and not answer.interrupted)
-        if self._owed_ends and mid_answer and status != IN_PROGRESS:
-            self._owed_ends -= 1
-            if answer is not None and answer.turn is _Turn.SPEAKING:
-                answer.may_have_ended = True
-            return []
-        outcomes: list[Outcome] = []
-        if answer is None:
-            if not (self._asked or self._heard) and (self._settling or not self.hears_user):
-                return []  # nobody asked, and nothing was said
-            outcomes = self._settle()
-            answer = self._begin_answer(now_s, outcomes)
-        answer.reason = reason
-        answer.in_progress = status == IN_PROGRESS
-        follows = answer.follow_up_since_s is not None and answer.turn is not _Turn.ENDED
-        if answer.words or answer.turn is _Turn.SPEAKING:
-            answer.seam_s = now_s
-        answer.turn = _Turn.ENDED
-        if not (answer.in_progress or self._open_calls or (follows and not self._is_cut_off(answer))):
-            return outcomes + self._end_answer(now_s)
-        answer.generation_complete_s = None
-        if follows:
-            answer.follow_up_since_s = now_s
-        return outcomes
+        outcomes = self._count_stray_text(now_s)
+        self._reason = None if reason in _HARMLESS_REASONS else reason
+        is_plain = status is None and self._plain_end_pauses
+        if self._reason is not None:
+            event = Event.REJECTED
+        elif status == IN_PROGRESS or (is_plain and not (self._current and self._current.answered_call)):
+            event = Event.PAUSED
+        else:
+            event = Event.ENDED
+        return outcomes + self._step(event, now_s)
 
-    def interaction_in_progress(self, now_s: float) -> list[Outcome]:
-        """Note a status, outside the end of a turn, which says that more comes."""
-        if not (self._answer or self._settling or self._asked or self.hears_user):
-            return []  # nobody asked
-        answer, outcomes = self._take_up(now_s)
-        answer.in_progress = True
-        return outcomes
+    def knows_call(self, call_id: str) -> bool:
+        """True if a call is open, or was made for the exchange that is being answered: the server sent it twice."""
+        is_open = any(call_id == known for known, _ in self._open_calls)
+        return bool(call_id) and (is_open or (self._current is not None and call_id in self._current.calls))
 
-    def call_opened(self, call_id: str, now_s: float) -> list[Outcome]:
-        """Note a function call: nothing is complete until it is closed."""
-        self._last_sign_s = now_s
-        answer, outcomes = self._take_up(now_s)
-        self._open_calls.add(call_id)
-        answer.called = True
-        answer.generation_complete_s = None
-        answer.may_have_ended = False
-        answer.follow_up_since_s = None
-        answer.turn = _Turn.SILENT
+    def call_opened(self, call_id: str, now_s: float, name: str = "") -> list[Outcome]:
+        """Note a function call: its exchange is not complete until the call is closed."""
+        outcomes = self._step(Event.CALLED, now_s)
+        self._open_calls.append((call_id, name))
+        if self._current is not None:
+            self._current.calls.add(call_id)
+            if self._current.question is not None:
+                self._current.question.called.setdefault(name)
         return outcomes
 
     def call_closed(self, call_id: str, now_s: float, *, answered: bool) -> list[Outcome]:
-        """Note that the result of a call is sent; `answered`: another turn is to follow it, it is not kept silent."""
-        answer = self._close_call(call_id, now_s)
-        if answer is None:
+        """Note that the result of a call is being sent; `answered`: a turn about it follows, it is not silent."""
+        if not self._close_call(call_id):
             return []
-        if answer.words and answer.turn is _Turn.SILENT:  # else a turn goes on, or its end was noted
-            answer.seam_s = now_s
-        if answered:
-            answer.follow_up_since_s = now_s
-        elif self._open_calls or answer.follow_up_since_s is not None:
+        self._result_due |= answered
+        if self._current is not None:
+            self._current.has_output |= not answered
+        if self._open_calls:
             return []
-        elif answer.turn is _Turn.ENDED:
-            return self._end_answer(now_s)
-        else:
-            answer.generation_complete_s = now_s  # nothing more is to come but the turn's end
-        return []
+        event, self._result_due = (Event.RESULT if self._result_due else Event.CLOSED), False
+        return self._step(event, now_s)
 
     def call_cancelled(self, call_id: str, now_s: float) -> list[Outcome]:
-        """Note that the server takes a call back: for what the user said or typed meanwhile, or to make it again."""
-        answer = self._close_call(call_id, now_s)
-        if answer is not None and not self._open_calls and not answer.interrupted:
-            answer.interrupted, answer.n_taken_back = True, len(answer.words)
-            answer.follow_up_since_s = now_s
-        return []
+        """Note that the server cancels a call: because the user came, or to make it again."""
+        if not self._close_call(call_id) or self._current is None:
+            return []
+        self._current.calls.discard(call_id)  # the same id may come again
+        if self._open_calls:
+            return []
+        return self._step(Event.CUT if self._questions.waiting else Event.CANCELLED, now_s)
 
     # Time
 
     def deadline_s(self) -> float | None:
-        """Return when `tick` will have something to say, if nothing happens before."""
-        return min((when for when, _ in self._timers()), default=None)
+        """Return when `tick` has something to do, unless something else happens before."""
+        return min((when_s for when_s, _ in self._deadlines()), default=None)
 
     def tick(self, now_s: float) -> list[Outcome]:
         """Return what the passing of time has brought about."""
         outcomes: list[Outcome] = []
-        while due := [(when, act) for when, act in self._timers() if when <= now_s]:
-            _, act = min(due, key=lambda timer: timer[0])
-            outcomes += act(now_s)
-            if any(isinstance(outcome, Silence) for outcome in outcomes):
-                break
+        while due := [act for when_s, act in self._deadlines() if when_s <= now_s]:
+            outcomes += due[0](now_s)
         return outcomes
+
+    def _deadlines(self) -> Iterator[tuple[float, Callable[[float], list[Outcome]]]]:
+        """Yield what waits for a time: the end of the present state, and that of a spoken question's transcript."""
+        current = self._current
+        if current is not None and current.has_output and self._awaits_transcript(current):
+            when_s = current.began_s + self.timings.late_transcript_s
+            yield when_s, lambda _now_s: self._complete_question(current)
+        if (wait_s := self._wait_s()) is not None:
+            yield self._quiet_since_s() + wait_s, lambda now_s: self._step(Event.DEADLINE, now_s)
+
+    def _wait_s(self) -> float | None:
+        """Return how long the present state may last."""
+        wait = TABLE[self._state].wait
+        if wait is Wait.LISTEN:
+            return self._voice_wait_s
+        if wait is Wait.RESUME and self._handles.stale_calls:
+            return self.timings.stale_calls_s
+        if wait is Wait.END and self._is_last:
+            return self.timings.last_answer_s
+        return self._waits_s.get(wait)
+
+    def _quiet_since_s(self) -> float:
+        """Return since when the deadline of the present state counts."""
+        if self._state is State.TRAILING:
+            return max(self._entered_s, self._words_s)
+        since_s = max(self._entered_s, self._message_s)
+        if self._state is State.GENERATED and self._is_last:
+            return since_s
+        return max(since_s, self._playback_ends_s)
+
+    # What the session asks
+
+    @property
+    def is_busy(self) -> bool:
+        """True while something is asked or open, or the user's speech awaits an answer."""
+        return self._state not in {*_IDLE, State.TRAILING} or bool(self._open_calls)
+
+    @property
+    def is_settling(self) -> bool:
+        """True while the last words of a complete answer may arrive."""
+        return self._state is State.TRAILING
 
     @property
     def is_quiet(self) -> bool:
-        """Whether every question that was asked has its whole answer, and no answer or call is open."""
-        return not (self.is_busy or self._settling)
+        """True if every question has its whole answer, and nothing is open."""
+        return not (self.is_busy or self.is_settling)
 
     @property
     def awaits_voice(self) -> bool:
@@ -415,402 +367,299 @@ class Conversation:
 
     @property
     def is_idle(self) -> bool:
-        """Whether it is quiet, and the user is not known to be speaking either."""
-        return self.is_quiet and not self._heard
-
-    @property
-    def question_in_answer(self) -> Question | None:
-        """The typed question that the model is answering, if it is one."""
-        return self._answer.question if self._answer is not None else None
+        """True if nothing is open and no speech was transcribed, so that the connection may be left."""
+        return self.is_quiet
 
     @property
     def exchange(self) -> int:
-        """The number of the exchange being answered; else of the next one to be answered, else of the last one."""
-        if self._answer is not None:
-            return self._answer.exchange
-        if self._asked:
-            return self._asked[0].exchange
-        return self._open_exchange or (self._settling.exchange if self._settling else self._last_answered)
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether an answer or a call is open, or a question was asked that is not answered yet."""
-        return bool(self._answer or self._open_calls or self._asked)
+        """The number of the exchange that is being answered, or that is answered next."""
+        return self._current.number if self._current is not None else self._questions.next_number
 
     @property
     def is_generating(self) -> bool:
-        """Whether more of the speech that has begun is to come, as far as the server has said."""
-        answer = self._answer
-        return answer is not None and answer.turn is _Turn.SPEAKING and answer.generation_complete_s is None
+        """True if more of the speech that has begun is to come."""
+        return self._state in {State.ANSWERING, State.SPEAKING, State.FINISHING}
 
     @property
     def n_waiting(self) -> int:
-        """How many questions were not asked yet."""
-        return len(self._queue)
-
-    @property
-    def is_settling(self) -> bool:
-        """Whether an answer has ended whose last words may still come."""
-        return self._settling is not None
+        """How many questions are not asked on this connection."""
+        return len(self._questions.queue)
 
     def is_waiting(self, question: Question) -> bool:
-        """Whether a question is still to be asked, be it again."""
-        return question in self._queue
+        """True if a question is still to be asked on this connection."""
+        return question in self._questions.queue
 
     @property
     def unsent(self) -> list[str]:
-        """The lines that were never sent so far, the oldest first."""
-        return [question.text for question in self._queue if not question.times_asked]
+        """The lines that were never sent, the oldest first."""
+        return [question.text for question in self._questions.queue if not question.times_asked]
 
     @property
     def has_open_calls(self) -> bool:
-        """Whether a function call waits for its result."""
+        """True if a function call has no result."""
         return bool(self._open_calls)
 
     @property
     def has_unanswered(self) -> bool:
-        """Whether a typed line was not answered yet, asked or not."""
-        return bool(self._asked or self._queue)
+        """True if a typed line is not answered, asked or not."""
+        return (
+            bool(self._questions.queue)
+            or any(e.question for e in self._questions.waiting)
+            or (self._current is not None and self._current.question is not None and not self.is_settling)
+        )
 
     @property
     def is_over(self) -> bool:
-        """Whether everything has ended that could bring another answer; what was said may still be playing."""
+        """True if nothing can bring another answer; what was said may still be playing."""
         if self._turns_reached:
-            return self._settling is None
-        return self.inputs_ended and not self._queue and self.is_quiet and self._voice_wait_s is None
+            return not self.is_settling
+        return self.inputs_ended and not self._questions.queue and self.is_quiet and self._state is State.QUIET
 
     # Connections
 
     def connect(self) -> Opening:
         """Return what the next connection begins with."""
-        exchanges = () if self._handle else tuple(self._history.exchanges)
-        self._history_is_known = not exchanges  # else a handle covers it from the first answer on
-        return Opening(handle=self._handle, history=exchanges, omitted=self._history.omitted if exchanges else 0)
+        handle = self._handles.handle
+        history = () if handle else tuple(self._history.exchanges)
+        omitted = self._history.omitted if history else 0
+        return Opening(handle=handle, history=history, omitted=omitted, stale_calls=dict(self._handles.stale_calls))
+
+    def connected(self, opening: Opening, now_s: float) -> None:
+        """Note that a connection is live; what a resumed session knows already is not asked again at once."""
+        self._handles.begin_connection(is_seeded=bool(opening.history))
+        self._message_s = now_s
+        queue = self._questions.queue
+        is_known = self._handles.knows_questions and bool(queue) and queue[0].times_asked > 0
+        if is_known:
+            self._questions.wait(queue.popleft(), now_s, is_known=True)
+        if is_known or opening.stale_calls:
+            self._state, self._entered_s = State.RESUMED, now_s
 
     def resumption_updated(self, handle: str, *, resumable: bool) -> None:
         """Keep the newest handle that can be resumed."""
-        if resumable and handle and self._history_is_known:
-            self._handle = handle
+        self._handles.offer(handle, resumable=resumable, is_settled=self._state is not State.RESUMED)
 
     def handle_refused(self) -> None:
-        """Forget the handle: the server does not know it."""
-        self._handle = None
+        """Forget the handle: the server does not take it."""
+        self._handles.drop()
 
     def connection_lost(self, now_s: float, *, speaks: bool = False) -> list[Outcome]:
-        """Put what was asked and not answered back, in order, before everything else.
+        """Return how the open exchanges end, and queue again what was typed and not answered, in order.
 
-        Args:
-            now_s: The time.
-            speaks: Whether the user has said something that is not answered, heard or not.
-
-        Returns:
-            The ends of answers that were complete or cannot be asked for again, with a notice for the latter.
+        `speaks`: the user has said something that nothing has answered, transcribed or not.
         """
-        outcomes = self._settle()
-        answer = self._answer
-        lost_exchange = self._next_exchange() if self._heard else None
-        was_heard = bool(self._heard) and now_s - self._last_sign_s <= self.timings.after_audio_end_s
-        awaits_answer = was_heard or (self._voice_wait_s is not None and self._voice_unanswered)
-        voice_lost = speaks or awaits_answer
-        is_done = answer is not None and (self._is_cut_off(answer) or answer.is_stopped)
-        if answer is not None and (is_done or not (answer.question or answer.has_more)):
-            outcomes += self._end_answer(now_s) + self._settle()
-        elif answer is not None and answer.question is None:
-            # What the server knows of it is gone, but the handle is still worth more than the history.
-            voice_lost = answer.interrupted = True
-            lost_exchange = lost_exchange or answer.exchange
-            self._settling = answer
-            outcomes += self._settle()
-        elif answer is not None:
-            outcomes += self._break_off(answer)
-        if voice_lost:
-            outcomes.append(SpeechLost(lost_exchange))
+        outcomes = self.finish()
+        speech_lost = speaks or (self._voice_wait_s is not None and not self._voice_answered)
+        spoken = self._questions.lose()
+        current = self._current
+        if current is not None and (
+            self._state is State.CUT or (self._state is State.GENERATED and not self._thinks_long)
+        ):
+            outcomes += self._complete(now_s) + self._hand_out(now_s)
+        elif current is not None and current.question is not None and not current.is_stopped:
+            outcomes += self._restart(current)
+            self._questions.requeue(current.question)
+        elif current is not None:
+            spoken = spoken if current.is_stopped else spoken or current
+            current.is_cut_off = current.is_answered = True
+            outcomes += self._hand_out(now_s)
+        if spoken is not None or speech_lost:
+            self.n_unanswered += 1
+            outcomes.append(SpeechLost(spoken.number if spoken is not None else None))
             outcomes.append(Notice("the connection was lost during a spoken turn, which cannot be asked again"))
-            if lost_exchange == self._open_exchange:
-                self._open_exchange = None
-        self._answer = self._voice_wait_s = None
-        self._heard.clear()
+        self._handles.connection_lost({call_id: name for call_id, name in self._open_calls if call_id})
         self._open_calls.clear()
-        self._owed_ends = 0
-        for question in reversed(self._asked):
-            question.waits = True  # one after the other, so that none cuts off the answer before it
-            self._queue.appendleft(question)
-        self._asked.clear()
+        self._current = self._voice_wait_s = None
+        self._result_due, self._state = False, State.QUIET
         return outcomes
 
     def finish(self) -> list[Outcome]:
-        """Hand out the answer whose last words were still waited for, if there is one: the session ends."""
-        return self._settle()
+        """Return the answer whose last words are awaited, if there is one."""
+        if self._state is not State.TRAILING:
+            return []
+        outcomes = self._hand_out(self._words_s)
+        self._state, self._entered_s = self._next_state, self._words_s
+        return outcomes
 
     def unfinished(self) -> list[Outcome]:
-        """Return what was said of answers that are not whole: the session fails or is ended, and nobody asks again."""
-        answer = self._answer
-        if answer is not None and answer.question is not None:
-            self._break_off(answer)
-        spoken = [(answer.exchange, "".join(answer.words))] if answer is not None else []
-        typed = [(question.exchange, question.lost_text) for question in (*self._asked, *self._queue)]
-        return [Unfinished(exchange, text) for exchange, text in (*spoken, *typed) if text]
+        """Return the text of answers that are not complete: the session has ended, and nothing is asked again."""
+        current = self._current
+        open_texts = [(current.number, current.text)] if current is not None else []
+        questions = [*(exchange.question for exchange in self._questions.waiting), *self._questions.queue]
+        if current is not None and not current.words:
+            questions.insert(0, current.question)
+        open_texts += [(question.exchange, question.lost_text) for question in questions if question is not None]
+        return [Unfinished(number, text) for number, text in open_texts if text]
 
     @property
     def n_to_ask_again(self) -> int:
-        """How many questions wait that were asked on an earlier connection."""
-        return sum(question.times_asked > 0 for question in self._queue)
+        """How many queued questions were asked on an earlier connection."""
+        return sum(question.times_asked > 0 for question in self._questions.queue)
 
     @property
     def asked_too_often(self) -> Question | None:
-        """The question, if any, that has been asked on as many connections as it may be and is still unanswered."""
-        return next((question for question in self._queue if question.times_asked >= MAX_ASKED), None)
+        """The question, if any, that has been asked on as many connections as it may be and is not answered."""
+        return next((question for question in self._questions.queue if question.times_asked >= MAX_ASKED), None)
+
+    # The table's actions
+
+    def _step(self, event: Event, now_s: float) -> list[Outcome]:
+        """Do what the table says about an event in the present state."""
+        outcomes: list[Outcome] = []
+        step = TABLE[self._state].steps.get(event)
+        if step is not None:
+            for act in step.acts:
+                outcomes += self._acts[act](now_s)
+            self._state = self._next_state if step.state is State.NEXT else step.state
+            self._entered_s = now_s
+        if self._state is State.TRAILING and not self._waits_s[Wait.TRAIL]:
+            outcomes += self._step(Event.DEADLINE, now_s)
+        return outcomes
+
+    @property
+    def _next_state(self) -> State:
+        """The state that follows the end of an exchange."""
+        if self._questions.waiting:
+            return State.ASKED
+        return State.QUIET if self._voice_wait_s is None else State.LISTENING
+
+    def _begin(self, now_s: float) -> list[Outcome]:
+        waiting = self._questions.waiting
+        current = waiting.popleft() if waiting else self._questions.new_exchange(now_s)
+        if current.question is self._questions.to_repeat:
+            self._questions.to_repeat = None
+        self._current, current.began_s = current, now_s
+        self.n_begun += 1
+        return [] if self._awaits_transcript(current) else self._complete_question(current)
+
+    def _begin_line(self, _now_s: float) -> list[Outcome]:
+        if self._current is not None:
+            self._current.new_line = True
+        return []
+
+    def _complete(self, now_s: float) -> list[Outcome]:
+        current = self._current
+        assert current is not None
+        current.is_cut_off = self._state in {State.CUT, State.BROKEN}
+        current.reason = self._reason
+        current.is_answered = self._reason is None and (current.has_output or self._state is State.CUT)
+        self.turns_complete += current.is_answered and not current.is_cut_off
+        self._voice_answered |= current.is_answered and current.question is None
+        self._words_s = now_s
+        self._handles.exchange_ended()
+        return []
+
+    def _hand_out(self, _now_s: float) -> list[Outcome]:
+        current, self._current, self._reason = self._current, None, None
+        assert current is not None
+        user, text, asked = current.user_text, current.text, current.question is not None
+        if not (user or current.has_output):
+            return []  # nobody asked, and nothing came
+        outcomes = self._complete_question(current)
+        outcomes.append(Answered(current.number, text, asked, current.is_cut_off, current.reason))
+        if not current.is_answered:
+            self.n_unanswered += 1
+            outcomes.append(Notice(f"no answer came to: {user}"))
+        if not (current.is_cut_off or self._questions.waiting):
+            self._voice_wait_s = None
+        self._history.add(Exchange(user, text))
+        self._last_number = current.number
+        return outcomes
+
+    def _repeat(self, now_s: float) -> list[Outcome]:
+        if self._questions.to_repeat is not None or self._questions.repeat():
+            return []
+        return self._begin(now_s) + self._complete(now_s) + self._hand_out(now_s)
+
+    def _requeue(self, _now_s: float) -> list[Outcome]:
+        self._questions.lose()
+        return []
+
+    def _report(self, _now_s: float) -> list[Outcome]:
+        current = self._current
+        if current is not None:
+            is_missed = current.has_output and not current.answered_call
+            return [Notice("no answer followed the function call")] if is_missed else []
+        self._voice_wait_s = None
+        if self._voice_answered:
+            return []
+        self.n_unanswered += 1
+        return [Notice("no answer came after the end of the audio")]
+
+    def _lose(self, now_s: float) -> list[Outcome]:
+        return [Silence(now_s - self._message_s)]
 
     # Inside
 
-    def _new_exchange(self) -> int:
-        self._n_exchanges += 1
-        return self._n_exchanges
+    def _close_call(self, call_id: str) -> bool:
+        """Remove an open call; return False if there is none with that id."""
+        call = next((call for call in self._open_calls if call[0] == call_id), None)
+        if call is not None:
+            self._open_calls.remove(call)
+        return call is not None
 
-    def _next_exchange(self) -> int:
-        """Return the number of the exchange that comes after the present answer: the one that is answered next."""
-        n_in_answer = int(self._answer is not None and self._answer.question is not None)
-        if len(self._asked) > n_in_answer:
-            return self._asked[n_in_answer].exchange
-        if self._open_exchange is None:
-            self._open_exchange = self._new_exchange()
-        return self._open_exchange
+    def _output(self, event: Event, now_s: float) -> list[Outcome]:
+        """Do what the table says about output, and note that the present exchange has some."""
+        follows_result = self._state in _RESULT_SENT
+        outcomes = self._step(event, now_s)
+        current = self._current
+        assert current is not None
+        if not current.has_output:
+            current.has_output, current.began_s = True, now_s
+        current.answered_call |= follows_result
+        return outcomes
 
-    @property
-    def _trailing_s(self) -> float:
-        if not self._words_trail:
-            return 0.0
-        return self.timings.trailing_words_in_queue_s if self._queue else self.timings.trailing_words_s
+    def _add_words(self, text: str, now_s: float) -> list[Outcome]:
+        """Append words to the present answer."""
+        assert self._current is not None
+        self._words_s = now_s
+        return [ModelSaid(self._current.number, self._current.add_words(text))]
+
+    def _count_stray_text(self, now_s: float) -> list[Outcome]:
+        """Make text that the model wrote instead of speaking its answer, if the turn has brought nothing else."""
+        waiting = self._questions.waiting
+        exchange = self._current or (waiting[0] if waiting else None)
+        if exchange is None or not exchange.stray or exchange.has_output:
+            return []
+        text = "".join(exchange.stray)
+        exchange.stray.clear()
+        return [*self.output_received(now_s, text=text), Notice("the model wrote this answer instead of speaking it")]
+
+    def _complete_question(self, exchange: OpenExchange | None) -> list[Outcome]:
+        """Return `QuestionComplete`, unless it was returned before."""
+        if exchange is None or exchange.question_is_complete:
+            return []
+        exchange.question_is_complete = True
+        return [QuestionComplete(exchange.number)]
+
+    def _awaits_transcript(self, exchange: OpenExchange) -> bool:
+        """True if the transcript of what the user said may arrive, though the answer has begun."""
+        return self._audio_sent_s is not None and not (exchange.question_is_complete or exchange.is_cut_off)
+
+    def _is_late(self, current: OpenExchange, now_s: float) -> bool:
+        """True if words of the user belong to the question whose answer has begun."""
+        is_recent = not current.has_output or now_s - current.began_s <= self.timings.late_transcript_s
+        is_new = self._questions.waiting or self._state in {State.CUT, State.BROKEN}
+        return is_recent and not is_new and self._awaits_transcript(current)
+
+    def _restart(self, current: OpenExchange) -> list[Outcome]:
+        """Discard the text of an answer that is asked for again."""
+        assert current.question is not None
+        text = current.text
+        if not text:
+            return []
+        current.question.lost_text = text
+        return [Restarted(current.number, text)]
 
     @property
     def _turns_reached(self) -> bool:
         return self._turns is not None and self.turns_complete >= self._turns
 
-    def _others_asked(self, answer: _Answer) -> bool:
-        return len(self._asked) > (answer.question is not None)
-
-    def _user_came(self, answer: _Answer) -> bool:
-        """Whether the user has said or typed something since `answer` began."""
-        return bool(self._heard) or self._others_asked(answer)
-
-    def _is_cut_off(self, answer: _Answer) -> bool:
-        """Whether `answer` was interrupted by the user, so that no more of it comes but the end of its turn."""
-        return answer.interrupted and self._user_came(answer)
-
-    def _is_finished(self, answer: _Answer) -> bool:
-        """Whether sound cannot belong to `answer`, because it answers what the user said or typed since."""
-        whole = not (answer.has_more or self._open_calls)
-        return self._user_came(answer) and (answer.interrupted or whole)
-
-    def _is_past(self, answer: _Answer, now_s: float) -> bool:
-        """Whether words cannot belong to `answer`: its turn was cut off and is over, or it is whole for a while."""
-        if answer.interrupted:
-            return answer.turn is _Turn.ENDED
-        since_s = answer.generation_complete_s
-        return since_s is not None and self._is_finished(answer) and now_s - since_s > self.timings.trailing_words_s
-
-    def _has_all_words(self, answer: _Answer) -> bool:
-        """Whether words cannot be the last ones of `answer`, which has ended: the user was heard since."""
-        knows_its_own = bool(answer.question or answer.heard)  # else it may be what this answers that is heard late
-        is_whole = answer.interrupted or "".join(answer.words).rstrip().endswith(_SENTENCE_ENDS)
-        return bool(self._heard and answer.words and knows_its_own and (is_whole or self._words_lead))
-
-    def _has_gone_on(self, answer: _Answer) -> bool:
-        """Whether no more was interrupted than a call that was taken back, and words have come since, without sound."""
-        if not answer.interrupted or answer.n_taken_back is None or self._user_came(answer):
+    @property
+    def _is_last(self) -> bool:
+        """True if the present answer is the last one of a session that plays nothing."""
+        if self.plays or self._thinks_long:
             return False
-        return len(answer.words) > answer.n_taken_back
-
-    def _go_on(self, answer: _Answer) -> None:
-        """Note that output has come which belongs to `answer`."""
-        answer.generation_complete_s = None
-        answer.may_have_ended = False
-        if answer.turn is not _Turn.SPEAKING:  # else a turn goes on that the function's result was sent into
-            answer.follow_up_since_s = None
-            answer.turn = _Turn.SPEAKING
-
-    def _take_up(self, now_s: float) -> tuple[_Answer, list[Outcome]]:
-        """Return the answer that output belongs to, ending the one before, or beginning it anew, where need be."""
-        outcomes: list[Outcome] = []
-        if self._answer is not None and self._is_finished(self._answer):
-            outcomes += self._end_answer(now_s)
-        settling = self._settling
-        if self._answer is None and settling and not (settling.interrupted or self._asked or self._heard):
-            self._resume(settling)
-        outcomes += self._settle()
-        answer = self._answer or self._begin_answer(now_s, outcomes)
-        if answer.interrupted:  # by nobody
-            outcomes += self._break_off(answer)
-            if answer.turn is not _Turn.ENDED:
-                self._owed_ends += 1
-            answer.interrupted = False
-            answer.turn = _Turn.SILENT
-            answer.follow_up_since_s = None
-        return answer, outcomes
-
-    def _add_words(self, answer: _Answer, text: str, now_s: float) -> list[Outcome]:
-        """Add words to `answer`, apart from those of the server turn before them."""
-        outcomes: list[Outcome] = []
-        if answer.seam_s is not None and not self._lag(answer, now_s - answer.seam_s):
-            answer.seam_s = None
-            if answer.words and not (answer.words[-1][-1].isspace() or text[0].isspace()):
-                answer.words.append(TURN_SEAM)
-                outcomes.append(ModelSaid(answer.exchange, TURN_SEAM))
-        answer.words.append(text)
-        return [*outcomes, ModelSaid(answer.exchange, text)]
-
-    def _lag(self, answer: _Answer, since_s: float) -> bool:
-        """Whether words can still be the last ones of a server turn that ended `since_s` ago.
-
-        A transcript may come after the end of its turn, and before its sound: sound, time or a full stop tell which.
-        """
-        if answer.turn is _Turn.SPEAKING or since_s > self.timings.trailing_words_s:
-            return False
-        return not (answer.words and answer.words[-1].endswith(_SENTENCE_ENDS))
-
-    def _break_off(self, answer: _Answer) -> list[Outcome]:
-        """Take back what `answer` has said: it begins anew."""
-        answer.seam_s = None
-        if not answer.words:
-            return []
-        text = "".join(answer.words)
-        answer.words.clear()
-        if answer.question is not None:
-            answer.question.lost_text = text
-        return [Restarted(answer.exchange, text)]
-
-    def _begin_answer(self, now_s: float, outcomes: list[Outcome]) -> _Answer:
-        """Begin the answer of the next exchange; append to `outcomes` what came of that."""
-        exchange, question = self._next_exchange(), self._asked[0] if self._asked else None
-        if exchange == self._open_exchange:
-            self._open_exchange = None
-        answer = _Answer(exchange=exchange, question=question, heard=self._heard, began_s=now_s)
-        self._answer, self._heard = answer, []
-        self.n_begun += 1
-        if question is not None:  # else more words of the user may follow: transcripts lag
-            outcomes += self._complete_question(answer)
-        return answer
-
-    def _complete_question(self, answer: _Answer) -> list[Outcome]:
-        answer.knows_question = True
-        return [QuestionComplete(answer.exchange)]
-
-    def _end_answer(self, now_s: float) -> list[Outcome]:
-        """Take the present answer for complete; it is handed out when its last words have come."""
-        answer = self._answer
-        assert answer is not None
-        outcomes = self._settle()
-        self._answer = None
-        if answer.question is not None:
-            self._asked.popleft()
-        else:
-            self._voice_unanswered = False
-        if answer.turn is not _Turn.ENDED:
-            self._owed_ends += 1
-        if not answer.interrupted:
-            self.turns_complete += 1
-            if not self._heard:
-                self._voice_wait_s = None
-        self._handle = None
-        self._history_is_known = True
-        self._settling = answer
-        self._settles_s = now_s + self._trailing_s
-        return outcomes if self._trailing_s else outcomes + self._settle()
-
-    def _resume(self, settling: _Answer) -> None:
-        """Take back that an answer has ended: too early, in the middle of its words, or a result is told."""
-        if not (settling.called or "".join(settling.words[-1:]).endswith(_SENTENCE_ENDS)):
-            settling.seam_s = None
-        self._answer, self._settling = settling, None
-        self.turns_complete -= 1
-        if settling.question is not None:
-            self._asked.append(settling.question)
-
-    def _settle(self) -> list[Outcome]:
-        """Hand out the answer whose last words were waited for."""
-        answer, self._settling = self._settling, None
-        if answer is None:
-            return []
-        text = "".join(answer.words)
-        said = ["".join(answer.heard).strip(), answer.question.text if answer.question else ""]
-        user = "\n".join(filter(None, said))
-        if user or text:
-            self._history.add(Exchange(user, text))
-        self._last_answered = answer.exchange
-        asked = answer.question is not None
-        return [Answered(answer.exchange, text, asked=asked, cut_off=answer.interrupted, reason=answer.reason)]
-
-    def _close_call(self, call_id: str, now_s: float) -> _Answer | None:
-        """Return the answer that a call, which is open no more, belongs to."""
-        if call_id not in self._open_calls:
-            return None
-        self._open_calls.discard(call_id)
-        self._last_message_s = self._last_sign_s = now_s
-        return self._answer
-
-    def _timers(self) -> Iterator[tuple[float, Callable[[float], list[Outcome]]]]:
-        """Everything that waits for a time, with what it then does."""
-        if self._settling is not None:
-            yield self._settles_s, lambda _now_s: self._settle()
-        answer = self._answer
-        if answer is not None and not answer.knows_question:
-            complete_s = answer.began_s + self.timings.late_transcript_s
-            yield complete_s, lambda _now_s: self._complete_question(answer)
-        if self._open_calls:
-            return
-        if answer is not None and answer.follow_up_since_s is not None and not answer.in_progress:
-            yield self._follow_up_ends_s(answer, answer.follow_up_since_s), self._give_up_follow_up
-        elif answer is not None and answer.generation_complete_s is not None and not answer.in_progress:
-            yield self._missing_end_s(answer, answer.generation_complete_s), self._end_answer
-        elif answer is not None and answer.may_have_ended and not answer.in_progress:
-            quiet_since_s = max(self._last_message_s, self._speech_ends_s)
-            yield quiet_since_s + self.timings.missing_turn_complete_s, self._end_answer
-        elif self._asked or (answer is not None and answer.in_progress):
-            quiet_since_s = max(self._last_message_s, self._speech_ends_s)
-            yield quiet_since_s + self.timings.silence_s, self._report_silence
-        elif answer is not None or self._voice_wait_s is not None:
-            quiet_since_s = max(self._last_sign_s, self._speech_ends_s)
-            yield quiet_since_s + self._unasked_wait_s, self._give_up_unasked
-
-    def _follow_up_ends_s(self, answer: _Answer, since_s: float) -> float:
-        if self._is_cut_off(answer) and answer.turn is _Turn.ENDED:
-            return since_s
-        wait_s = self.timings.after_interruption_s if answer.interrupted else self.timings.after_call_s
-        return max(since_s, self._speech_ends_s) + wait_s
-
-    def _missing_end_s(self, answer: _Answer, generation_complete_s: float) -> float:
-        quiet_since_s = max(generation_complete_s, self._last_message_s)
-        if self._is_last(answer) and not self.plays and self._generation_ends_turn:
-            return quiet_since_s + self.timings.last_answer_s
-        return max(quiet_since_s, self._speech_ends_s) + self.timings.missing_turn_complete_s
-
-    def _is_last(self, answer: _Answer) -> bool:
-        """Whether `answer` is the last one of the session."""
         if self._turns is not None and self.turns_complete + 1 >= self._turns:
             return True
-        return self.inputs_ended and not (self._queue or self._user_came(answer))
-
-    @property
-    def _unasked_wait_s(self) -> float:
-        """For how long a sign of the model is waited for that nobody typed for."""
-        if self._voice_wait_s is not None:
-            return self._voice_wait_s
-        return self.timings.after_audio_end_s if self.inputs_ended else self.timings.silence_s
-
-    def _give_up_follow_up(self, now_s: float) -> list[Outcome]:
-        answer = self._answer
-        assert answer is not None
-        ended = self._end_answer(now_s)
-        return ended if answer.interrupted else [Notice("no answer followed the function call"), *ended]
-
-    def _give_up_unasked(self, now_s: float) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        if self._voice_wait_s is not None and (self._answer or self._heard or self._voice_unanswered):
-            outcomes.append(Notice("no answer came after the end of the audio"))
-        self._voice_wait_s = None
-        return outcomes + (self._end_answer(now_s) if self._answer is not None else [])
-
-    def _report_silence(self, now_s: float) -> list[Outcome]:
-        silence_s = now_s - self._last_message_s
-        self._last_message_s = now_s
-        return [Silence(silence_s)]
+        return self.inputs_ended and not (self._questions.queue or self._questions.waiting)

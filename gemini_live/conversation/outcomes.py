@@ -17,6 +17,7 @@ the numbers, except that a question that is asked again on a new connection keep
 The writers of `output/` write the first group of classes as they are: `output/events.py` lists them with all others.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -36,6 +37,8 @@ class Question:
     """JPEGs that the user showed just before it. They are sent again when it is asked again."""
     lost_text: str = ""
     """The text of its last answer that broke off."""
+    is_repeated: bool = False
+    """True if it was sent once more on this connection, because nothing came of it."""
 
 
 # Written to the user, each with the number of its exchange
@@ -179,3 +182,5 @@ class Opening:
     """What a fresh session is told of the conversation so far."""
     omitted: int = 0
     """How many older exchanges are not in `history`."""
+    stale_calls: Mapping[str, str] = field(default_factory=dict)
+    """The names, by id, of calls that the resumed session waits for: answer each with an error, before all else."""

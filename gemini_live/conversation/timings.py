@@ -5,25 +5,31 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Timings:
-    """How long to wait for what, in seconds."""
+    """How long to wait for what, in seconds. What depends on the model is in `models.py`."""
 
     missing_turn_complete_s: float = 5.0
-    """Quiet after `generationComplete`, and after the speech would have ended, that completes an answer by itself."""
+    """Quiet after `generationComplete`, and after the end of playback, that completes an answer."""
     last_answer_s: float = 1.0
     """Quiet after `generationComplete` that completes the last answer of a session that plays nothing."""
-    trailing_words_s: float = 1.0
-    """Words may come after `turnComplete`: the quiet that is waited for before an answer is taken as whole."""
-    trailing_words_in_queue_s: float = 0.5
-    """The same where another question waits for its turn."""
     after_interruption_s: float = 5.0
-    """For the turn that follows one which was interrupted by nobody."""
+    """For the end of an interrupted turn, and for a turn that continues it."""
     after_call_s: float = 15.0
     """For the turn that follows the result of a function."""
+    empty_turn_s: float = 8.0
+    """For another turn, after one without output."""
+    no_answer_s: float = 15.0
+    """Without any message after a question was sent, before it is sent again."""
+    long_thought_s: float = 30.0
+    """In place of the shorter times above, for models that think long."""
+    known_question_s: float = 2.0
+    """For a resumed session to answer the question that it knows, before it is asked again."""
+    stale_calls_s: float = 3.0
+    """For the empty turn after the calls that were open at a drop were answered with errors."""
     silence_s: float = 60.0
-    """Without any message while a typed turn is open: the connection is taken for lost."""
+    """Without any message while an answer is due: the connection is lost."""
     after_audio_end_s: float = 10.0
-    """After the microphone or file has ended, with neither transcript nor output: nothing will come."""
+    """For an answer after the microphone or the last file has ended."""
     after_last_word_s: float = 2.0
-    """The same where a person ended the input and nothing seems to have been said."""
+    """The same after a person closed the microphone and seems to have said nothing."""
     late_transcript_s: float = 2.0
-    """User's words that come later than this after the model began to answer are new ones."""
+    """After the answer to them has begun, the user's words may arrive for so long."""

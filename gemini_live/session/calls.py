@@ -81,8 +81,6 @@ class Calls:
         """Run the functions that one message of an exchange calls, in `tasks`, and answer them together."""
         group = _Group(len(calls))
         for call in calls:
-            if (question := self._conversation.question_in_answer) is not None:
-                question.called.setdefault(call.name)
             self._output.emit(events.ToolCall(exchange, call.id, call.name, call.args or {}))
             if len(self._open) >= MAX_OPEN:
                 error = f"too many calls are open ({MAX_OPEN}): call {call.name} again when others have ended"

@@ -36,6 +36,7 @@ from ..wire.events import (
     TurnComplete,
     Unrecognised,
     Usage,
+    VoiceActivity,
 )
 from .speech import UserSpeech
 from .stats import Stats
@@ -98,6 +99,7 @@ class Dispatcher:
         speech: UserSpeech,
         *,
         transcript_is_answer: bool,
+        speaks_answers: bool,
         clock: Callable[[], float],
     ) -> None:
         """Begin without a connection.
@@ -108,6 +110,7 @@ class Dispatcher:
             stats: Counts it.
             speech: Says whether the user has just spoken.
             transcript_is_answer: True if the model's only output is the transcript of what the user says.
+            speaks_answers: True if answers are spoken and transcribed, so that text in a turn is none of them.
             clock: Returns the time in seconds.
         """
         self.playout: Playout | None = None
@@ -119,25 +122,24 @@ class Dispatcher:
         self._stats = stats
         self._speech = speech
         self._transcript_is_answer = transcript_is_answer
+        self._speaks_answers = speaks_answers
         self._clock = clock
         self._discards = False
         """True if speech is not played because the user stopped its answer, which the server has not ended."""
         self._unknown: set[str] = set()
         """Unknown fields that were reported."""
-        self._called: set[str] = set()
-        """Ids of the calls of this connection."""
         self._n_sounding = 0
         """The number of the answer whose first sound or word has arrived."""
 
     def begin_connection(self) -> None:
-        """Forget the ids of calls and the stopped answer of the connection before."""
+        """Forget the stopped answer of the connection before."""
         self._discards = False
-        self._called.clear()
 
     def dispatch(self, server_events: Sequence[ServerEvent]) -> list[Action]:
         """Apply the events of one message; return what the session must do."""
         now_s = self._clock()
-        self._conversation.message_received(now_s)
+        if not all(isinstance(event, ResumptionUpdate) for event in server_events) or not server_events:
+            self._conversation.message_received(now_s)  # handles arrive all the time, whatever was asked
         is_interrupted = any(isinstance(event, Interrupted) for event in server_events)
         actions: list[Action] = []
         for event in server_events:
@@ -177,7 +179,7 @@ class Dispatcher:
                 self._discards = False
                 self._stats.n_interruptions += 1
                 self._clear_playback()
-                self.apply(conversation.interrupted(now_s))
+                self.apply(conversation.interrupted(now_s, speaks=self._speech.is_unanswered(now_s)))
             case GenerationComplete():
                 self._discards = False
                 self.apply(conversation.generation_completed(now_s))
@@ -187,10 +189,10 @@ class Dispatcher:
                 if reason is not None:
                     self._warn(f"the service ended the turn early: {reason}")
                 self.apply(conversation.turn_completed(now_s, status, reason))
-            case InteractionStatus(status=status) if status == IN_PROGRESS:
-                self.apply(conversation.interaction_in_progress(now_s))
-            case InteractionStatus(status=status):
+            case InteractionStatus(status=status) if status != IN_PROGRESS:
                 self.apply(conversation.turn_completed(now_s, status))
+            case VoiceActivity(started=True):
+                self._speech.began(now_s)
             # Words
             case InputTranscription(text=text) if text and self._transcript_is_answer and not conversation.is_settling:
                 self.apply(conversation.output_received(now_s, text=text))
@@ -200,6 +202,10 @@ class Dispatcher:
                 self.apply(conversation.heard(text, now_s, speaks=self._speech.is_unanswered(now_s)))
             case OutputTranscription(text=text) if text:
                 self._receive_transcript(text, now_s)
+            case ModelText(text=text) if text and self._speaks_answers:
+                # Of a model that speaks, it is a thought or a call written out (livekit-plugins-google 1.8.9).
+                conversation.stray_text_received(text)
+                self._output.emit(events.Thought(exchange, text))
             case ModelText(text=text) if text:
                 self.apply(conversation.output_received(now_s, text=text))
                 self._count_latency(now_s)
@@ -219,7 +225,6 @@ class Dispatcher:
                 opened = tuple(call for call in calls if self._opens(call, now_s))
                 return [StartCalls(opened, conversation.exchange)] if opened else []
             case ToolCallCancellation(ids=ids):
-                self._called.difference_update(ids)  # a call that is sent again after that is a new one
                 return [CancelCalls(ids)]
             # The connection
             case ResumptionUpdate(handle=handle, resumable=resumable):
@@ -254,7 +259,7 @@ class Dispatcher:
 
     def _receive_transcript(self, text: str, now_s: float) -> None:
         """Add words that the model has spoken, or is about to speak, to the answer that they belong to."""
-        outcomes = self._conversation.words_received(text, now_s)
+        outcomes = self._conversation.words_received(text, now_s, speaks=self._speech.is_unanswered(now_s))
         self.apply(outcomes)
         if self.playout is None and any(isinstance(outcome, ModelSaid) for outcome in outcomes):
             self._count_latency(now_s)  # with a speaker, the first sound counts
@@ -277,12 +282,10 @@ class Dispatcher:
 
     def _opens(self, call: FunctionCall, now_s: float) -> bool:
         """Open a call; return False if the server has sent its id before, so that it is not run twice."""
-        if call.id in self._called:
+        if self._conversation.knows_call(call.id):
             self._output.emit(events.Detail(f"the call {call.id} came twice; it is answered once"))
             return False
-        if call.id:  # a call without an id is always a new one
-            self._called.add(call.id)
-        self.apply(self._conversation.call_opened(call.id, now_s))
+        self.apply(self._conversation.call_opened(call.id, now_s, call.name))
         return True
 
     def _report_unknown(self, keys: Sequence[str]) -> None:

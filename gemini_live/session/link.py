@@ -35,7 +35,7 @@ from ..wire.events import (
     TurnComplete,
     VoiceActivity,
 )
-from ..wire.messages import format_message
+from ..wire.messages import build_stale_response, format_message
 from ..wire.parse import parse_server_message
 from ..wire.setup import build_setup
 from ..wire.setup_facts import SetupFacts, lacks_words, read_setup, unknown_field
@@ -254,6 +254,9 @@ class Link:
         self._n_turn_chars = 0
         self._resumed.begin_connection(resumed=opening.handle is not None)
         self._dispatcher.begin_connection()
+        self._conversation.connected(opening, self._clock())
+        if opening.stale_calls:
+            await connection.send(build_stale_response(opening.stale_calls))
         history = self._uplink.begin_connection(
             opening.history, announced=self._announced_history, resumed=opening.handle is not None
         )

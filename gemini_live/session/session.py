@@ -13,7 +13,7 @@ from ..config import Config
 from ..conversation.conversation import Conversation
 from ..conversation.outcomes import Outcome, Question, SpeechLost
 from ..conversation.timings import Timings
-from ..errors import GeminiLiveError, SessionClosed
+from ..errors import GeminiLiveError, NotAnsweredError, SessionClosed
 from ..functions.call import FunctionCaller
 from ..models import Modality, capabilities_of
 from ..output import events
@@ -86,10 +86,12 @@ class Session:
         capabilities = capabilities_of(config.model)
         plays = config.plays_audio and self._facts.modality is Modality.AUDIO
         self._conversation = Conversation(
+            capabilities,
             timings=timings,
             plays=plays,
             words_trail=self._facts.transcribes_output or capabilities.transcript_is_answer,
-            generation_ends_turn=not capabilities.interaction_status,
+            may_call=bool(self._facts.tools),
+            shows_user_words=self._facts.transcribes_input or capabilities.transcript_is_answer,
             turns=config.turns,
         )
         self._uplink = Uplink(
@@ -119,6 +121,7 @@ class Session:
             self._stats,
             self._speech,
             transcript_is_answer=capabilities.transcript_is_answer,
+            speaks_answers=self._facts.modality is Modality.AUDIO and self._facts.transcribes_output,
             clock=self._clock,
         )
         self._link = Link(
@@ -190,6 +193,7 @@ class Session:
             DeviceError: A device that was asked for is missing.
             ConnectionFailed: No session came about.
             SessionClosed: The session ended with something unanswered, or for a reason that is final.
+            NotAnsweredError: The session ended well, but a question was not answered.
         """
         for warning in missing_capabilities(self._config, self._facts):
             self._warn(warning)
@@ -216,6 +220,8 @@ class Session:
             await self._close(is_whole=is_whole)
             if self._stats.n_connections:
                 self._output.emit(self._summarise())
+        if failure is None and self._conversation.n_unanswered:
+            failure = NotAnsweredError(self._conversation.n_unanswered)
         if failure is not None:
             raise failure
 
@@ -362,13 +368,15 @@ class Session:
         self._uplink.wake()
 
     def _on_asked(self, question: Question) -> None:
-        again = question.times_asked > 0
+        again, is_repeat = question.times_asked > 0, question.is_repeated
         self._on_progress(self._conversation.asked(question, self._clock()))
         self._link.user_came()
         if not again:
             if question.waits:
                 self._stats.latency.asked(self._clock())
             self._output.emit(events.Asked(question.exchange, question.text, typed=not question.waits))
+        elif is_repeat:
+            self._output.emit(events.Detail(f"sent once more, because nothing came of it: {question.text}"))
         elif question.called:
             names = ", ".join(question.called)
             self._output.emit(events.Warning(f"asked again, and may call again what it has called already: {names}"))

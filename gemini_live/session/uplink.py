@@ -288,7 +288,8 @@ class Uplink:
                 self._before_question.extend(map(client_messages.build_video, question.pictures))
         if self._before_question:
             return self._before_question.popleft()
-        how, pictures = self._capabilities.typed_turn, self._seen_with(question)
+        row, pictures = self._capabilities, self._seen_with(question)
+        how = row.repeated_turn if question.is_repeated else row.typed_turn
         if pictures:
             self.sent_picture_turn |= how is TypedTurn.REALTIME_TEXT
             how = TypedTurn.CLIENT_CONTENT
@@ -344,6 +345,7 @@ class Uplink:
             self._in_activity, self._first_speech = True, chunk
             return client_messages.build_activity_start()
         self._is_open = True
+        self._conversation.audio_sent(self._clock())
         self._stats.heard_s += INPUT.duration_s(len(chunk))
         return client_messages.build_audio(chunk)
 

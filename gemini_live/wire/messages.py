@@ -3,7 +3,7 @@
 import base64
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +80,12 @@ def build_activity_end() -> Message:
 def build_tool_response(responses: Sequence[FunctionResponse]) -> Message:
     """Return the answers to function calls."""
     return {"toolResponse": {"functionResponses": [_function_response(response) for response in responses]}}
+
+
+def build_stale_response(calls: Mapping[str, str]) -> dict[str, Any]:
+    """Return the answers to calls that a lost connection left open: an error each, so that none stays open."""
+    error = {"error": "the connection was lost while the function ran; its result is not known"}
+    return build_tool_response([FunctionResponse(id=i, name=name, response=error) for i, name in calls.items()])
 
 
 def _function_response(response: FunctionResponse) -> Message:

@@ -97,7 +97,7 @@ class Bench:
             yield
 
     def call(self, name: str, call_id: str = "c", **args: Any) -> None:
-        self.uplink.conversation.call_opened(call_id, self.uplink.now_s)
+        self.uplink.conversation.call_opened(call_id, self.uplink.now_s, name)
         self.calls.start([FunctionCall(id=call_id, name=name, args=args)], 1, self.tasks)
 
     def ask(self, text: str) -> Question:

@@ -19,6 +19,7 @@ from gemini_live.conversation.outcomes import (
     Unfinished,
     UserSaid,
 )
+from gemini_live.models import capabilities_of
 from gemini_live.output import events
 from gemini_live.output.events import Event
 from gemini_live.session.dispatch import Action, CancelCalls, Dispatcher, Fail, LeaveBefore, StartCalls
@@ -98,9 +99,10 @@ class FakeSpeaker:
 class Bench:
     """A `Dispatcher` with a conversation of its own, a clock that the test moves, and all that it writes to."""
 
-    def __init__(self, *, transcript_is_answer: bool = False, plays: bool = True) -> None:
+    def __init__(self, *, transcript_is_answer: bool = False, speaks_answers: bool = False, plays: bool = True) -> None:
         self.now_s = 1_000.0
-        self.conversation = Conversation(plays=plays, words_trail=True)
+        model = capabilities_of("gemini-3.5-transcribe-live" if transcript_is_answer else "gemini-3.8-live")
+        self.conversation = Conversation(model, plays=plays)
         self.recorder, self.speaker = Recorder(), FakeSpeaker()
         self.stats = Stats(self.now_s)
         self.speech = UserSpeech(self.stats.latency)
@@ -111,6 +113,7 @@ class Bench:
             self.stats,
             self.speech,
             transcript_is_answer=transcript_is_answer,
+            speaks_answers=speaks_answers,
             clock=lambda: self.now_s,
         )
         if plays:
@@ -127,11 +130,13 @@ class Bench:
 
     def receive(self, *events: ServerEvent) -> list[Action]:
         """Dispatch one message."""
+        if any(isinstance(event, InputTranscription) for event in events):
+            self.conversation.audio_sent(self.now_s)
         return self.dispatcher.dispatch(events)
 
     def settle(self) -> None:
         """Let the time pass in which last words may come."""
-        self.now_s += self.conversation.timings.trailing_words_s
+        self.now_s += 1.0
         self.dispatcher.apply(self.conversation.tick(self.now_s))
 
 
@@ -421,7 +426,6 @@ def test_words_after_an_answer_was_written_are_late_words_and_nothing_else() -> 
 
 def test_a_transcribing_model_answers_with_the_transcript_of_the_user() -> None:
     bench = Bench(transcript_is_answer=True)
-    bench.conversation.hears_user = True
     bench.receive(InputTranscription("what was said"))
     bench.receive(TurnComplete(None, None))
     bench.receive(InputTranscription(" last"))  # a server may flush its last words after the end
@@ -435,7 +439,6 @@ def test_a_transcribing_model_answers_with_the_transcript_of_the_user() -> None:
 
 def test_a_transcribing_model_gives_one_answer_for_each_turn() -> None:
     bench = Bench(transcript_is_answer=True)
-    bench.conversation.hears_user = True
     for words in ("one", "two"):
         bench.receive(InputTranscription(words))
         bench.receive(TurnComplete(None, None))
@@ -456,6 +459,7 @@ def test_the_reason_for_an_early_end_is_reported_and_part_of_the_answer() -> Non
         events.Warning("the service ended the turn early: PROHIBITED_INPUT_CONTENT"),
         QuestionComplete(1),
         Answered(1, "", asked=True, cut_off=False, reason="PROHIBITED_INPUT_CONTENT"),
+        events.Warning("no answer came to: question"),
     ]
 
 
@@ -533,14 +537,16 @@ def test_a_cancelled_call_may_be_run_again() -> None:
     bench = Bench()
     bench.receive(ToolCall((call("a"),)))
     bench.receive(ToolCallCancellation(("a",)))
+    bench.conversation.call_cancelled("a", bench.now_s)
     assert bench.receive(ToolCall((call("a"),))) == [StartCalls((call("a"),), exchange=1)]
 
 
 def test_another_connection_may_use_the_same_ids() -> None:
     bench = Bench()
     bench.receive(ToolCall((call("a"),)))
+    bench.conversation.connection_lost(bench.now_s)
     bench.dispatcher.begin_connection()
-    assert bench.receive(ToolCall((call("a"),))) == [StartCalls((call("a"),), exchange=1)]
+    assert bench.receive(ToolCall((call("a"),))) == [StartCalls((call("a"),), exchange=2)]
 
 
 # The connection
@@ -617,7 +623,7 @@ def test_a_line_break_is_written_between_two_turns_of_an_answer() -> None:
     bench.ask("q")
     bench.receive(OutputTranscription("One moment."), TurnComplete(None, "IN_PROGRESS"))
     bench.receive(OutputTranscription("It is one."))
-    assert bench.written == [("words", "One moment."), ("words", "\n"), ("words", "It is one.")]
+    assert bench.written == [("words", "One moment."), ("words", "\nIt is one.")]
 
 
 def test_silence_is_for_the_session() -> None:
@@ -739,7 +745,6 @@ def test_a_speaker_that_plays_its_first_sound_after_words_has_not_run_dry() -> N
 
 def test_words_of_a_user_who_has_begun_to_speak_again_are_not_late() -> None:
     bench = Bench()
-    bench.conversation.hears_user = True
     bench.receive(InputTranscription("one"), CHUNK)
     bench.receive(InputTranscription(" late"))
     bench.speech.began(bench.now_s)

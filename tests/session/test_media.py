@@ -51,7 +51,7 @@ class Bench:
         self.latency = Latency()
         self.speech = UserSpeech(self.latency)
         self.uplink = Uplink(
-            Conversation(plays=True, words_trail=True),
+            Conversation(capabilities, plays=True),
             capabilities,
             Stats(0.0),
             automatic_vad=True,

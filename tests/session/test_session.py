@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from gemini_live.config import Config
+from gemini_live.config import DEFAULT_MODEL, Config
 from gemini_live.conversation.timings import Timings
-from gemini_live.errors import ConfigError, ConnectionFailed, DeviceError, SessionClosed
+from gemini_live.errors import ConfigError, ConnectionFailed, DeviceError, NotAnsweredError, SessionClosed
 from gemini_live.functions.call import FunctionCaller
 from gemini_live.functions.load import load_functions
-from gemini_live.models import capabilities_of
+from gemini_live.models import MODELS, capabilities_of
 from gemini_live.output.events import Event
 from gemini_live.output.status import ConnectionState, MicrophoneState
 from gemini_live.process.daemon_executor import DaemonExecutor
@@ -36,9 +36,9 @@ KEY = "a-key-of-no-one-at-all"
 QUICK = Timings(
     missing_turn_complete_s=0.4,
     last_answer_s=0.1,
-    trailing_words_s=0.1,
-    trailing_words_in_queue_s=0.03,
     after_interruption_s=0.4,
+    empty_turn_s=0.4,
+    no_answer_s=0.3,
     after_call_s=0.4,
     silence_s=0.6,
     after_audio_end_s=0.5,
@@ -145,6 +145,12 @@ def functions(tmp_path: Path) -> FunctionCaller:
     path = tmp_path / "functions.py"
     path.write_text(FUNCTIONS)
     return load_functions([path], capabilities=capabilities_of(TEXT_MODEL), timeout_s=30.0)
+
+
+def trail_words(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Have the default model's words awaited for a time after the end of each answer."""
+    row = MODELS[DEFAULT_MODEL]
+    monkeypatch.setitem(MODELS, DEFAULT_MODEL, replace(row, observed=replace(row.observed, words_trail_s=seconds)))
 
 
 def simulator(*faults: str, **options: Any) -> Simulator:
@@ -309,12 +315,25 @@ async def test_a_turn_complete_that_comes_late_settles_nothing(stdin: Lines) -> 
     assert written.of("answered") == ["first", "second", "third"]
 
 
-async def test_an_empty_turn_is_an_answer(stdin: Lines) -> None:
+async def test_a_question_that_brings_an_empty_turn_is_asked_once_more(stdin: Lines) -> None:
     stdin.type("first", "second")
     stdin.end()
     async with simulator("empty-turn@turn1") as server:
         written = await hold(configure(server), stdin=stdin)
+    assert written.of("answered") == ["first", "second"]
+    assert written.of("asked") == ["first", "second"]
+
+
+async def test_a_question_that_brings_nothing_but_empty_turns_fails_the_session(stdin: Lines) -> None:
+    stdin.type("first", "second")
+    stdin.end()
+    written = Written()
+    async with simulator("empty-turn@turn1", "empty-turn@turn2") as server:
+        with pytest.raises(NotAnsweredError, match="1 question had no answer"):
+            await hold(configure(server), stdin=stdin, written=written)
+    assert typed(server.sessions[0]) == ["first", "first", "second"]
     assert written.of("answered") == ["", "second"]
+    assert written.of("warning") == ["no answer came to: first"]
 
 
 async def test_an_answer_that_nobody_cut_off_is_waited_for_again() -> None:
@@ -382,7 +401,7 @@ async def test_a_silent_server_is_taken_for_lost_and_asked_on_three_connections_
         written = Written()
         with pytest.raises(SessionClosed, match="has said nothing"):
             await hold(configure(server, initial_message="Anybody?"), written=written)
-    assert [typed(record) for record in server.sessions] == [["Anybody?"]] * 3
+    assert [typed(record) for record in server.sessions] == [["Anybody?"] * 2] * 3  # and once more on each
     assert "no connection lasted long enough to answer: Anybody?" in written.of("warning")
     assert written.of("asked") == ["Anybody?"]
 
@@ -405,12 +424,13 @@ async def test_without_reconnecting_a_lost_connection_is_final() -> None:
     assert len(server.sessions) == 1
 
 
-async def test_a_connection_lost_after_the_last_answer_does_no_harm() -> None:
+async def test_a_connection_lost_after_the_last_answer_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    trail_words(monkeypatch, 20.0)
     # The answer has come, its last words are waited for when the connection goes.
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(simulator())
         config = configure(server, speaks=True, initial_message="Hello.", reconnect=False)
-        async with holding(config, timings=replace(QUICK, trailing_words_s=20.0)) as (written, _):
+        async with holding(config) as (written, _):
             record = await server.wait_for_session()
             await record.wait_for(lambda record: any(turn.complete for turn in record.turns))
             await stack.aclose()
@@ -672,7 +692,9 @@ async def test_nothing_is_complete_and_nobody_is_silent_while_a_call_is_open(fun
 async def test_a_cancelled_call_is_announced_given_up_and_not_answered(functions: FunctionCaller) -> None:
     released: threading.Event = functions._functions["hang"].target.__globals__["released"]
     async with simulator("cancel-call") as server:
-        written = await hold(configure(server, initial_message="call hang"), functions=functions)
+        written = Written()
+        with pytest.raises(NotAnsweredError):
+            await hold(configure(server, initial_message="call hang"), functions=functions, written=written)
     released.set()
     assert written.kinds.index("tool_call") < written.kinds.index("tool_cancelled")
     assert [call.answers for call in server.sessions[0].calls.values()] == [[]]
@@ -681,7 +703,9 @@ async def test_a_cancelled_call_is_announced_given_up_and_not_answered(functions
 async def test_a_plain_function_that_is_cancelled_runs_on_and_that_is_said(functions: FunctionCaller) -> None:
     module = functions._functions["hang"].target.__globals__
     async with simulator("cancel-call:0.3") as server:
-        written = await hold(configure(server, initial_message="call hang"), functions=functions)
+        written = Written()
+        with pytest.raises(NotAnsweredError):
+            await hold(configure(server, initial_message="call hang"), functions=functions, written=written)
     module["released"].set()
     assert any("hang is still running" in warning for warning in written.of("warning"))
 
@@ -689,9 +713,11 @@ async def test_a_plain_function_that_is_cancelled_runs_on_and_that_is_said(funct
 async def test_a_result_that_no_turn_follows_is_waited_for_and_that_is_said(functions: FunctionCaller) -> None:
     async with simulator("silence@message4") as server:
         config = configure(server, initial_message='call add({"a": 2, "b": 3})')
-        written = await hold(config, functions=functions)
+        written = Written()
+        with pytest.raises(NotAnsweredError):
+            await hold(config, functions=functions, written=written)
     assert written.of("answered") == [""]
-    assert written.of("warning") == ["no answer followed the function call"]
+    assert written.of("warning") == ['no answer came to: call add({"a": 2, "b": 3})']
 
 
 async def test_a_call_of_a_lost_connection_is_not_answered_on_the_next(functions: FunctionCaller) -> None:
@@ -723,7 +749,10 @@ async def test_a_file_follows_the_lines_and_ends_the_session(tmp_path: Path, std
     stdin.end()
     path = write_wav(tmp_path / "silence.wav", 0.2)
     async with simulator() as server:
-        written = await hold(configure(server, input_file=(path,), initial_message="first"), stdin=stdin)
+        written = Written()
+        with pytest.raises(NotAnsweredError):
+            config = configure(server, input_file=(path,), initial_message="first")
+            await hold(config, stdin=stdin, written=written)
     record = server.sessions[0]
     sent = [next(iter(message["realtimeInput"])) for message in record.messages[1:]]
     assert sent[:12] == ["text", "text", *["audio"] * 10]

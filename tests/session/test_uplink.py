@@ -71,7 +71,7 @@ class Bench:
         words_trail: bool = True,
     ) -> None:
         self.now_s = 1_000.0
-        self.conversation = Conversation(plays=False, words_trail=words_trail)
+        self.conversation = Conversation(capabilities, words_trail=words_trail)
         self.asked: list[str] = []
         self.progress: list[list[Outcome]] = []
         self.peer = Peer()

@@ -1,0 +1,281 @@
+"""The turns of a connection as a table: what each event means in each state, and how long each state may last.
+
+Pure data. `Conversation` turns what happens into an `Event`, looks up the step, performs its actions in order and
+enters its state. An event that a row does not name changes nothing there. `docs/internals.md` has the diagram.
+
+Words of the model belong to the current exchange: `Act.BEGIN` makes an exchange the current one, `Act.HAND_OUT` ends
+it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TypeAlias
+
+
+class State(Enum):
+    """Where a connection stands."""
+
+    QUIET = "nothing is asked or open"
+    LISTENING = "the user's audio has ended and may still be answered"
+    RESUMED = "the resumed session may answer the question unasked"
+    ASKED = "sent or transcribed, no output yet"
+    ASKED_AGAIN = "sent twice, no output yet"
+    EMPTY = "a turn brought no output, another may"
+    ANSWERING = "output arrives"
+    GENERATED = "only the end of the turn is due"
+    PAUSED = "the model will go on by itself"
+    CUT = "the user interrupted, the end of the turn is due"
+    BROKEN = "the turn broke off, another may continue the answer"
+    CALLING = "a call is open"
+    SPEAKING = "a call is open, the model speaks meanwhile"
+    BETWEEN = "a call is open, its turn has ended"
+    FINISHING = "a result was sent into a turn that speaks"
+    AWAITING = "a turn about the result is due"
+    TRAILING = "the answer is complete, last words may arrive"
+    NEXT = "ASKED if something waits, else LISTENING or QUIET"
+
+
+class Event(Enum):
+    """What happens on a connection."""
+
+    SENT = "question sent"
+    REPEATED = "question sent again"
+    HEARD = "speech transcribed"
+    VOICE_ENDED = "user's audio ended"
+    WORDS = "transcript of the answer"
+    OUTPUT = "sound, text or code"
+    GENERATED = "generationComplete"
+    CUT = "interrupted by the user"
+    BROKEN = "interrupted by nobody"
+    ENDED = "turnComplete"
+    PAUSED = "turnComplete, more is due"
+    REJECTED = "turnComplete with a reason"
+    CALLED = "function call"
+    RESULT = "last result sent"
+    CLOSED = "last result sent, silent"
+    CANCELLED = "last call cancelled"
+    DEADLINE = "deadline"
+
+
+class Act(Enum):
+    """What a step does before it enters its state."""
+
+    BEGIN = auto()
+    """Make the first waiting exchange the current one; if none waits, a new one without a question."""
+    NEW_LINE = auto()
+    """Separate the words that follow from those of the turn that has ended."""
+    COMPLETE = auto()
+    """Decide whether the current exchange is answered or cut off."""
+    HAND_OUT = auto()
+    """Return the current exchange as `Answered`; no exchange is current."""
+    REPEAT = auto()
+    """Send the first waiting question once more; after that, report that it was not answered."""
+    REQUEUE = auto()
+    """Ask the question that the resumed session did not answer unasked."""
+    REPORT = auto()
+    """Report that nothing followed a result, or the user's audio."""
+    LOSE = auto()
+    """Give up the connection."""
+
+
+class Wait(Enum):
+    """How long a state may last without a message, counted from the end of playback if that is later."""
+
+    NONE = "no deadline"
+    LISTEN = "10 s; 2 s if the microphone was closed after no speech"
+    RESUME = "2 s; 3 s if open calls had to be closed"
+    ANSWER = "15 s, long thinkers 30 s"
+    EMPTY = "8 s, long thinkers 30 s"
+    SILENCE = "60 s"
+    END = "5 s, long thinkers 30 s; 1 s for the last answer if nothing is played"
+    PAUSE = "30 s"
+    CUT = "5 s"
+    RESULT = "15 s, long thinkers 30 s"
+    TRAIL = "until words of this model no longer trail"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What an event brings about in one state."""
+
+    acts: tuple[Act, ...]
+    """In order."""
+    state: State
+    """Entered after them."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What can happen in one state."""
+
+    wait: Wait
+    steps: Mapping[Event, Step]
+
+
+Cells: TypeAlias = dict[tuple[Event, ...], tuple[Act | State, ...]]
+"""Events that share a step: its acts, and last its state."""
+
+
+def _row(wait: Wait, *columns: Cells) -> Row:
+    """Return a row made of columns; a later column wins."""
+    steps: dict[Event, Step] = {}
+    for column in columns:
+        for events, cell in column.items():
+            acts = tuple(item for item in cell if isinstance(item, Act))
+            (state,) = (item for item in cell if isinstance(item, State))
+            steps |= dict.fromkeys(events, Step(acts, state))
+    return Row(wait, steps)
+
+
+S, E, A, W = State, Event, Act, Wait
+_OUT = (E.WORDS, E.OUTPUT)
+_ENDS = (E.ENDED, E.PAUSED, E.REJECTED)
+_GIVE_UP = (A.COMPLETE, A.HAND_OUT, S.NEXT)
+
+_IDLE: Cells = {
+    (E.SENT, E.HEARD): (S.ASKED,),
+    (E.VOICE_ENDED,): (S.LISTENING,),
+    _OUT: (A.BEGIN, S.ANSWERING),
+    (E.CALLED,): (A.BEGIN, S.CALLING),
+    (E.RESULT,): (A.BEGIN, S.AWAITING),
+}
+"""Nothing waits for an answer: output begins an exchange without a question."""
+_UNANSWERED: Cells = {
+    (E.REPEATED,): (S.ASKED_AGAIN,),
+    _OUT: (A.BEGIN, S.ANSWERING),
+    (E.CALLED,): (A.BEGIN, S.CALLING),
+    (E.CUT,): (A.BEGIN, S.CUT),
+    (E.REJECTED,): (A.BEGIN, *_GIVE_UP),
+}
+"""Something waits for an answer that has not begun."""
+_OPEN: Cells = {
+    (E.CUT,): (S.CUT,),
+    (E.CALLED,): (S.CALLING,),
+}
+"""An answer has begun."""
+
+TABLE: dict[State, Row] = {
+    S.QUIET: _row(W.NONE, _IDLE),
+    S.LISTENING: _row(W.LISTEN, _IDLE, {(E.DEADLINE,): (A.REPORT, S.QUIET)}),
+    S.RESUMED: _row(W.RESUME, _UNANSWERED, {(E.ENDED, E.PAUSED, E.DEADLINE): (A.REQUEUE, S.NEXT)}),
+    S.ASKED: _row(
+        W.ANSWER,
+        _UNANSWERED,
+        {(E.ENDED, E.PAUSED, E.BROKEN): (S.EMPTY,), (E.DEADLINE,): (A.REPEAT, S.NEXT)},
+    ),
+    S.ASKED_AGAIN: _row(
+        W.SILENCE,
+        _UNANSWERED,
+        {(E.ENDED, E.PAUSED, E.BROKEN): (S.EMPTY,), (E.DEADLINE,): (A.LOSE, S.ASKED_AGAIN)},
+    ),
+    S.EMPTY: _row(W.EMPTY, _UNANSWERED, {(E.DEADLINE,): (A.REPEAT, S.NEXT)}),
+    S.ANSWERING: _row(
+        W.SILENCE,
+        _OPEN,
+        {
+            (E.GENERATED,): (S.GENERATED,),
+            (E.ENDED, E.REJECTED): (A.COMPLETE, S.TRAILING),
+            (E.PAUSED,): (A.NEW_LINE, S.PAUSED),
+            (E.BROKEN,): (S.BROKEN,),
+            (E.RESULT,): (S.FINISHING,),
+            (E.DEADLINE,): (A.LOSE, S.ANSWERING),
+        },
+    ),
+    S.GENERATED: _row(
+        W.END,
+        _OPEN,
+        {
+            (E.OUTPUT,): (S.ANSWERING,),
+            (E.ENDED, E.REJECTED): (A.COMPLETE, S.TRAILING),
+            (E.PAUSED,): (A.NEW_LINE, S.PAUSED),
+            (E.RESULT,): (S.FINISHING,),
+            (E.DEADLINE,): _GIVE_UP,
+        },
+    ),
+    S.PAUSED: _row(
+        W.PAUSE,
+        _OPEN,
+        {
+            _OUT: (S.ANSWERING,),
+            (E.ENDED, E.REJECTED): (A.COMPLETE, S.TRAILING),
+            (E.DEADLINE,): _GIVE_UP,
+        },
+    ),
+    S.CUT: _row(
+        W.CUT,
+        {
+            (E.OUTPUT,): (A.COMPLETE, A.HAND_OUT, A.BEGIN, S.ANSWERING),
+            (E.CALLED,): (A.COMPLETE, A.HAND_OUT, A.BEGIN, S.CALLING),
+            _ENDS: (A.COMPLETE, S.TRAILING),
+            (E.DEADLINE,): _GIVE_UP,
+        },
+    ),
+    S.BROKEN: _row(
+        W.CUT,
+        _OPEN,
+        {
+            (E.OUTPUT,): (S.ANSWERING,),
+            (E.GENERATED,): (S.GENERATED,),
+            _ENDS: (A.NEW_LINE, S.BROKEN),
+            (E.SENT, E.HEARD): (A.COMPLETE, A.HAND_OUT, S.ASKED),
+            (E.DEADLINE,): _GIVE_UP,
+        },
+    ),
+    S.CALLING: _row(
+        W.NONE,
+        _OPEN,
+        {
+            (E.OUTPUT,): (S.SPEAKING,),
+            _ENDS: (A.NEW_LINE, S.BETWEEN),
+            (E.RESULT,): (A.NEW_LINE, S.AWAITING),
+            (E.CLOSED,): (S.GENERATED,),
+            (E.CANCELLED,): (S.BROKEN,),
+        },
+    ),
+    S.SPEAKING: _row(
+        W.NONE,
+        {
+            (E.CUT,): (S.CUT,),
+            (*_ENDS, E.BROKEN): (A.NEW_LINE, S.BETWEEN),
+            (E.RESULT,): (S.FINISHING,),
+            (E.CLOSED,): (S.ANSWERING,),
+            (E.CANCELLED,): (S.BROKEN,),
+        },
+    ),
+    S.BETWEEN: _row(
+        W.NONE,
+        _OPEN,
+        {
+            (E.OUTPUT,): (S.SPEAKING,),
+            (E.RESULT,): (S.AWAITING,),
+            (E.CLOSED,): (A.COMPLETE, S.TRAILING),
+            (E.CANCELLED,): (S.BROKEN,),
+        },
+    ),
+    S.FINISHING: _row(
+        W.RESULT,
+        _OPEN,
+        {(*_ENDS, E.BROKEN): (A.NEW_LINE, S.AWAITING), (E.DEADLINE,): _GIVE_UP},
+    ),
+    S.AWAITING: _row(
+        W.RESULT,
+        _OPEN,
+        {
+            _OUT: (S.ANSWERING,),
+            (E.REJECTED,): (A.COMPLETE, S.TRAILING),
+            (E.DEADLINE,): (A.REPORT, *_GIVE_UP),
+        },
+    ),
+    S.TRAILING: _row(
+        W.TRAIL,
+        {
+            (E.OUTPUT,): (A.HAND_OUT, A.BEGIN, S.ANSWERING),
+            (E.CALLED,): (A.HAND_OUT, A.BEGIN, S.CALLING),
+            (E.RESULT,): (A.HAND_OUT, A.BEGIN, S.AWAITING),
+            (E.HEARD,): (A.HAND_OUT, S.ASKED),
+            (E.DEADLINE,): (A.HAND_OUT, S.NEXT),
+        },
+    ),
+}
+"""One row for each state but NEXT."""
