@@ -74,6 +74,8 @@ class Questions:
         self._n_exchanges = 0
         self._echo = ""
         """The letters of the last typed line that the service has not echoed as the user's speech."""
+        self._was_echo = False
+        """True if the last transcript was such an echo."""
 
     def new_exchange(self, now_s: float) -> OpenExchange:
         """Return an exchange with the next number."""
@@ -90,7 +92,7 @@ class Questions:
         assert question is self.queue[0]
         self.queue.popleft()
         question.times_asked += 1
-        self._echo = _letters(question.text)
+        self._echo, self._was_echo = _letters(question.text), False
         self.wait(question, now_s)
 
     def wait(self, question: Question, now_s: float, *, is_known: bool = False) -> None:
@@ -115,10 +117,10 @@ class Questions:
     def is_echo(self, text: str) -> bool:
         """True if a transcript only spells the next letters of the last typed line, which the service then echoes."""
         letters = _letters(text)
-        if not letters or not self._echo.startswith(letters):
-            return False
-        self._echo = self._echo.removeprefix(letters)
-        return True
+        self._was_echo = self._echo.startswith(letters) if letters else self._was_echo
+        if self._was_echo:
+            self._echo = self._echo.removeprefix(letters)
+        return self._was_echo
 
     def repeat(self) -> bool:
         """Have the first question that waits sent once more; return False if that was done, or nothing was typed."""

@@ -397,7 +397,7 @@ async def test_the_initial_message_is_held_back_once_and_lines_are_not(stdin: Li
 
 
 async def test_a_silent_server_is_taken_for_lost_and_asked_on_three_connections_at_most() -> None:
-    async with simulator("no-answer") as server:
+    async with simulator("silence@turn1") as server:
         written = Written()
         with pytest.raises(SessionClosed, match="has said nothing"):
             await hold(configure(server, initial_message="Anybody?"), written=written)
