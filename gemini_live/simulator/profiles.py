@@ -8,14 +8,12 @@ from gemini_live.models import (
     Handles,
     ModelCapabilities,
     ObservedBehavior,
-    StaleCalls,
 )
 
 _NOT_YET: dict[str, Any] = {
     "handles": Handles.IF_ASKED,
     "handle_covers": Coverage.SNAPSHOT,
     "settles_s": 0.0,
-    "stale_calls": StaleCalls.IGNORED,
 }
 """Facts that the client of this package does not cope with yet, as the simulator treats them until then."""
 
