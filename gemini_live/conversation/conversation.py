@@ -69,6 +69,8 @@ class Conversation:
         self.plays = plays
         self.inputs_ended = False
         """True if every input has ended: nothing more will be asked."""
+        self.hears_user = False
+        """True if the user's voice is an input."""
         self.turns_complete = 0
         self.n_begun = 0
         """How many answers have begun."""

@@ -273,7 +273,7 @@ TABLE: dict[State, Row] = {
             (E.OUTPUT,): (A.HAND_OUT, A.BEGIN, S.ANSWERING),
             (E.CALLED,): (A.HAND_OUT, A.BEGIN, S.CALLING),
             (E.RESULT,): (A.HAND_OUT, A.BEGIN, S.AWAITING),
-            (E.HEARD,): (A.HAND_OUT, S.ASKED),
+            (E.SENT, E.HEARD): (A.HAND_OUT, S.ASKED),
             (E.DEADLINE,): (A.HAND_OUT, S.NEXT),
         },
     ),

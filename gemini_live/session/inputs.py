@@ -73,6 +73,7 @@ class Inputs:
             "microphone": self._media.microphone is not None,
         }
         self._open = {name for name, is_there in present.items() if is_there}
+        self._conversation.hears_user = bool(self._open & {"file", "microphone"})
         if not self._open:
             self._warn("there is nothing to ask: give --initial-message, a pipe, --input-file or --audio-input")
             self._conversation.inputs_ended = True

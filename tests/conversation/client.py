@@ -84,6 +84,7 @@ class Client:
         plays: bool = True,
         has_functions: bool = True,
         shows_user_words: bool = True,
+        speaks_answers: bool | None = None,
         turns: int | None = None,
     ) -> None:
         self.now_s = 100.0
@@ -117,7 +118,7 @@ class Client:
             self.stats,
             self.speech,
             transcript_is_answer=self.model.transcript_is_answer,
-            speaks_answers=speaks,
+            speaks_answers=speaks if speaks_answers is None else speaks_answers,
             clock=lambda: self.now_s,
         )
         self.connect()
@@ -138,7 +139,7 @@ class Client:
 
     def speak(self, *, is_detected: bool = True) -> None:
         """Speak into the microphone; the client's own detector hears it if `is_detected`."""
-        self._streams = True
+        self._streams = self.conversation.hears_user = True
         self.step([])
         if is_detected:
             self.speech.began(self.now_s)

@@ -151,17 +151,17 @@ class Bench:
 
 
 @pytest.mark.parametrize(
-    ("settings", "stdin", "n_tasks"),
+    ("settings", "stdin", "n_tasks", "hears"),
     [
-        ({"initial_message": "hello"}, None, 1),
-        ({}, "piped", 1),
-        ({}, "typed", 2),
-        ({"audio_input": True}, None, 1),
-        ({"initial_message": "hello", "audio_input": True}, "typed", 2),
+        ({"initial_message": "hello"}, None, 1, False),
+        ({}, "piped", 1, False),
+        ({}, "typed", 2, False),
+        ({"audio_input": True}, None, 1, True),
+        ({"initial_message": "hello", "audio_input": True}, "typed", 2, True),
     ],
 )
 async def test_whatever_can_bring_a_question_is_an_input(
-    fake_pyaudio: FakePyAudio, settings: dict[str, Any], stdin: str | None, n_tasks: int
+    fake_pyaudio: FakePyAudio, settings: dict[str, Any], stdin: str | None, n_tasks: int, hears: bool
 ) -> None:
     config = Config(**{"audio_input": False, **settings})
     bench = Bench(config, piped=stdin == "piped", typed=stdin == "typed")
@@ -169,6 +169,7 @@ async def test_whatever_can_bring_a_question_is_an_input(
     bench.inputs.find()
     await bench.media.close()
     assert len(bench.inputs.tasks()) == n_tasks
+    assert bench.conversation.hears_user is hears
     assert not bench.conversation.inputs_ended
     assert bench.warnings == []
 
@@ -177,6 +178,7 @@ async def test_without_any_input_that_is_said_and_they_have_ended() -> None:
     bench = Bench()
     async with bench.running():
         assert bench.conversation.inputs_ended
+        assert not bench.conversation.hears_user
     assert bench.warnings == ["there is nothing to ask: give --initial-message, a pipe, --input-file or --audio-input"]
 
 
@@ -374,6 +376,12 @@ async def test_a_file_does_not_end_what_a_person_types(tmp_path: Path) -> None:
 
 
 # A sound file
+
+
+async def test_a_file_is_a_users_voice(tmp_path: Path) -> None:
+    bench = Bench(Config(input_file=(write_chunks(tmp_path / "words.wav", 1),)))
+    async with bench.running():
+        assert bench.conversation.hears_user
 
 
 async def test_a_file_follows_the_lines_when_all_is_answered_and_ends_by_itself(tmp_path: Path) -> None:
