@@ -6,6 +6,7 @@
     +-- DeviceError (3)              sound or screen that was asked for and is missing
     +-- ConnectionFailed (4)         no session could be opened
     +-- SessionClosed (4)            the service closed the session
+    +-- NotAnsweredError (4)         the session ended well, but a question was not answered
     +-- ProtocolError                a message from the server that cannot be parsed; never ends a session
 
 Each `str()` is one line for the user: what happened, the likely cause, what to do. Any other exception is a bug. The

@@ -19,7 +19,7 @@ END_S = 40.0
 def replay(path: Path) -> dict[str, Any]:
     """Return what a client writes that receives what a recording's client received, and its exit code."""
     lines = list(_read(path))
-    setup = next((line["message"]["setup"] for line in lines if "setup" in line.get("message", {})), {})
+    setup: dict[str, Any] = next((line["message"]["setup"] for line in lines if "setup" in line.get("message", {})), {})
     client = Client(
         setup.get("model", "").rsplit("/", 1)[-1],
         plays=False,

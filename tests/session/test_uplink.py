@@ -99,7 +99,7 @@ class Bench:
         """Have the server answer the open question in full."""
         self.conversation.output_received(self.now_s, text="answer")
         self.conversation.turn_completed(self.now_s)
-        self.now_s += 100
+        self.now_s += 2
         self.conversation.tick(self.now_s)
         self.uplink.wake()
 
