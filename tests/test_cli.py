@@ -182,7 +182,7 @@ def test_a_session_without_any_input_says_so() -> None:
 def test_a_sound_file_is_played_when_the_typed_questions_before_it_are_answered(tmp_path: Path) -> None:
     write_wav(tmp_path / "hum.wav", make_tone(300, 1.0, 16_000), 16_000)
     result = call(*SIMULATED, *ASK, f"--input-file={tmp_path / 'hum.wav'}")
-    assert (result.code, result.out) == (0, "Good morning.\n")
+    assert (result.code, result.out) == (4, "Good morning.\n")
     assert "no answer came after the end of the audio" in result.err  # a hum is no speech, but it was sent
 
 
