@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from gemini_live import __version__
 from gemini_live.errors import ConfigError, ExitCode
@@ -68,7 +68,24 @@ def _write_file(path: Path, text: str) -> None:
         raise ConfigError(f"--verdict {path}: {error.strerror}") from error
 
 
+class _LoopErrors:
+    """Reports what asyncio finds wrong; it tells of every connection it has no descriptor for, with a traceback."""
+
+    def __init__(self, stderr: TextIO) -> None:
+        self._stderr = stderr
+        self._is_told = False
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if "out of system resource" not in context["message"]:
+            loop.default_exception_handler(context)
+        elif not self._is_told:
+            self._is_told = True
+            words = "out of file descriptors: new clients have to wait until others leave (ulimit -n allows more)"
+            _write(self._stderr, f"{PROGRAM}: {words}")
+
+
 async def _serve(server: Simulator, stdout: TextIO, stderr: TextIO) -> None:
+    asyncio.get_running_loop().set_exception_handler(_LoopErrors(stderr))
     async with server:
         with _stopped_by_signals() as stopped:
             _write(stdout, format_greeting(server))

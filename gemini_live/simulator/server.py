@@ -31,7 +31,8 @@ from .tls import Certificate
 from .tokens import TokenBook
 from .wire import Wire
 
-_MAX_MESSAGE_BYTES = 64 * 2**20
+MAX_MESSAGE_BYTES = 16 * 2**20
+"""A larger message of a client closes its connection with 1009."""
 _CLOSE_TIMEOUT_S = 1.0
 _OPEN_S, _HANG_S = 10.0, 3600.0
 """How long a handshake may take; the longer where it is us who do not answer it."""
@@ -246,7 +247,7 @@ class Simulator:
                 create_connection=self._make_connection,  # type: ignore[arg-type] # any callable will do
                 compression=None,
                 ssl=context,
-                max_size=_MAX_MESSAGE_BYTES,
+                max_size=MAX_MESSAGE_BYTES,
                 open_timeout=_HANG_S if any(fault.kind.name == "hang" for fault in self._plan.faults) else _OPEN_S,
                 close_timeout=_CLOSE_TIMEOUT_S,
                 ping_interval=_PING_INTERVAL_S,

@@ -7,6 +7,7 @@ import array
 import asyncio
 import functools
 import math
+import os
 import shutil
 import zlib
 from collections import OrderedDict
@@ -21,8 +22,15 @@ CHUNK_S = 0.04
 
 _RESAMPLED_AT_ONCE_S = 0.4
 """Long enough to be quick, short enough not to keep the loop waiting."""
-_CACHED_SOUNDS = 32
+MAX_CACHED_BYTES = 32 * 1024 * 1024
+"""Sounds that are kept to be sent again."""
+MAX_VOICES = 4
+"""Programs that speak at once; further words wait for their turn."""
+MAX_SOUND_BYTES = 32 * 1024 * 1024
+"""A longer sound is cut: 12 minutes."""
 _ESPEAK_TIMEOUT_S = 20.0
+_SECRETS = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
+"""Variables that another program need not see."""
 _WAV_HEADER_BYTES = 44
 
 _TONES_HZ = (262, 294, 330, 392, 440, 523, 587, 659)
@@ -89,49 +97,86 @@ class Synthesizer:
     def __init__(self, *, espeak: bool) -> None:
         self._program = shutil.which("espeak-ng") if espeak else None
         self._said: OrderedDict[tuple[str, str], Sound] = OrderedDict()
+        self._n_cached_bytes = 0
+        self._voices = asyncio.Semaphore(MAX_VOICES)
 
     @property
     def speaks(self) -> bool:
-        """Whether words are spoken; else they are tones."""
+        """True if words are spoken; else they are tones."""
         return self._program is not None
 
     async def say(self, words: str, voice: str) -> Sound:
         """Return the sound of `words` in a voice, each name of one at a pitch of its own."""
         key = (words, voice)
-        if key not in self._said:
-            self._said[key] = await self._make(words, voice)
-            if len(self._said) > _CACHED_SOUNDS:
-                self._said.popitem(last=False)
-        self._said.move_to_end(key)
-        return self._said[key]
+        if key in self._said:
+            self._said.move_to_end(key)
+            return self._said[key]
+        sound = await self._make(words, voice)
+        if key not in self._said:  # another session may have said it meanwhile
+            self._said[key] = sound
+            self._n_cached_bytes += len(sound.data)
+        while self._n_cached_bytes > MAX_CACHED_BYTES:
+            _, oldest = self._said.popitem(last=False)
+            self._n_cached_bytes -= len(oldest.data)
+        return sound
 
     async def _make(self, words: str, voice: str) -> Sound:
-        spoken = await self._run_espeak(words, voice) if self._program else None
-        return spoken or tones(words)
+        if self._program is not None:
+            async with self._voices:
+                spoken = await self._run_espeak(self._program, words, voice)
+            if spoken is not None:
+                return spoken
+        return tones(words)
 
-    async def _run_espeak(self, words: str, voice: str) -> Sound | None:
-        assert self._program is not None
+    async def _run_espeak(self, program: str, words: str, voice: str) -> Sound | None:
         pitch = 30 + zlib.crc32(voice.encode()) % 40
-        process = await asyncio.create_subprocess_exec(
-            self._program,
+        transport, output = await asyncio.get_running_loop().subprocess_exec(
+            _Output,
+            program,
             *("--stdin", "--stdout", "-v", "en", "-p", str(pitch)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
+            env={name: value for name, value in os.environ.items() if name not in _SECRETS},
         )
         try:
+            stdin = transport.get_pipe_transport(0)
+            assert isinstance(stdin, asyncio.WriteTransport)
+            stdin.write(words.encode())
+            stdin.write_eof()
             async with asyncio.timeout(_ESPEAK_TIMEOUT_S):
-                wav, _ = await process.communicate(words.encode())
+                wav = await output.ended
         except TimeoutError:
             return None
         finally:
-            if process.returncode is None:
-                process.kill()
-                # A child of its own may hold the pipe: asyncio would wait for the pipe's end as well.
-                process._transport.close()  # type: ignore[attr-defined]
-                await process.wait()
+            transport.close()  # kills the program, and waits for nothing
         data = wav[_WAV_HEADER_BYTES:]
         if len(data) < pcm.SAMPLE_BYTES:
             return None
         rate_hz = int.from_bytes(wav[24:28], "little")
         return Sound(data[: len(data) - len(data) % pcm.SAMPLE_BYTES], rate_hz)
+
+
+class _Output(asyncio.SubprocessProtocol):
+    """Collects what a program writes to its stdout, up to `MAX_SOUND_BYTES`.
+
+    `asyncio.create_subprocess_exec` cannot be used: once its `communicate` is cancelled nobody reads the pipe, and
+    `wait` never returns.
+    """
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self.ended: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        """Set to the output when it has ended or is long enough."""
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        """Keep the data."""
+        self._data += data
+        if len(self._data) >= MAX_SOUND_BYTES:
+            self._end()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Hand over the data: the program and its pipes have ended."""
+        self._end()
+
+    def _end(self) -> None:
+        if not self.ended.done():
+            self.ended.set_result(bytes(self._data))

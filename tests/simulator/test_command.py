@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 from gemini_live import __version__
 from gemini_live.errors import ConfigError
 from gemini_live.simulator import FAULT_KINDS, Simulator
-from gemini_live.simulator.__main__ import format_greeting, main
+from gemini_live.simulator.__main__ import _LoopErrors, format_greeting, main
 from gemini_live.simulator.arguments import build_parser, parse_arguments
 
 from .peer import socket_url
@@ -210,3 +210,19 @@ async def test_server_beyond_this_machine_is_greeted_by_a_usable_address_and_a_w
 def test_simulate_refuses_what_is_the_commands() -> None:
     with pytest.raises(ConfigError, match="--strict and --verdict are for the command"):
         parse_arguments(["--strict"])
+
+
+async def test_a_lack_of_descriptors_is_told_once_and_everything_else_as_usual() -> None:
+    stderr, others = io.StringIO(), list[str]()
+    loop = asyncio.new_event_loop()
+    report = _LoopErrors(stderr)
+    loop.default_exception_handler = lambda context: others.append(context["message"])  # type: ignore[method-assign]
+    for _ in range(1_000):
+        report(loop, {"message": "socket.accept() out of system resource", "exception": OSError(24, "Too many")})
+    report(loop, {"message": "a bug"})
+    loop.close()
+    assert others == ["a bug"]
+    assert stderr.getvalue().splitlines() == [
+        "gemini-live-simulator: out of file descriptors: new clients have to wait until others leave "
+        "(ulimit -n allows more)"
+    ]

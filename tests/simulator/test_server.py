@@ -240,6 +240,14 @@ async def test_records_of_many_sessions_are_bounded(monkeypatch: pytest.MonkeyPa
     assert server.verdict_data()["sessions_forgotten"] == 3
 
 
+async def test_a_message_that_is_too_large_closes_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert server_module.MAX_MESSAGE_BYTES == 16 * 1024 * 1024
+    monkeypatch.setattr(server_module, "MAX_MESSAGE_BYTES", 10_000)  # the socket takes it whole
+    async with quick() as server, dial(server) as peer:
+        await peer.send({"setup": {"model": "x" * server_module.MAX_MESSAGE_BYTES}})
+        assert (await peer.closed())[0] == 1009
+
+
 async def test_client_that_closes_is_recorded() -> None:
     async with quick() as server:
         async with session(server) as peer:
