@@ -121,6 +121,8 @@ class _Command:
             if (shell := arguments.get("print_completion")) is not None:
                 self.writer.write(self._streams.stdout, _format_completion(shell))
                 return ExitCode.DONE
+            if arguments.get("list_functions"):
+                return self._list_functions(arguments)
             config = options.read_config(arguments, self._environ)
             simulator = _read_simulate(config.simulate)
         except GeminiLiveError as error:
@@ -144,6 +146,29 @@ class _Command:
         finally:
             self._end_output(code)
         return code
+
+    def _list_functions(self, arguments: Mapping[str, Any]) -> int:
+        """Print what the model would be told about the functions and return the exit code.
+
+        Raises:
+            GeminiLiveError: There is no file of functions, or a function cannot be declared.
+        """
+        from .output.function_list import find_declarations, format_declarations, format_json_lines  # noqa: PLC0415
+        from .wire.setup import build_setup  # noqa: PLC0415
+
+        config = options.read_config(arguments, self._environ, connects=False)
+        self._output = self._outputs.build_plain()
+        sys.stdout = self._printed  # what the files print goes to stderr
+        functions = _load_functions(config, self._printed.end_line)
+        if functions is None:
+            raise ConfigError("--list-functions needs functions: add --import-functions FILE")
+        self._printed.finish()
+        self._write_passed_on()
+        declarations = find_declarations(build_setup(config, functions.declarations, handle=None, seeds_history=False))
+        is_json = config.output_format is OutputFormat.JSONL
+        text = format_json_lines(declarations) if is_json else escape(format_declarations(declarations))
+        self.writer.write(self._streams.stdout, f"{text}\n" if text else "")
+        return ExitCode.DONE
 
     def _refuse(self, error: GeminiLiveError, arguments: Mapping[str, Any]) -> int:
         """Say what keeps the session from coming about, as whoever reads expects it, and return the exit code."""

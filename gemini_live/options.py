@@ -226,6 +226,11 @@ def _add_functions(group: argparse._ArgumentGroup) -> None:
         help="let the model call the public functions of this Python file; repeatable",
     )
     group.add_argument(
+        "--list-functions",
+        action="store_true",
+        help="print what the model would be told about the functions, and exit; needs no key",
+    )
+    group.add_argument(
         "--function-timeout",
         dest="function_timeout_s",
         metavar="SECONDS",
@@ -321,8 +326,8 @@ def _add_scripting(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--version", action="version", version=f"{PROG} {__version__}")
 
 
-def read_config(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
-    """Return the settings from the given arguments and the environment.
+def read_config(arguments: Mapping[str, Any], environ: Mapping[str, str], *, connects: bool = True) -> Config:
+    """Return the settings from the given arguments and the environment; without a key unless it `connects`.
 
     Raises:
         ConfigError: They contradict each other, or there is no key.
@@ -340,7 +345,7 @@ def read_config(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Con
         given["api_key"] = SIMULATED_KEY
     else:
         given.setdefault("base_url", environ.get("GOOGLE_GEMINI_BASE_URL") or _DEFAULTS["base_url"])
-        given["api_key"] = _read_key(environ)
+        given["api_key"] = _read_key(environ) if connects else ""
         given["api_version"] = given.get("api_version") or environ.get("GOOGLE_GENAI_API_VERSION")
     given["api_version"] = _read_api_version(given.get("api_version") or "")
     for name, choice in (("output_format", OutputFormat), ("color", Color)):

@@ -497,6 +497,38 @@ def test_devices_are_listed_without_a_key(monkeypatch: pytest.MonkeyPatch) -> No
     assert "A Headset" in result.out
 
 
+def test_functions_are_listed_without_a_key(tmp_path: Path) -> None:
+    tools = tmp_path / "tools.py"
+    tools.write_text("print('importing')\ndef greet(name: str) -> str:\n    'Greet.'\n")
+    result = call("--import-functions", str(tools), "--list-functions")
+    assert (result.code, result.out) == (0, "greet BLOCKING\n  Greet.\n  - name: string\n")
+    assert "importing" in result.err
+    result = call(
+        *("--import-functions", str(tools), "--list-functions", "--output-format", "jsonl"),
+        *("--model", "gemini-3.1-flash-live-preview"),
+    )
+    assert result.code == 0
+    assert json.loads(result.out) == {
+        "name": "greet",
+        "description": "Greet.",
+        "parameters": {"type": "OBJECT", "properties": {"name": {"type": "STRING"}}, "required": ["name"]},
+    }
+
+
+def test_functions_cannot_be_listed_without_a_file() -> None:
+    result = call("--list-functions")
+    assert (result.code, result.out) == (2, "")
+    assert "--list-functions needs functions: add --import-functions FILE" in result.err
+
+
+def test_a_file_whose_functions_cannot_be_listed_is_named(tmp_path: Path) -> None:
+    tools = tmp_path / "tools.py"
+    tools.write_text("def greet(name) -> str: ...")
+    result = call("--import-functions", str(tools), "--list-functions")
+    assert (result.code, result.out) == (2, "")
+    assert f"{tools}:1: `greet` has a parameter `name` without a type annotation" in result.err
+
+
 def test_devices_cannot_be_listed_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyaudio", None)
     result = call("--list-devices")

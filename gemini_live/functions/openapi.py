@@ -122,15 +122,15 @@ def _add_properties(result: dict[str, Any], schema: Mapping[str, Any], convert: 
     else:
         if isinstance(keys := schema.get("propertyNames"), dict):
             typed = keys if "$ref" in keys else {"type": "string", **keys}
-            _remark(result, f"Each key: {_in_words(convert(typed))}.")
+            _remark(result, f"Each key: {format_in_words(convert(typed))}.")
         if isinstance(values := schema.get("additionalProperties"), dict):
-            _remark(result, f"Each value: {_in_words(convert(values))}.")
+            _remark(result, f"Each value: {format_in_words(convert(values))}.")
 
 
 def _add_items(result: dict[str, Any], schema: Mapping[str, Any], convert: _Convert) -> None:
     if members := schema.get("prefixItems"):
         result["items"] = convert({"anyOf": members})
-        _remark(result, f"In this order: {', '.join(_in_words(convert(member)) for member in members)}.")
+        _remark(result, f"In this order: {', '.join(format_in_words(convert(member)) for member in members)}.")
     else:
         anything = {"anyOf": _HASHABLE} if schema.get("uniqueItems") else {}
         result["items"] = convert(schema.get("items") or anything)
@@ -147,17 +147,17 @@ def _add_values(result: dict[str, Any], schema: Mapping[str, Any]) -> None:
         result["format"] = "date-time"
 
 
-def _in_words(schema: Mapping[str, Any]) -> str:
+def format_in_words(schema: Mapping[str, Any]) -> str:
     """Return a converted schema as a phrase, for a description."""
     if "anyOf" in schema:
-        words = " or ".join(_in_words(choice) for choice in schema["anyOf"])
+        words = " or ".join(format_in_words(choice) for choice in schema["anyOf"])
     elif "enum" in schema:
         words = f"one of {_list(schema['enum'])}"
     elif "items" in schema:
-        words = f"array of ({_in_words(schema['items'])})"
+        words = f"array of ({format_in_words(schema['items'])})"
     elif schema.get("properties"):
-        members = (f"{key} ({_in_words(part)})" for key, part in schema["properties"].items())
-        words = f"object with {', '.join(members)}"
+        members = (f"{key}: {format_in_words(part)}" for key, part in schema["properties"].items())
+        words = f"object with ({', '.join(members)})"
     else:
         words = "date-time string" if schema.get("format") == "date-time" else schema["type"].lower()
     limits = (text.format(_quoted(schema[key])) for key, text in _LIMITS.items() if key in schema)

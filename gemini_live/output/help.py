@@ -22,6 +22,8 @@ COMMANDS: dict[str, str] = {
     "/devices": "list the sound devices",
     "/image FILE": "show a picture to the model",
     "/screen on|off": "start or stop sharing the screen",
+    "/tools": "list the functions as the model was told about them",
+    "/call NAME JSON": "call a function without the model, with a JSON object of arguments",
     "/save FILE": "save the conversation so far; refuses to overwrite other files",
     "/quit": "exit at once (exit code 0)",
     "//": "send a line that begins with a slash: type the slash twice",

@@ -35,6 +35,8 @@ class CommandCompleter(Completer):
                 continue
             if takes == "FILE":
                 yield from self._paths.get_completions(Document(argument), complete_event)
+            elif takes.isupper():
+                return
             elif takes:
                 yield from (
                     Completion(word, -len(argument))

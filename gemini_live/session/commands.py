@@ -14,6 +14,7 @@ from ..output.events import Output, Reply, Summary
 from ..output.help import COMMAND_MARK, COMMANDS, format_help, is_command, name_of
 from ..output.status import MicrophoneState
 from ..output.summary import format_summary
+from .function_commands import FunctionCommands
 from .media import Media
 
 
@@ -27,6 +28,7 @@ class Commands:
     def __init__(
         self,
         media: Media,
+        functions: FunctionCommands,
         output: Output,
         *,
         summary: Callable[[], Summary],
@@ -38,6 +40,7 @@ class Commands:
 
         Args:
             media: The microphone, the screen and the devices.
+            functions: The commands about functions.
             output: Shows the replies.
             summary: Returns the statistics of the session so far.
             save: Returns the conversation as it was shown.
@@ -55,6 +58,8 @@ class Commands:
             "/devices": self._devices,
             "/image": self._image,
             "/screen": self._screen,
+            "/tools": functions.list_tools,
+            "/call": functions.call,
             "/save": self._save_file,
             "/quit": self._leave,
         }

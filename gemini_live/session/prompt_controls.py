@@ -15,6 +15,7 @@ from ..output.status import ConnectionState, Status, meter_cells
 from .calls import Calls
 from .commands import Commands
 from .dispatch import Dispatcher
+from .function_commands import FunctionCommands
 from .media import Media
 from .stats import Stats
 
@@ -32,6 +33,7 @@ class PromptControls:
         media: Media,
         stats: Stats,
         calls: Calls,
+        function_commands: FunctionCommands,
         commands: Commands,
         output: Output,
         apply: Callable[[Sequence[Outcome]], None],
@@ -48,6 +50,7 @@ class PromptControls:
             media: The microphone and what plays.
             stats: Measures the latency.
             calls: The running functions.
+            function_commands: Runs functions that the user calls.
             commands: Runs lines that begin with a slash.
             output: Shows what was done.
             apply: Writes outcomes of the conversation.
@@ -57,6 +60,7 @@ class PromptControls:
         self._config, self.voice = config, voice
         self._conversation, self._dispatcher, self._media = conversation, dispatcher, media
         self._stats, self._calls, self._commands, self._output = stats, calls, commands, output
+        self._function_commands = function_commands
         self._apply, self._wake, self._clock = apply, wake, clock
         self._state, self._state_since_s = ConnectionState.CONNECTING, clock()
 
@@ -86,13 +90,14 @@ class PromptControls:
         self._wake()
 
     def cancel_calls(self) -> None:
-        """Cancel the running functions; the model is told that the user did so."""
+        """Cancel the running functions; the model is told that the user cancelled its calls."""
         self._calls.cancel_by_user()
+        self._function_commands.cancel()
 
     @property
     def is_calling(self) -> bool:
         """True while a function runs."""
-        return bool(self._calls.running)
+        return bool(self._calls.running) or self._function_commands.is_calling
 
     @property
     def is_answering(self) -> bool:

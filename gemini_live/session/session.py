@@ -18,6 +18,7 @@ from ..functions.call import FunctionCaller
 from ..models import Modality, capabilities_of
 from ..output import events
 from ..output.events import Output
+from ..output.function_list import find_declarations
 from ..output.status import ConnectionState
 from ..process.streams import read_lines
 from ..wire.connection import ABNORMAL_CLOSURE
@@ -28,6 +29,7 @@ from .calls import Calls
 from .changes import Changes
 from .commands import Commands
 from .dispatch import CancelCalls, Dispatcher, Fail, LeaveBefore, StartCalls
+from .function_commands import FunctionCommands
 from .inputs import Inputs
 from .link import End, How, Link, first_of
 from .media import Media
@@ -74,7 +76,8 @@ class Session:
         """
         self._config, self._output = config, output
         declarations = functions.declarations if functions else []
-        self._facts = read_setup(build_setup(config, declarations, handle=None, seeds_history=False))
+        setup = build_setup(config, declarations, handle=None, seeds_history=False)
+        self._facts = read_setup(setup)
         self._clock = asyncio.get_running_loop().time
         self._changes = Changes()
         self._stats = Stats(self._clock())
@@ -138,8 +141,9 @@ class Session:
             is_output_behind=is_output_behind,
             clock=self._clock,
         )
+        caller = functions or FunctionCaller({}, schedules=False, timeout_s=config.function_timeout_s)
         self._calls = Calls(
-            functions or FunctionCaller({}, schedules=False, timeout_s=config.function_timeout_s),
+            caller,
             self._conversation,
             self._uplink,
             output,
@@ -147,8 +151,10 @@ class Session:
             apply=self._apply,
             clock=self._clock,
         )
+        function_commands = FunctionCommands(caller, find_declarations(setup), output)
         commands = Commands(
             self._media,
+            function_commands,
             output,
             summary=self._summarise,
             save=save,
@@ -163,6 +169,7 @@ class Session:
             media=self._media,
             stats=self._stats,
             calls=self._calls,
+            function_commands=function_commands,
             commands=commands,
             output=output,
             apply=self._apply,

@@ -144,8 +144,8 @@ def _read_alternative(text: str, at: int) -> tuple[st.SearchStrategy[Any], int]:
     elif text.startswith("array of (", at):
         items, at = _read_type(text, at + len("array of ("))
         schema, at = {"type": "ARRAY", "read": items}, at + 1
-    elif text.startswith("object with ", at):
-        members, at = _read_members(text, at + len("object with "))
+    elif text.startswith("object with (", at):
+        members, at = _read_members(text, at + len("object with ("))
         schema = {"type": "OBJECT", "read": members}
     else:
         kind = re.compile(r"(string|number|integer|boolean|object)").match(text, at)
@@ -191,10 +191,9 @@ def _read_json(text: str, at: int) -> tuple[list[Any], int]:
 
 def _read_members(text: str, at: int) -> tuple[st.SearchStrategy[Any], int]:
     members = {}
-    while match := re.compile(r"(?:, )?(\w+) \(").match(text, at):
+    while match := re.compile(r"(?:, )?(\w+): ").match(text, at):
         members[match[1]], at = _read_type(text, match.end())
-        at += 1
-    return st.fixed_dictionaries(members), at
+    return st.fixed_dictionaries(members), at + 1
 
 
 _LIMITS = {

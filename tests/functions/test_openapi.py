@@ -155,7 +155,7 @@ STRING, INTEGER, NULL = {"type": "string"}, {"type": "integer"}, {"type": "null"
         ),
         (
             {"type": "object", "additionalProperties": {"type": "array", "items": {"$ref": "#/$defs/P"}}},
-            {"type": "OBJECT", "description": "Each value: array of (object with x (integer) (A point))."},
+            {"type": "OBJECT", "description": "Each value: array of (object with (x: integer) (A point))."},
         ),
         (
             {"$ref": "#/$defs/P", "description": "here"},

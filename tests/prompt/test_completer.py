@@ -10,6 +10,7 @@ from gemini_live.output.help import COMMANDS
 from gemini_live.prompt.completer import CommandCompleter
 
 TABLE = {
+    "/call NAME JSON": "call a function",
     "/image FILE": "show a picture",
     "/mute [on|off]": "mute",
     "/quit": "leave",
@@ -36,7 +37,7 @@ def offered(text: str, cursor: int | None = None) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "becomes"),
     [
-        ("/", ["/image", "/mute", "/quit", "/save", "/screen"]),
+        ("/", ["/call", "/image", "/mute", "/quit", "/save", "/screen"]),
         ("/s", ["/save", "/screen"]),
         ("/sa", ["/save"]),
         ("/save", ["/save"]),

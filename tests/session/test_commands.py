@@ -11,11 +11,13 @@ import pytest
 
 from gemini_live.config import Config
 from gemini_live.errors import DeviceError
+from gemini_live.functions.call import FunctionCaller
 from gemini_live.output.events import Event, Reply, Summary
 from gemini_live.output.help import COMMANDS, format_help
 from gemini_live.output.status import MicrophoneState
 from gemini_live.session import commands
 from gemini_live.session.commands import Commands
+from gemini_live.session.function_commands import FunctionCommands
 from gemini_live.session.stats import Stats
 from gemini_live.wire.events import Usage
 from tests.fakes import FakeGrabber, FakePyAudio
@@ -33,8 +35,10 @@ class Typed:
         self.conversation = "you: hello\ngemini: Hi.\n"
         self.stats = Stats(0.0)
         self.n_quit = self.n_discarded = 0
+        functions = FunctionCaller({}, schedules=False, timeout_s=1.0)
         self._commands = Commands(
             self.bench.media,
+            FunctionCommands(functions, [], self),
             self,
             summary=self._summarise,
             save=lambda: self.conversation,
