@@ -126,6 +126,8 @@ class Dispatcher:
         self._clock = clock
         self._discards = False
         """True if speech is not played because the user stopped its answer, which the server has not ended."""
+        self._runs_code = False
+        """True if the model has sent code that it runs."""
         self._unknown: set[str] = set()
         """Unknown fields that were reported."""
         self._n_sounding = 0
@@ -185,7 +187,6 @@ class Dispatcher:
                 self.apply(conversation.generation_completed(now_s))
             case TurnComplete(status=status, reason=reason):
                 self._discards = False
-                self._stats.tokens.end_turn()
                 if reason is not None:
                     self._warn(f"the service ended the turn early: {reason}")
                 self.apply(conversation.turn_completed(now_s, status, reason))
@@ -213,8 +214,12 @@ class Dispatcher:
             case Thought(text=text) if text:
                 self._output.emit(events.Thought(exchange, text))
             case ExecutableCode(language=language, code=code):
+                self._runs_code = True
                 self.apply(conversation.output_received(now_s))
                 self._output.emit(events.Code(conversation.exchange, language, code))
+            case CodeResult() if not self._runs_code:
+                # A result without code announces a search (probed on four models, 23 Sep 2026).
+                self._output.emit(events.Detail("searching"))
             case CodeResult(outcome=outcome, output=output):
                 self.apply(conversation.output_received(now_s))
                 self._output.emit(events.CodeResult(conversation.exchange, outcome, output))

@@ -5,7 +5,7 @@ Pure: every method takes the time, none reads a clock.
 
 import statistics
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from ..output.events import Summary
 from ..wire.events import Usage
@@ -54,48 +54,29 @@ class Latency:
 class Tokens:
     """The token counts that the service reports, added up.
 
-    A report is about one turn: its prompt is the whole context again, counted anew each time, its response is new. Of
-    several reports within one turn a larger one says what the turn has come to (cumulative), a smaller one what has
-    come since the last (a delta); once one was smaller, all are taken so.
+    Each report stands alone (pydantic-ai's recordings, Aug-Oct 2026): its prompt is the whole context, counted anew
+    each time, and its response is new.
     """
 
     def __init__(self) -> None:
         self.context = 0
         """The size of the newest prompt: what the model reads now, not the sum of all prompts."""
-        self._ended: Counter[tuple[str, str]] = Counter()
-        """Counts of finished turns, by side (`prompt`, `response`) and modality."""
-        self._open: Counter[tuple[str, str]] = Counter()
-        """Counts of the newest report, until its turn ends."""
-        self._are_deltas = False
+        self._counts: Counter[tuple[str, str]] = Counter()
+        """By side (`prompt`, `response`) and modality."""
 
     def take(self, usage: Usage) -> None:
         """Add a report."""
-        counts = Counter(dict(_read(usage)))
+        self._counts.update(dict(_read(usage)))
         self.context = usage.prompt_tokens or self.context
-        is_smaller = any(_of_side(counts, side) < _of_side(self._open, side) for side in ("prompt", "response"))
-        if self._are_deltas or is_smaller:
-            self._are_deltas = True
-            self._ended += self._open
-        self._open = counts
-
-    def end_turn(self) -> None:
-        """Note the end of a turn: the next report belongs to another one."""
-        self._ended += self._open
-        self._open = Counter()
 
     @property
     def total(self) -> int:
         """The number of tokens so far, on both sides."""
-        return (self._ended + self._open).total()
+        return self._counts.total()
 
     def by_modality(self, side: str) -> dict[str, int]:
         """Return how many were counted so far as `prompt` or as `response`, by modality, the most first."""
-        counts = self._ended + self._open
-        return {modality: n for (which, modality), n in counts.most_common() if which == side}
-
-
-def _of_side(counts: Mapping[tuple[str, str], int], side: str) -> int:
-    return sum(n for (which, _), n in counts.items() if which == side)
+        return {modality: n for (which, modality), n in self._counts.most_common() if which == side}
 
 
 def _read(usage: Usage) -> Iterator[tuple[tuple[str, str], int]]:

@@ -340,7 +340,7 @@ def test_a_new_connection_plays_again() -> None:
         (InputTranscription("heard"), ("heard", "heard", False)),
         (Thought("hm"), ("thought", "hm")),
         (ExecutableCode("PYTHON", "1+1"), ("code", "PYTHON", "1+1")),
-        (CodeResult("OUTCOME_OK", "2"), ("code_result", "OUTCOME_OK", "2")),
+        (CodeResult("OUTCOME_OK", "2"), ("detail", "searching")),
         (
             Grounding(("query",), (Source("Title", "https://x"), Source("", "https://y"))),
             ("sources", ("query",), (events.Source("Title", "https://x"), events.Source("", "https://y"))),
@@ -353,6 +353,13 @@ def test_text_events_are_written(event: ServerEvent, written: tuple[Any, ...]) -
     bench.ask()
     assert bench.receive(event) == []
     assert bench.written == [written]
+
+
+def test_the_result_of_code_is_written_after_the_code() -> None:
+    bench = Bench()
+    bench.ask()
+    bench.receive(ExecutableCode("PYTHON", "1+1"), CodeResult("OUTCOME_OK", "2"))
+    assert bench.written[1:] == [("code_result", "OUTCOME_OK", "2")]
 
 
 @pytest.mark.parametrize(
@@ -829,12 +836,12 @@ def test_answers_are_counted_when_they_are_complete_or_cut_off() -> None:
     assert bench.stats.n_answers == 3
 
 
-def test_tokens_are_counted_turn_by_turn() -> None:
+def test_tokens_are_counted_report_by_report() -> None:
     bench = Bench()
     for context in (10, 30):
         bench.ask()
         bench.receive(Usage(prompt_tokens=context, response_tokens=1))
         bench.receive(Usage(prompt_tokens=context, response_tokens=5), TurnComplete(None, None))
         bench.settle()
-    assert bench.stats.tokens.total == 10 + 5 + 30 + 5
+    assert bench.stats.tokens.total == 2 * (10 + 30) + 2 * (1 + 5)  # each report stands alone
     assert bench.stats.tokens.context == 30

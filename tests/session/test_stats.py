@@ -27,7 +27,6 @@ def tokens_of(*turns: list[Usage]) -> Tokens:
     for reports in turns:
         for report in reports:
             tokens.take(report)
-        tokens.end_turn()
     return tokens
 
 
@@ -171,32 +170,9 @@ def test_a_report_without_tokens_counts_nothing() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.lists(counts, min_size=1), max_size=5))
-def test_of_reports_that_grow_within_a_turn_the_last_counts(turns: list[list[int]]) -> None:
-    tokens = tokens_of(*([Usage(response_tokens=n) for n in sorted(turn)] for turn in turns))
-    assert tokens.total == sum(max(turn) for turn in turns)
-
-
-@settings(deadline=None)
-@given(st.lists(st.lists(counts, min_size=1), max_size=5))
-def test_of_reports_that_shrink_within_a_turn_all_count(turns: list[list[int]]) -> None:
-    shrinking = [sorted(set(turn), reverse=True) for turn in turns]
-    tokens = tokens_of(*([Usage(response_tokens=n) for n in turn] for turn in shrinking))
-    assert tokens.total == sum(map(sum, shrinking))
-
-
-def test_once_a_report_was_smaller_all_later_ones_count_in_full() -> None:
-    tokens = tokens_of([Usage(response_tokens=n) for n in (10, 4, 6, 6)], [Usage(response_tokens=n) for n in (1, 2)])
-    assert tokens.total == 10 + 4 + 6 + 6 + 1 + 2
-
-
-def test_a_smaller_report_about_the_next_turn_does_not_tell_of_deltas() -> None:
-    tokens = tokens_of([Usage(response_tokens=100)], [Usage(response_tokens=n) for n in (1, 2, 3)])
-    assert tokens.total == 100 + 3
-
-
-def test_modalities_that_are_told_late_are_no_deltas() -> None:
-    reports = [Usage(response_tokens=10), Usage(response_tokens=12, response_by_modality={"TEXT": 12})]
-    assert tokens_of(reports).by_modality("response") == {"TEXT": 12}
+def test_every_report_counts_in_full(turns: list[list[int]]) -> None:
+    tokens = tokens_of(*([Usage(response_tokens=n) for n in turn] for turn in turns))
+    assert tokens.total == sum(map(sum, turns))
 
 
 def test_every_turn_reads_the_whole_context_again() -> None:
