@@ -2,9 +2,12 @@
 
 `Conversation` is told what happens and returns outcomes. It classifies each message into an event of `turns.py`, whose
 table says what follows. Who caused an interruption is the one thing that is inferred: the user did, if speech was heard
-or a line typed since the answer began, or if audio is being sent and no function result explains it.
+or a line typed since the answer began, or if audio is being sent and no function result was sent in the last second.
+
+Over 300 lines: one class has all the calls of a session, one for each thing that happens or is asked.
 """
 
+import math
 from collections.abc import Callable, Iterator
 
 from ..models import ModelCapabilities
@@ -32,6 +35,8 @@ from .turns import TABLE, Act, Event, State, Wait
 
 IN_PROGRESS = "IN_PROGRESS"
 """The interaction status of a turn that another one follows."""
+RESULT_INTERRUPTS_S = 1.0
+"""For so long after a function's result, it may be the cause of an interruption."""
 _HARMLESS_REASONS = {"TURN_COMPLETE_REASON_UNSPECIFIED", "NEED_MORE_INPUT"}
 """Reasons of a `turnComplete` that reject nothing."""
 _IDLE = {State.QUIET, State.LISTENING}
@@ -103,6 +108,8 @@ class Conversation:
         """True if the user's audio has ended; true if what the user said in it has an answer, as far as known."""
         self._entered_s = self._message_s = self._words_s = 0.0
         """Times: the present state was entered; the last message came, or question went; the last words came."""
+        self._result_s = -math.inf
+        """When the newest result was sent."""
         self._playback_ends_s = 0.0
         """When the audio received so far will have been played."""
         self._audio_sent_s: float | None = None
@@ -246,7 +253,7 @@ class Conversation:
         current, waiting = self._current, self._questions.waiting
         if current is not None:
             by_user = bool(waiting) or speaks
-            if self._state not in _RESULT_SENT:  # else the result may be the cause
+            if now_s - self._result_s > RESULT_INTERRUPTS_S:  # else the result may be the cause
                 by_user |= self._audio_sent_s is not None and self._audio_sent_s >= current.began_s
         else:
             first = waiting[0] if waiting else None
@@ -289,6 +296,7 @@ class Conversation:
         self._result_due |= answered
         if self._current is not None:
             self._current.has_output |= not answered
+        self._result_s = now_s
         if self._open_calls:
             return []
         event, self._result_due = (Event.RESULT if self._result_due else Event.CLOSED), False

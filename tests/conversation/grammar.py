@@ -163,6 +163,8 @@ class Ask:
     is_cut_off: bool = False
     is_lost: bool = False
     """It was spoken, and the connection was lost before it was answered."""
+    is_noticed: bool = True
+    """It was spoken, and voiceActivity or the client's own detector told so at once."""
     lacks_transcript: bool = False
     """It was spoken, and its transcript comes after the first sound of the answer."""
     late: set[str] = field(default_factory=set)
@@ -464,6 +466,8 @@ class Server:
 
     def _cut_off(self, ask: Ask) -> Script:
         """End a turn because of what has come into the inbox."""
+        if self.results and not self.inbox[0].is_noticed:
+            self.play.has_two_readings = True
         if not ask.is_answered:
             ask.is_cut_off = True
         self.send(INTERRUPTED)
@@ -513,6 +517,8 @@ class Play:
         self.log: list[str] = []
         """What happened, for whoever looks for the reason of a failure."""
         self.n_dropped = 0
+        self.has_two_readings = False
+        """True if an interruption may have been caused by a result or by speech that nobody noticed."""
         self._agenda: list[tuple[float, int, Any]] = []
         """Times, and what is done then."""
         self._counter = itertools.count()
@@ -591,7 +597,9 @@ class Play:
         """Speak; the server knows half a second later, and hears the end a little later still."""
         self.log.append(f"{self.client.now_s:8.2f} > speech {ask.name}")
         is_announced = self.chance.random() < self.grammar.activity
-        self.client.speak(is_detected=self.chance.random() < 0.9)
+        is_detected = self.chance.random() < 0.9
+        ask.is_noticed = is_announced or is_detected
+        self.client.speak(is_detected=is_detected)
 
         def arrive() -> None:
             if is_announced:

@@ -29,8 +29,9 @@ def check(play: Play) -> None:
     late = {word for ask in play.asks for word in ask.late}
     if play.user is User.PIPE:
         check_pipe(play, late)
-    elif not (play.n_dropped or late) and all(ask.is_answered or ask.is_cut_off for ask in play.asks):
-        assert client.exit_code == 0
+    elif all(ask.is_answered or ask.is_cut_off for ask in play.asks):
+        # Late words may pass for an answer, and a lost connection loses speech: then either code is right.
+        assert client.exit_code == 0 or play.n_dropped or late or play.has_two_readings
 
 
 def check_pipe(play: Play, late: set[str]) -> None:
