@@ -47,6 +47,8 @@ class Outputs:
             return self._build_at_prompt(config, interrupt)
         if config.push_to_talk:
             raise ConfigError(f"--push-to-talk needs keys to press: {self._why_no_prompt(config)}")
+        if config.confirm_functions:
+            raise ConfigError(f"--confirm-functions needs a prompt to ask at: {self._why_no_prompt(config)}")
         return self._build_for_script(config), None
 
     def build_plain(self, output_format: OutputFormat = OutputFormat.TEXT) -> Output:

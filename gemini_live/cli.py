@@ -237,6 +237,8 @@ class _Command:
         try:
             with self._capturing():
                 functions = _load_functions(config, self._printed.end_line)
+                for warning in functions.warnings if functions else ():
+                    output.emit(events.Warning(warning))
                 return asyncio.run(self._run_session(config, output, functions, simulator))
         except asyncio.CancelledError:
             if self.signals.exit_code is not None:

@@ -86,6 +86,8 @@ class Config:
     history: bool = True
     """True to save what is typed for the next session."""
     function_timeout_s: float = 60.0
+    confirm_functions: bool = False
+    """True to ask at the prompt before each call."""
 
     @property
     def plays_audio(self) -> bool:

@@ -231,6 +231,11 @@ def _add_functions(group: argparse._ArgumentGroup) -> None:
         help="print what the model would be told about the functions, and exit; needs no key",
     )
     group.add_argument(
+        "--confirm-functions",
+        action="store_true",
+        help="ask at the prompt before each call: run NAME(arguments)? [y/N/always] [off]",
+    )
+    group.add_argument(
         "--function-timeout",
         dest="function_timeout_s",
         metavar="SECONDS",

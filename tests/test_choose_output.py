@@ -214,6 +214,12 @@ def test_a_talk_key_needs_a_prompt(
         start(kinds, environ).build(Config(push_to_talk=True, **settings))
 
 
+def test_confirmations_need_a_prompt(start: Start) -> None:
+    with pytest.raises(ConfigError, match=r"^--confirm-functions needs a prompt to ask at"):
+        start("fpp").build(Config(confirm_functions=True))
+    assert start("ttt").build(Config(confirm_functions=True))[1] is not None
+
+
 def test_at_a_prompt_there_may_be_a_talk_key(start: Start) -> None:
     assert start("ttt").build(Config(push_to_talk=True))[1] is not None
 

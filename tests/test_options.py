@@ -53,6 +53,7 @@ FLAGS = {
     "-q": ("quiet", True),
     "--push-to-talk": ("push_to_talk", True),
     "--insecure": ("insecure", True),
+    "--confirm-functions": ("confirm_functions", True),
     "--force": ("force", True),
     "--no-history": ("history", False),
 }

@@ -10,15 +10,14 @@ import inspect
 import json
 import threading
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .declare import Function, Parameter
 from .json_values import UnfitError, describe_error, one_line, printable, to_json
+from .tool import SCHEDULINGS
 
-SCHEDULINGS = ("SILENT", "WHEN_IDLE", "INTERRUPT")
-"""Values of the key `scheduling` in a function's dict: when the model reacts to the result."""
 MAX_THREADS = 64
 """Threads of plain functions at once, with those that nobody waits for any more: a thread cannot be stopped."""
 
@@ -49,7 +48,10 @@ class FunctionCaller:
         schedules: bool,
         timeout_s: float,
         end_line: Callable[[], None] = lambda: None,
+        warnings: Sequence[str] = (),
     ) -> None:
+        self.warnings = warnings
+        """What the user should know about the functions, one line each."""
         self._functions = functions
         self._end_line = end_line
         self._schedules = schedules
@@ -64,6 +66,11 @@ class FunctionCaller:
     def declarations(self) -> list[dict[str, Any]]:
         """Return the list `functionDeclarations`, in the order of the files."""
         return [function.declaration for function in self._functions.values()]
+
+    def wants_confirmation(self, name: str) -> bool:
+        """True if the user must be asked before each call of `name`."""
+        function = self._functions.get(name)
+        return function is not None and function.options.confirm
 
     def describe_running(self, name: str) -> str | None:
         """Return the line to show if a call of `name` is cancelled now but its thread goes on; None if none does."""
@@ -86,10 +93,11 @@ class FunctionCaller:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         try:
-            await asyncio.wait({task}, timeout=self._timeout_s)
+            timeout_s = function.options.timeout_s or self._timeout_s
+            await asyncio.wait({task}, timeout=timeout_s)
             if not task.done():
                 note = self.describe_running(name) if task in self._in_threads else None
-                return _refusal(f"TimeoutError: {name} did not finish within {self._timeout_s:g} s", note=note)
+                return _refusal(f"TimeoutError: {name} did not finish within {timeout_s:g} s", note=note)
         finally:
             # Not awaited: a coroutine that cleans up slowly, or ignores the cancellation, must not delay anything.
             task.cancel()
@@ -109,7 +117,7 @@ class FunctionCaller:
                 if isinstance(posted, CallResult):
                     return posted
                 value = await posted
-            return self._answer(value)
+            return self._answer(function, value)
         except asyncio.CancelledError:
             raise
         except BaseException as exc:  # noqa: BLE001 - the model is told whatever a user's function raises
@@ -151,25 +159,26 @@ class FunctionCaller:
         """Run a plain function in its thread. Return an awaitable result as it is: the loop awaits it."""
         try:
             value = function.target(**_bind(function, args))
-            return value if inspect.isawaitable(value) else self._answer(value)
+            return value if inspect.isawaitable(value) else self._answer(function, value)
         except BaseException as exc:  # noqa: BLE001 - the model is told whatever a user's function raises
             return _failure(exc)
         finally:
             self._end_line()
 
-    def _answer(self, value: Any) -> CallResult:
+    def _answer(self, function: Function, value: Any) -> CallResult:
         try:
             converted = to_json(value, "the result")
         except UnfitError as exc:
             raise UnfitError(f"the function returned a value that JSON cannot hold: {exc}") from exc
+        usual = function.options.scheduling if self._schedules else None
         if not isinstance(value, dict):
-            return CallResult(response={"output": converted})
+            return CallResult(response={"output": converted}, scheduling=usual)
         scheduling = converted.get("scheduling")
         if self._schedules and scheduling in SCHEDULINGS:
             # Google's samples put it inside the response, the proto beside it.
             del converted["scheduling"]
             return CallResult(response=converted, scheduling=scheduling)
-        return CallResult(response=converted)
+        return CallResult(response=converted, scheduling=usual)
 
 
 def _drop(result: CallResult | Awaitable[Any]) -> None:

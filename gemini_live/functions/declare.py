@@ -13,7 +13,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from ..models import Behavior, ModelCapabilities
 from .docstrings import read_parameter_docs
 from .json_values import UnfitError, describe_error, to_json
 from .openapi import to_openapi
+from .tool import ToolOptions
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -60,6 +61,8 @@ class Function:
     parameters: Mapping[str, Parameter]
     declaration: dict[str, Any]
     """The function's entry in `functionDeclarations`."""
+    options: ToolOptions = field(default_factory=ToolOptions)
+    """What `@tool` says about it."""
 
 
 class UndeclarableError(Exception):
@@ -224,9 +227,20 @@ def _find_description(annotation: Any) -> str | None:
 
 
 def build_declaration(
-    name: str, doc: str | None, parameters: Mapping[str, Parameter], capabilities: ModelCapabilities
+    name: str,
+    doc: str | None,
+    parameters: Mapping[str, Parameter],
+    capabilities: ModelCapabilities,
+    behavior: Behavior | None = None,
 ) -> dict[str, Any]:
     """Return a function's entry in `functionDeclarations`.
+
+    Args:
+        name: The function's name for the model.
+        doc: Its docstring.
+        parameters: Its parameters.
+        capabilities: What the model can do.
+        behavior: Whether the model shall wait for the result, if the model can do so; None: it shall.
 
     Raises:
         UndeclarableError: The docstring or a default is not valid Unicode.
@@ -234,8 +248,9 @@ def build_declaration(
     declaration: dict[str, Any] = {"name": name}
     if doc:
         declaration["description"] = inspect.cleandoc(doc)
-    if capabilities.declares_behavior and Behavior.BLOCKING in capabilities.behaviors:
-        declaration["behavior"] = Behavior.BLOCKING.value
+    wanted = behavior or Behavior.BLOCKING
+    if capabilities.declares_behavior and wanted in capabilities.behaviors:
+        declaration["behavior"] = wanted.value
     if parameters:
         properties = {key: parameter.schema for key, parameter in parameters.items()}
         declaration["parameters"] = {"type": "OBJECT", "properties": properties}

@@ -23,6 +23,7 @@ from ..models import Behavior, ModelCapabilities
 from .call import FunctionCaller
 from .declare import Function, UndeclarableError, build_declaration, check_function, hides_parameters, read_parameters
 from .json_values import describe_error
+from .tool import options_of
 
 _module_numbers = itertools.count(1)
 
@@ -63,8 +64,15 @@ def load_functions(
                     function.line,
                     f"`{function.name}` is already defined in {first.file}:{first.line}: rename one of them",
                 )
+    ignored = [
+        f"{function.file}:{function.line}: `{function.name}` wants behavior {wanted}, but with this model every call "
+        f"is {capabilities.observed.unset_behavior}"
+        for function in functions.values()
+        if (wanted := function.options.behavior) is not None
+        and function.declaration.get("behavior", capabilities.observed.unset_behavior) != wanted
+    ]
     schedules = {Behavior.BLOCKING, Behavior.NON_BLOCKING} <= set(capabilities.behaviors)
-    return FunctionCaller(functions, schedules=schedules, timeout_s=timeout_s, end_line=end_line)
+    return FunctionCaller(functions, schedules=schedules, timeout_s=timeout_s, end_line=end_line, warnings=ignored)
 
 
 def _require_pydantic() -> None:
@@ -164,17 +172,18 @@ def _declare_function(
 ) -> Function:
     target = namespace[name]
     node = _definition_of(target, nodes)
+    options = options_of(target)
     try:
-        check_function(name, target)
+        check_function(options.name or name, target)
         described = _undecorated(node, namespace, postponed) if hides_parameters(target) else target
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what matters is raised
             doc = target.__doc__ or ast.get_docstring(node)  # a decorator may have lost it
             parameters = read_parameters(described, doc, namespace)
-            declaration = build_declaration(name, doc, parameters, capabilities)
+            declaration = build_declaration(options.name or name, doc, parameters, capabilities, options.behavior)
     except UndeclarableError as exc:
         raise FunctionDeclarationError(str(file), node.lineno, f"`{name}` {exc}") from exc
-    return Function(name, file, node.lineno, target, parameters, declaration)
+    return Function(options.name or name, file, node.lineno, target, parameters, declaration, options)
 
 
 def _definition_of(target: Any, nodes: Sequence[_Definition]) -> _Definition:

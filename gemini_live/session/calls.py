@@ -14,6 +14,7 @@ from ..output import events
 from ..output.events import Output
 from ..wire.events import FunctionCall
 from ..wire.messages import FunctionResponse
+from .confirmations import Confirmations
 from .uplink import Result, Uplink
 
 MAX_RUNNING, MAX_OPEN = 32, 256
@@ -51,6 +52,7 @@ class Calls:
         uplink: Uplink,
         output: Output,
         *,
+        confirmations: Confirmations,
         blocking: frozenset[str],
         apply: Callable[[list[Outcome]], None],
         clock: Callable[[], float],
@@ -62,12 +64,14 @@ class Calls:
             conversation: Is told of cancelled calls.
             uplink: Sends the results.
             output: Shows calls and results.
+            confirmations: Asks the user before a call.
             blocking: The functions that the model waits for: it always says something about their results.
             apply: Writes outcomes of the conversation.
             clock: The time in seconds.
         """
         self._functions, self._conversation = functions, conversation
         self._uplink, self._output = uplink, output
+        self._confirmations = confirmations
         self._blocking, self._apply, self._clock = blocking, apply, clock
         self._open: list[_Open] = []
         self._turn = asyncio.Semaphore(MAX_RUNNING)
@@ -113,11 +117,19 @@ class Calls:
             self._output.emit(events.Warning(note))
 
     async def _run(self, call: FunctionCall) -> None:
-        async with self._turn:
-            result = await self._functions.call(call.name, call.args)
+        result = await self._perform(call)
         entry = next((entry for entry in self._open if entry.call is call), None)
         if entry is not None:
             self._answer(entry, result)
+
+    async def _perform(self, call: FunctionCall) -> CallResult:
+        """Run a call if the user allows it; return its result."""
+        wants_confirmation = self._functions.wants_confirmation(call.name)
+        refusal = await self._confirmations.refuse(call.name, call.args, wants_confirmation=wants_confirmation)
+        if refusal is not None:
+            return CallResult(response={"error": refusal}, failed=True)
+        async with self._turn:
+            return await self._functions.call(call.name, call.args)
 
     def _answer(self, entry: _Open, result: CallResult) -> None:
         self._show(entry.exchange, entry.call, result, entry.group)

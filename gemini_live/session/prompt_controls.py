@@ -14,6 +14,7 @@ from ..output.help import is_command
 from ..output.status import ConnectionState, Status, meter_cells
 from .calls import Calls
 from .commands import Commands
+from .confirmations import Confirmations
 from .dispatch import Dispatcher
 from .function_commands import FunctionCommands
 from .media import Media
@@ -34,6 +35,7 @@ class PromptControls:
         stats: Stats,
         calls: Calls,
         function_commands: FunctionCommands,
+        confirmations: Confirmations,
         commands: Commands,
         output: Output,
         apply: Callable[[Sequence[Outcome]], None],
@@ -51,6 +53,7 @@ class PromptControls:
             stats: Measures the latency.
             calls: The running functions.
             function_commands: Runs functions that the user calls.
+            confirmations: Reads lines that answer a question about a call.
             commands: Runs lines that begin with a slash.
             output: Shows what was done.
             apply: Writes outcomes of the conversation.
@@ -60,12 +63,15 @@ class PromptControls:
         self._config, self.voice = config, voice
         self._conversation, self._dispatcher, self._media = conversation, dispatcher, media
         self._stats, self._calls, self._commands, self._output = stats, calls, commands, output
-        self._function_commands = function_commands
+        self._function_commands, self._confirmations = function_commands, confirmations
         self._apply, self._wake, self._clock = apply, wake, clock
         self._state, self._state_since_s = ConnectionState.CONNECTING, clock()
 
     async def take_typed(self, line: str) -> str:
-        """Run a typed line if it is a command; return the text to ask, and stop the playback for it."""
+        """Run a line that is a command or an answer; return the text to ask the model, and stop the playback for it."""
+        if self._confirmations.take(line):
+            self._output.emit(events.Commanded(line))
+            return ""
         if is_command(line):
             self._apply(self._conversation.finish())  # a complete answer is printed above the command
             self._output.emit(events.Commanded(line))

@@ -28,6 +28,7 @@ from ..wire.setup_facts import SetupFacts, missing_capabilities, read_setup
 from .calls import Calls
 from .changes import Changes
 from .commands import Commands
+from .confirmations import Confirmations
 from .dispatch import CancelCalls, Dispatcher, Fail, LeaveBefore, StartCalls
 from .function_commands import FunctionCommands
 from .inputs import Inputs
@@ -142,11 +143,13 @@ class Session:
             clock=self._clock,
         )
         caller = functions or FunctionCaller({}, schedules=False, timeout_s=config.function_timeout_s)
+        confirmations = Confirmations(output, confirms_all=config.confirm_functions, has_prompt=typed_lines is not None)
         self._calls = Calls(
             caller,
             self._conversation,
             self._uplink,
             output,
+            confirmations=confirmations,
             blocking=self._facts.blocking,
             apply=self._apply,
             clock=self._clock,
@@ -170,6 +173,7 @@ class Session:
             stats=self._stats,
             calls=self._calls,
             function_commands=function_commands,
+            confirmations=confirmations,
             commands=commands,
             output=output,
             apply=self._apply,

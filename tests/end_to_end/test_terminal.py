@@ -347,6 +347,38 @@ def test_esc_cancels_a_running_function_and_answers_its_call_with_an_error(funct
         assert [answer["response"] for answer in call.answers] == [{"error": "cancelled by the user"}]
 
 
+def test_a_function_runs_only_if_the_user_allows_it(functions: str) -> None:
+    arguments = (*QUIET, functions, "--confirm-functions")
+    with serving() as server, at_prompt(f"--base-url={server.url}", *arguments, environ=WITH_KEY) as terminal:
+        terminal.type('call shout({"n": 1})\r')
+        terminal.wait_for("run shout(n=1)? [y/N/always]")
+        terminal.type("n\r")
+        terminal.wait_for(
+            '[failed] shout: {"error": "the user did not allow the call of shout"}', "gemini: shout failed"
+        )
+        terminal.type('call shout({"n": 2})\r')
+        terminal.wait_for("run shout(n=2)? [y/N/always]")
+        terminal.type("always\r")
+        terminal.wait_for("[result] shout:")
+        terminal.type('call shout({"n": 3})\r')
+        terminal.wait_for("[call] shout(n=3)")
+        server.wait_for(lambda record: len(record.turns) == 3 and record.turns[2].complete)
+        answers = [answer["response"] for call in server.sessions[0].calls.values() for answer in call.answers]
+        assert ["error" in answer for answer in answers] == [True, False, False]
+
+
+def test_functions_are_listed_and_called_without_the_model(functions: str) -> None:
+    with serving() as server, at_prompt(f"--base-url={server.url}", *QUIET, functions, environ=WITH_KEY) as terminal:
+        terminal.type("/tools\r")
+        terminal.wait_for("shout BLOCKING", "- n: integer")
+        terminal.type('/call shout {"n": 1}\r')
+        terminal.wait_for("shout: {")
+        terminal.type("/call wait\r")
+        terminal.type("\x1b")
+        terminal.wait_for("wait: cancelled")
+        assert not server.sessions[0].turns
+
+
 def test_the_bar_shows_how_long_an_answer_is_waited_for() -> None:
     go_on = threading.Event()
 

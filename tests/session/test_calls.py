@@ -12,6 +12,7 @@ import pytest
 from gemini_live.conversation.outcomes import Answered, Outcome, Question
 from gemini_live.functions.load import load_functions
 from gemini_live.session.calls import MAX_OPEN, MAX_RUNNING, Calls
+from gemini_live.session.confirmations import Confirmations
 from gemini_live.wire.events import FunctionCall
 from tests.session import test_uplink as uplink_bench
 from tests.session.test_dispatch import Recorder
@@ -57,7 +58,14 @@ def keep_quiet() -> dict[str, str]:
 class Bench:
     """`Calls` with an uplink whose peer collects what is sent, and an output that notes what is shown."""
 
-    def __init__(self, file: Path, *, blocking: frozenset[str] = frozenset(), timeout_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        file: Path,
+        *,
+        blocking: frozenset[str] = frozenset(),
+        timeout_s: float = 60.0,
+        confirms_all: bool = False,
+    ) -> None:
         model = uplink_bench.LIVE_3_8
         self.functions = load_functions([file], capabilities=model, timeout_s=timeout_s)
         self.uplink = uplink_bench.Bench(model, words_trail=False)
@@ -68,6 +76,7 @@ class Bench:
             self.uplink.conversation,
             self.uplink.uplink,
             self.recorder,
+            confirmations=Confirmations(self.recorder, confirms_all=confirms_all, has_prompt=False),
             blocking=blocking,
             apply=self.applied.extend,
             clock=lambda: self.uplink.now_s,
@@ -125,6 +134,15 @@ async def test_a_call_is_shown_run_and_answered_once(make: Make) -> None:
     assert bench.shown[1:] == [("tool_result", "id-1", "add", {"output": 5}, False)]
     assert bench.answers == [{"id": "id-1", "name": "add", "response": {"output": 5}}]
     assert not bench.uplink.conversation.has_open_calls
+
+
+async def test_a_call_that_the_user_does_not_allow_is_answered_with_an_error_and_not_run(make: Make) -> None:
+    bench = make(confirms_all=True)
+    async with bench.running():
+        bench.call("add", a=2, b=3)
+    error = {"error": "add needs the user's confirmation, and there is no prompt to ask at"}
+    assert bench.shown[1:] == [("tool_result", "c", "add", error, True)]
+    assert bench.answers == [{"id": "c", "name": "add", "response": error}]
 
 
 async def test_a_function_that_fails_is_answered_with_why_and_its_traceback_is_a_detail(make: Make) -> None:
