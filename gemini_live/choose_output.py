@@ -93,7 +93,7 @@ class Outputs:
             self._writer,
             term=self._environ.get("TERM"),
             color=self._has_colors(config.color, stdout),
-            history=LineHistory(history_path(), warn) if config.history else None,
+            history=LineHistory(history_path(), warn, self._is_secret) if config.history else None,
             push_to_talk=config.push_to_talk,
             interrupt=interrupt,
         )
@@ -111,6 +111,10 @@ class Outputs:
         )
         prompt.in_progress = terminal.pending
         return terminal, prompt
+
+    def _is_secret(self, line: str) -> bool:
+        """True if a line holds the key."""
+        return self._writer.mask(line) != line
 
     def _is_interactive(self, config: Config) -> bool:
         """True if a person types lines and reads the answers in a terminal."""

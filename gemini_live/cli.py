@@ -35,7 +35,15 @@ from .process.process import (
     claim_stdout,
     leave,
 )
-from .process.streams import BackgroundWriter, LineWriter, Streams, are_one_terminal, is_closed_pipe, is_terminal
+from .process.streams import (
+    BackgroundWriter,
+    LineWriter,
+    MaskedStream,
+    Streams,
+    are_one_terminal,
+    is_closed_pipe,
+    is_terminal,
+)
 
 if TYPE_CHECKING:
     from .functions.call import FunctionCaller
@@ -64,7 +72,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str], streams: Streams) -> i
         environ: The environment variables.
         streams: Where it reads and writes; stdin is read through its file descriptor.
     """
-    with contextlib.redirect_stdout(sys.stdout):  # gives it back
+    with contextlib.redirect_stdout(sys.stdout), contextlib.redirect_stderr(sys.stderr):  # gives them back
         return _Command(environ, streams).main(argv)
 
 
@@ -159,7 +167,7 @@ class _Command:
         config = options.read_config(arguments, self._environ, connects=False)
         self._output = self._outputs.build_plain()
         sys.stdout = self._printed  # what the files print goes to stderr
-        functions = _load_functions(config, self._printed.end_line)
+        functions = self._load_functions(config)
         if functions is None:
             raise ConfigError("--list-functions needs functions: add --import-functions FILE")
         self._printed.finish()
@@ -169,6 +177,24 @@ class _Command:
         text = format_json_lines(declarations) if is_json else escape(format_declarations(declarations))
         self.writer.write(self._streams.stdout, f"{text}\n" if text else "")
         return ExitCode.DONE
+
+    def _load_functions(self, config: Config) -> "FunctionCaller | None":
+        """Import the user's files, if there are any.
+
+        Raises:
+            GeminiLiveError: A file cannot be imported, or a function cannot be declared.
+        """
+        if not config.import_functions:
+            return None
+        from .functions.load import load_functions  # noqa: PLC0415 - an extra
+
+        return load_functions(
+            config.import_functions,
+            capabilities=capabilities_of(config.model),
+            timeout_s=config.function_timeout_s,
+            end_line=self._printed.end_line,
+            is_interrupted=lambda: self.signals.exit_code is not None,
+        )
 
     def _refuse(self, error: GeminiLiveError, arguments: Mapping[str, Any]) -> int:
         """Say what keeps the session from coming about, as whoever reads expects it, and return the exit code."""
@@ -234,9 +260,11 @@ class _Command:
         # What a user's file prints while it is imported belongs to it as much as what its functions print. One that
         # runs on must not print after the conversation either, so this lasts to the end of the process.
         sys.stdout = self._printed
+        if self._streams.stderr is not None:
+            sys.stderr = MaskedStream(self._streams.stderr, self.writer.mask)
         try:
             with self._capturing():
-                functions = _load_functions(config, self._printed.end_line)
+                functions = self._load_functions(config)
                 for warning in functions.warnings if functions else ():
                     output.emit(events.Warning(warning))
                 return asyncio.run(self._run_session(config, output, functions, simulator))
@@ -429,19 +457,6 @@ async def _simulated(config: Config, arguments: Mapping[str, Any] | None) -> Asy
 
     async with Simulator(**arguments) as server:
         yield dataclasses.replace(config, base_url=server.url)
-
-
-def _load_functions(config: Config, end_line: Callable[[], None]) -> "FunctionCaller | None":
-    if not config.import_functions:
-        return None
-    from .functions.load import load_functions  # noqa: PLC0415 - an extra
-
-    return load_functions(
-        config.import_functions,
-        capabilities=capabilities_of(config.model),
-        timeout_s=config.function_timeout_s,
-        end_line=end_line,
-    )
 
 
 async def _list_devices() -> str:

@@ -9,11 +9,24 @@ from unittest import mock
 
 import pytest
 
+from gemini_live.audio import portaudio
+from gemini_live.audio.buffers import MIC_QUEUE_S
 from gemini_live.errors import EXIT_CODE_MEANINGS, format_causes
+from gemini_live.functions import load
+from gemini_live.functions.call import MAX_THREADS
 from gemini_live.options import build_parser
+from gemini_live.output import plain
 from gemini_live.output.help import COMMANDS, KEYS
 from gemini_live.output.schema import format_table
-from gemini_live.simulator import FAULT_KINDS
+from gemini_live.process import streams
+from gemini_live.prompt import line_history
+from gemini_live.session import calls, link, recovery
+from gemini_live.session.inputs import MAX_WAITING_LINES
+from gemini_live.simulator import FAULT_KINDS, http, records, server, speech
+from gemini_live.simulator.session import SETUP_S
+from gemini_live.wire import connection
+from gemini_live.wire.json_fields import MAX_ITEMS
+from gemini_live.wire.setup import MAX_SETUP_FILE_BYTES
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -46,7 +59,82 @@ def code(words: str) -> str:
     return f"`{words}`".replace("|", "\\|")
 
 
+def _limits() -> str:
+    """Return the table of limits, with the numbers of the code."""
+    rows = [
+        ("**from the server**", "", ""),
+        ("one message", _size(connection.MAX_MESSAGE_BYTES), "the session ends, exit code 4"),
+        ("one list in a message, such as calls", f"{MAX_ITEMS:,} items", "the rest is skipped, with a warning"),
+        ("words of one turn", _characters(link.MAX_TURN_CHARS), "the session ends, exit code 4"),
+        (
+            "speech that waits to be played",
+            f"{portaudio.MAX_QUEUED_S / 60:g} minutes",
+            "more is dropped, with a warning",
+        ),
+        (
+            "answers to pings that it does not read",
+            _size(connection.MAX_UNSENT_PONG_BYTES),
+            "the connection is replaced",
+        ),
+        ("function calls that run at once", str(calls.MAX_RUNNING), "others wait"),
+        ("function calls that are open", str(calls.MAX_OPEN), "others are answered with an error"),
+        ("threads of functions, timed out ones included", str(MAX_THREADS), "calls are answered with an error"),
+        (
+            "connections",
+            f"one in {recovery.SHORTEST_INTERVAL_S:g} s; bursts of {recovery.MAX_BURST}",
+            "the next one waits",
+        ),
+        ("**from you and your functions**", "", ""),
+        ("a line of stdin", _characters(streams.MAX_LINE_CHARS), "exit code 2"),
+        ("lines of a pipe read ahead", str(MAX_WAITING_LINES), "the pipe waits"),
+        ("`--setup @FILE`", _size(MAX_SETUP_FILE_BYTES), "exit code 2"),
+        ("`--import-functions FILE`", _size(load.MAX_FILE_BYTES), "exit code 2"),
+        (
+            "a line that a function prints",
+            _characters(streams.MAX_PRINTED_LINE_CHARS),
+            "the rest is dropped and counted",
+        ),
+        ("microphone audio that waits for the network", f"{MIC_QUEUE_S:g} s", "the oldest is dropped"),
+        ("**to you**", "", ""),
+        (
+            "stdout that nobody reads",
+            _characters(streams.MAX_UNREAD_CHARS),
+            "nothing more is received until it is read",
+        ),
+        (
+            "stderr that nobody reads",
+            _characters(streams.MAX_UNREAD_DIAGNOSTICS_CHARS),
+            "further lines are dropped and counted",
+        ),
+        ("the conversation for `/save`", _characters(plain.MAX_RECORDED_CHARS), "the oldest is dropped"),
+        ("the history of typed lines", _size(line_history.MAX_BYTES), "the older half is dropped"),
+        ("**the simulator**", "", ""),
+        ("one message of a client", _size(server.MAX_MESSAGE_BYTES), "closes with 1009"),
+        ("a connection without a setup", f"{SETUP_S:g} s", "closes with 1008"),
+        ("headers of an HTTP request", _size(http._MAX_HEAD_BYTES), "HTTP 431"),
+        ("body of an HTTP request", _size(http._MAX_BODY_BYTES), "HTTP 413"),
+        ("voices (espeak-ng) at once", str(speech.MAX_VOICES), "others wait"),
+        ("one spoken sound", _size(speech.MAX_SOUND_BYTES), "cut"),
+        ("sounds that are kept", _size(speech.MAX_CACHED_BYTES), "the oldest is dropped"),
+        ("records of ended sessions (command)", f"{server._MAX_RECORDS:,}", "the oldest without mistakes is dropped"),
+        ("`--log FILE`", _size(records._MAX_LOG_BYTES), "the log ends, the server goes on"),
+    ]
+    return "\n".join(["| what | limit | beyond it |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def _size(n_bytes: int) -> str:
+    for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if n_bytes >= unit and not n_bytes % unit:
+            return f"{n_bytes // unit} {name}"
+    return f"{n_bytes:,} bytes"
+
+
+def _characters(n: int) -> str:
+    return f"{n:,} characters"
+
+
 TABLES = {
+    "limits": _limits,
     "faults": _faults,
     "options": _options,
     "jsonl": format_table,

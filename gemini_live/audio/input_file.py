@@ -24,6 +24,10 @@ _PIECE_S = 0.02
 """Read at once: this blocks the event loop for a millisecond or two at most, whatever the file."""
 
 _MAX_CHANNELS = 256
+_MAX_LAYOUT_BYTES = 4_096
+"""What is read of a format chunk, which has 40 bytes; a broken header may claim 4 GB."""
+_MAX_CHUNKS = 1_000
+"""Chunks that are looked at for the sound; a broken file may seem to have hundreds of millions."""
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _SAMPLE_BYTES = {_PCM: (1, 2, 3, 4), _FLOAT: (4, 8)}
 _UNKNOWN_SIZE = 0xFFFF_FFFF
@@ -110,12 +114,15 @@ def _open_wav(file: BinaryIO) -> _Source | None:
     if start[:4] != b"RIFF" or start[8:] != b"WAVE":
         return None
     layout = None
-    while len(header := file.read(8)) == 8:
+    for _ in range(_MAX_CHUNKS):
+        if len(header := file.read(8)) < 8:
+            break
         name, size = struct.unpack("<4sI", header)
         if name == b"fmt ":
-            layout = _read_layout(file.read(size + size % 2))
+            layout = _read_layout(file.read(min(size, _MAX_LAYOUT_BYTES)))
             if layout is None:
                 return None
+            file.seek(max(0, size - _MAX_LAYOUT_BYTES) + size % 2, os.SEEK_CUR)
         elif name == b"data":
             if layout is None:
                 raise _NotAudioError("is a WAV file with a broken header")

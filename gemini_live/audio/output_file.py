@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import queue
 import stat
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +22,7 @@ from .conversion import SpeakerConverter
 _HEADER_EVERY_S = 1.0
 _CLOSE_TIMEOUT_S = 5.0
 
+_LOCKED_BYTE = 2**40
 _MARK = b"LIST" + struct.pack("<I4s4sI", 24, b"INFO", b"ISFT", 12) + b"gemini-live\0"
 """A chunk that names this program, by which it recognises a file that it may overwrite."""
 
@@ -52,6 +55,7 @@ class OutputFile:
         self._done.set_running_or_notify_cancel()
         self._started = False
         self._file, self._is_new = _open_as_it_is(path, force=force)
+        _lock(self._file, path)
         self._keeps = not self._is_new and stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
         if not self._keeps:
             try:
@@ -173,6 +177,31 @@ def _open_as_it_is(path: Path, *, force: bool) -> tuple[FileIO, bool]:
         file.close()
         raise ConfigError(f"cannot write {path}: it is a terminal or a pipe, not a file")
     return file, False
+
+
+def _lock(file: FileIO, path: Path) -> None:
+    """Keep other programs of ours from writing the same file, until it is closed.
+
+    Raises:
+        ConfigError: Another one is writing it.
+    """
+    try:
+        if sys.platform == "win32":
+            import msvcrt  # noqa: PLC0415 - only Windows has it
+
+            position = file.tell()
+            file.seek(_LOCKED_BYTE)  # others cannot read a byte that is locked: not one of the sound
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            file.seek(position)
+        else:
+            import fcntl  # noqa: PLC0415 - Windows has none
+
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        if exc.errno not in {errno.EAGAIN, errno.EACCES, errno.EDEADLK}:
+            return  # a file system that has no locks
+        file.close()
+        raise ConfigError(f"cannot write {path}: another program is writing it; choose another name") from exc
 
 
 def _is_ours(path: Path) -> bool:

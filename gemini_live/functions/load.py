@@ -7,10 +7,12 @@ import, so it is imported only if there is a file to load.
 import __future__
 
 import ast
+import contextlib
 import importlib.machinery
 import importlib.util
 import inspect
 import itertools
+import os
 import sys
 import traceback
 import warnings
@@ -25,6 +27,9 @@ from .declare import Function, UndeclarableError, build_declaration, check_funct
 from .json_values import describe_error
 from .tool import options_of
 
+MAX_FILE_BYTES = 16 * 1024 * 1024
+"""A larger file is no program that somebody wrote."""
+
 _module_numbers = itertools.count(1)
 
 
@@ -34,6 +39,7 @@ def load_functions(
     capabilities: ModelCapabilities,
     timeout_s: float,
     end_line: Callable[[], None] = lambda: None,
+    is_interrupted: Callable[[], bool] = lambda: True,
 ) -> FunctionCaller:
     """Import `files`, declare their public functions, and return what calls them.
 
@@ -43,6 +49,7 @@ def load_functions(
         timeout_s: How long a call may take.
         end_line: Called at the end of each function, in the function's thread, to show printed text that lacks a line
             break.
+        is_interrupted: Returns True if a `KeyboardInterrupt` comes from the user's Ctrl-C, not from a file's own code.
 
     Raises:
         MissingExtraError: pydantic is not installed.
@@ -56,7 +63,7 @@ def load_functions(
         if file.resolve() in seen:
             raise FunctionDeclarationError(str(file), None, "is given twice")
         seen.add(file.resolve())
-        for function in _load_file(file, capabilities):
+        for function in _load_file(file, capabilities, is_interrupted):
             first = functions.setdefault(function.name, function)
             if first is not function:
                 raise FunctionDeclarationError(
@@ -82,7 +89,7 @@ def _require_pydantic() -> None:
         raise MissingExtraError("--import-functions", "functions") from exc
 
 
-def _load_file(file: Path, capabilities: ModelCapabilities) -> list[Function]:
+def _load_file(file: Path, capabilities: ModelCapabilities, is_interrupted: Callable[[], bool]) -> list[Function]:
     source = _read(file)
     path = str(file.resolve())
     try:
@@ -95,7 +102,7 @@ def _load_file(file: Path, capabilities: ModelCapabilities) -> list[Function]:
     definitions: dict[str, list[_Definition]] = {}
     for definition in _public_definitions(tree):
         definitions.setdefault(definition.name, []).append(definition)
-    namespace = _run_module(file, path, code)
+    namespace = _run_module(file, path, code, is_interrupted)
     postponed = code.co_flags & __future__.annotations.compiler_flag
     functions = [
         _declare_function(name, namespace, file, nodes, capabilities=capabilities, postponed=postponed)
@@ -111,6 +118,8 @@ def _read(file: Path) -> bytes:
     try:
         if (kind := describe_non_file(file)) is not None:
             raise FunctionDeclarationError(str(file), None, f"cannot be read: {kind}")
+        if file.stat().st_size > MAX_FILE_BYTES:
+            raise FunctionDeclarationError(str(file), None, f"is larger than {MAX_FILE_BYTES >> 20} MiB")
         return file.read_bytes()
     except OSError as exc:
         raise FunctionDeclarationError(str(file), None, f"cannot be read: {exc.strerror}") from exc
@@ -129,7 +138,7 @@ def _public_definitions(node: ast.AST) -> Iterator[_Definition]:
             yield from _public_definitions(child)
 
 
-def _run_module(file: Path, path: str, code: Any) -> dict[str, Any]:
+def _run_module(file: Path, path: str, code: Any, is_interrupted: Callable[[], bool]) -> dict[str, Any]:
     """Execute a module and return its namespace.
 
     The module gets a name of its own, so that it replaces neither another file nor a library. Its folder is searched
@@ -145,10 +154,14 @@ def _run_module(file: Path, path: str, code: Any) -> dict[str, Any]:
     sys.modules[name] = module
     sys.path.insert(0, folder)
     try:
-        exec(code, module.__dict__)
-    except KeyboardInterrupt:
+        with _standard_descriptors_kept(file):
+            exec(code, module.__dict__)
+    except FunctionDeclarationError:
+        del sys.modules[name]
         raise
     except BaseException as exc:
+        if isinstance(exc, KeyboardInterrupt) and is_interrupted():
+            raise
         del sys.modules[name]
         lines = [line for frame, line in traceback.walk_tb(exc.__traceback__) if frame.f_code.co_filename == path]
         reason = f"cannot be imported: {describe_error(exc)}"
@@ -159,6 +172,28 @@ def _run_module(file: Path, path: str, code: Any) -> dict[str, Any]:
     if folder not in sys.path:
         sys.path.append(folder)
     return module.__dict__
+
+
+@contextlib.contextmanager
+def _standard_descriptors_kept(file: Path) -> Iterator[None]:
+    """Refuse a file that closes stdin, stdout or stderr: the next socket would get their number, and their output."""
+    copies = {}
+    for number in range(3):
+        with contextlib.suppress(OSError):  # it was closed before
+            copies[number] = os.dup(number)
+    closed = []
+    try:
+        yield
+    finally:
+        for number, copy in copies.items():
+            try:
+                os.fstat(number)
+            except OSError:
+                os.dup2(copy, number)
+                closed.append(("stdin", "stdout", "stderr")[number])
+            os.close(copy)
+    if closed:
+        raise FunctionDeclarationError(str(file), None, f"cannot be imported: it closes {' and '.join(closed)}")
 
 
 def _declare_function(

@@ -255,6 +255,9 @@ class LineWriter(io.TextIOBase):
             self._pending.setdefault(thread, _Line()).add(rest)
         return len(text)
 
+    def close(self) -> None:
+        """Do nothing: a function that closes its stdout must not silence those that run after it."""
+
     def end_line(self) -> None:
         """Pass on the line that this thread has begun, if it has."""
         line = self._pending.pop(threading.get_ident(), None)
@@ -270,9 +273,9 @@ class LineWriter(io.TextIOBase):
 
 
 class _Bytes(io.RawIOBase):
-    """Takes bytes for a `LineWriter`."""
+    """Takes bytes for a stream of text."""
 
-    def __init__(self, lines: LineWriter) -> None:
+    def __init__(self, lines: io.TextIOBase) -> None:
         self._lines = lines
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
@@ -282,3 +285,45 @@ class _Bytes(io.RawIOBase):
     def write(self, data: Any) -> int:
         self._lines.write(self._decoder.decode(bytes(data)))
         return len(data)
+
+    def close(self) -> None:
+        """Do nothing, as the stream of text."""
+
+
+class MaskedStream(io.TextIOBase):
+    """Stands in for stderr: passes text on at once, without the secret, and cannot be closed."""
+
+    def __init__(self, stream: TextIO, mask: Callable[[str], str]) -> None:
+        """Write to `stream` what `mask` returns."""
+        self._stream, self._mask = stream, mask
+        self.buffer = cast(BinaryIO, _Bytes(self))
+        """Takes bytes, in UTF-8, as that of a stream of the process does."""
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """Return the encoding of the stream."""
+        return self._stream.encoding
+
+    def writable(self) -> bool:
+        """Return that it can be written to."""
+        return True
+
+    def isatty(self) -> bool:
+        """Return True if the stream is a terminal."""
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        """Return the descriptor of the stream."""
+        return self._stream.fileno()
+
+    def write(self, text: str) -> int:
+        """Write text; a secret that is split over two texts is not recognised."""
+        self._stream.write(self._mask(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Do nothing: others write to the stream, too."""

@@ -26,15 +26,18 @@ def history_path() -> Path:
 class LineHistory(FileHistory):
     """The lines of all sessions, or of this session only if the file cannot be used."""
 
-    def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, path: Path, warn: Callable[[str], None], is_secret: Callable[[str], bool] = lambda _: False
+    ) -> None:
         """Keep the lines in a file, which is created when it is first used.
 
         Args:
             path: The file.
+            is_secret: Returns True for a line that must not be written to the file.
             warn: Called with one line if the file cannot be used.
         """
         super().__init__(path)
-        self._path, self._warn = path, warn
+        self._path, self._warn, self._is_secret = path, warn, is_secret
         self._is_prepared, self._is_kept = False, True
 
     def load_history_strings(self) -> Iterable[str]:
@@ -45,7 +48,7 @@ class LineHistory(FileHistory):
 
     def store_string(self, string: str) -> None:
         """Append a line to the file."""
-        if len(string) > MAX_LINE_CHARS:
+        if len(string) > MAX_LINE_CHARS or self._is_secret(string):
             return
 
         def store() -> None:
@@ -72,7 +75,7 @@ def _prepare(path: Path) -> None:
     """Create the folder and the file, and drop the older half of a file that is too large."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open(_open(path), "r+b") as file:
-        if file.seek(0, os.SEEK_END) > MAX_BYTES:
+        if file.seek(0, os.SEEK_END) > MAX_BYTES and not path.is_symlink():
             file.seek(-MAX_BYTES // 2, os.SEEK_END)
             newer = file.read()
             file.seek(0)
@@ -90,6 +93,6 @@ def _open(path: Path) -> int:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "it is not a regular file")
-    if sys.platform != "win32":
+    if sys.platform != "win32" and not path.is_symlink():  # of a link, the target belongs to somebody else
         os.fchmod(descriptor, 0o600)  # another program may have created it
     return descriptor

@@ -262,3 +262,18 @@ def test_a_pipe_or_a_device_is_refused(tmp_path: Path) -> None:
         with pytest.raises(ConfigError) as caught:
             open_input(path)
         assert str(caught.value) == f"cannot read {path}: it is a device or a pipe, not a file"
+
+
+@pytest.mark.parametrize("size", [0xFFFF_FFFE, 2**31])
+def test_a_header_that_claims_gigabytes_costs_no_memory(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "huge.wav"
+    layout = struct.pack("<HHIIHH", 1, 1, 16_000, 32_000, 2, 16)
+    path.write_bytes(b"RIFF\0\0\0\0WAVE" + struct.pack("<4sI", b"fmt ", size) + layout)
+    os.truncate(path, 3 * 2**30)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ConfigError, match="is a WAV file without sound in it"):
+            open_input(path)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()

@@ -54,6 +54,22 @@ async def test_a_file_into_which_nothing_was_written_is_empty_but_whole(tmp_path
     assert (len(samples), rate_hz) == (0, 24_000)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="only POSIX locks are known to work")
+async def test_only_one_client_writes_a_file_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "out.wav"
+    first = OutputFile(path)
+    first.write(make_tone(440, 0.5, 24_000).tobytes(), 24_000)
+    for force in (False, True):
+        with pytest.raises(ConfigError, match=r"out\.wav: another program is writing it; choose another name"):
+            OutputFile(path, force=force)
+    await first.close()
+    samples, _ = read_wav(path)
+    assert len(samples) == 12_000
+    second = OutputFile(path)
+    second.start()
+    await second.close()
+
+
 async def test_a_file_that_is_there_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "out.wav").write_bytes(output_file._build_header(0) + bytes(10_000))
     file = OutputFile(tmp_path / "out.wav")

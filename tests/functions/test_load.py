@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gemini_live.errors import MissingExtraError
+from gemini_live.errors import FunctionDeclarationError, MissingExtraError
 from gemini_live.functions.load import load_functions
 from tests.functions.loading import (
     DEFAULT,
@@ -157,6 +157,36 @@ def test_a_pipe_or_a_device_is_refused(tmp_path: Path) -> None:
 def test_ctrl_c_while_a_file_loads_stops_the_program(write: Write) -> None:
     with pytest.raises(KeyboardInterrupt):
         load_file(write("raise KeyboardInterrupt"))
+
+
+def test_a_keyboard_interrupt_of_the_file_itself_is_told_with_its_line(write: Write) -> None:
+    path = write("x = 1\nraise KeyboardInterrupt")
+    with pytest.raises(FunctionDeclarationError) as caught:
+        load_functions([path], capabilities=DEFAULT, timeout_s=1, is_interrupted=lambda: False)
+    assert str(caught.value) == f"{path}:2: cannot be imported: KeyboardInterrupt"
+
+
+def test_a_file_that_exits_is_told_with_its_line(write: Write) -> None:
+    path = write("import sys\nsys.exit(0)")
+    assert str(refusal_of(path)) == f"{path}:2: cannot be imported: SystemExit: 0"
+
+
+@pytest.mark.parametrize(("number", "name"), [(0, "stdin"), (1, "stdout"), (2, "stderr")])
+def test_a_file_that_closes_a_standard_stream_is_refused_and_the_stream_is_there_again(
+    write: Write, number: int, name: str
+) -> None:
+    path = write(f"import os\nos.close({number})\ndef f() -> str: return ''")
+    before = os.fstat(number)
+    assert str(refusal_of(path)) == f"{path}: cannot be imported: it closes {name}"
+    after = os.fstat(number)
+    assert (before.st_dev, before.st_ino) == (after.st_dev, after.st_ino)
+
+
+def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "huge.py"
+    path.touch()
+    os.truncate(path, 3 * 2**30)
+    assert str(refusal_of(path)) == f"{path}: is larger than 16 MiB"
 
 
 def test_a_file_that_failed_leaves_nothing_behind(write: Write) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import io
+import logging
 import os
 import sys
 import threading
@@ -22,6 +23,7 @@ from gemini_live.process.streams import (
     MAX_UNREAD_DIAGNOSTICS_CHARS,
     BackgroundWriter,
     LineWriter,
+    MaskedStream,
     are_one_terminal,
     is_closed_pipe,
     is_terminal,
@@ -657,3 +659,31 @@ def test_two_streams_of_one_terminal_are_told_from_two_terminals(closing: Closin
     for pair in pairs:
         for descriptor in pair:
             os.close(descriptor)
+
+
+# What functions write to stderr
+
+
+def test_what_functions_write_to_stderr_and_log_is_written_at_once_without_the_key() -> None:
+    writer, stream = BackgroundWriter(), io.StringIO()
+    writer.keep_secret("AIza-not-a-real-key")
+    masked = MaskedStream(stream, writer.mask)
+    handler = logging.StreamHandler(masked)
+    handler.emit(logging.makeLogRecord({"msg": "log: AIza-not-a-real-key"}))
+    print("print: AIza-not-a-real-key", end="", file=masked)
+    masked.buffer.write(b" bytes: AIza-not-a-real-key")
+    assert stream.getvalue() == "log: ***\nprint: *** bytes: ***"
+
+
+def test_functions_cannot_close_the_streams_of_others() -> None:
+    stream, lines = io.StringIO(), list[str]()
+    masked, printed = MaskedStream(stream, str), LineWriter(lines.append)
+    for each in (masked, printed):
+        each.buffer.close()
+        each.close()
+        each.buffer.write(b"still ")
+        each.write("there\n")
+    assert stream.getvalue() == "still there\n"
+    assert lines == ["still there"]
+    assert masked.isatty() is False
+    assert masked.writable()

@@ -84,6 +84,27 @@ def test_a_file_that_others_may_read_is_closed_to_them(tmp_path: Path) -> None:
 
 
 @posix_only
+def test_the_file_that_a_link_leads_to_keeps_its_mode_and_its_size(tmp_path: Path) -> None:
+    target, path = tmp_path / "target", tmp_path / "history"
+    target.write_bytes(entry("old") * (MAX_BYTES // 10))
+    target.chmod(0o644)
+    path.symlink_to(target)
+    size = target.stat().st_size
+    write_lines(path, "new")
+    assert mode_of(target) == 0o644
+    assert target.stat().st_size > size
+
+
+def test_a_secret_line_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "history"
+    history = LineHistory(path, lambda _: None, lambda line: "AIza" in line)
+    for line in ("before", "my key is AIza-not-a-real-key", "after"):
+        history.append_string(line)
+    assert kept_in(path) == ["after", "before"]
+    assert history.get_strings()[1].startswith("my key")  # this session has it
+
+
+@posix_only
 def test_the_mode_of_a_folder_that_is_there_stays(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     write_lines(tmp_path / "history", "line")
