@@ -152,7 +152,7 @@ def test_a_key_in_a_traceback_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> N
     def fail(*_: object) -> None:
         raise RuntimeError(f"a bug that knows {KEY}")
 
-    monkeypatch.setattr(cli, "_load_functions", fail)
+    monkeypatch.setattr(cli._Command, "_load_functions", fail)
     result = call(*ASK, environ=WITH_KEY)
     assert result.code == 1
     assert "a bug that knows ***" in result.err
