@@ -511,7 +511,7 @@ class Conversation:
         """The question, if any, that has been asked on as many connections as it may be and is not answered."""
         return next((question for question in self._questions.queue if question.times_asked >= MAX_ASKED), None)
 
-    # The table's actions
+    # The table's actions, each described in `turns.Act`
 
     def _step(self, event: Event, now_s: float) -> list[Outcome]:
         """Do what the table says about an event in the present state."""

@@ -197,6 +197,8 @@ class Server:
         self.speaks = False
         """True from the first sound of a turn to its end."""
         self.results: set[str] = set()
+        self.result_s = -math.inf
+        """When the last result came."""
         self.open_calls: set[str] = set()
         self.wakes_s = math.inf
         self.playback_ends_s = 0.0
@@ -224,6 +226,7 @@ class Server:
     def take_result(self, call_id: str) -> None:
         """Take the result of a call."""
         self.results.add(call_id)
+        self.result_s = self.play.client.now_s
         if self.wakes_s == math.inf:
             self.resume()
 
@@ -466,7 +469,8 @@ class Server:
 
     def _cut_off(self, ask: Ask) -> Script:
         """End a turn because of what has come into the inbox."""
-        if self.results and not self.inbox[0].is_noticed:
+        after_result_s = self.play.client.now_s - self.result_s
+        if after_result_s <= 1.0 or (self.results and not self.inbox[0].is_noticed):
             self.play.has_two_readings = True
         if not ask.is_answered:
             ask.is_cut_off = True
