@@ -300,6 +300,19 @@ async def check_responses(service: Service, *, together: bool) -> None:
             raise FalseClaim(f"closed with {closed.code}: {closed.reason}") from None
 
 
+async def check_stream_end_ends_nothing(service: Service) -> None:
+    sound = await say(service, "What is two plus two?")
+    async with service.talk() as talk:
+        await talk.speak(sound, _16_KHZ)
+        await talk.send({"realtimeInput": {"audioStreamEnd": True}})
+        try:
+            async with asyncio.timeout(ACCEPTED_S):
+                await talk.answer()
+        except TimeoutError:
+            return
+    raise FalseClaim("it is answered")
+
+
 async def check_speech(service: Service, *, mime_type: str, zeros_s: float, ends: bool) -> None:
     sound = await say(service, "What is two plus two?") + bytes(pcm.INPUT.n_bytes(zeros_s))
     async with service.talk() as talk:
@@ -441,12 +454,7 @@ CLAIMS = (
     ),
     Claim("calls that came together can be answered in several messages", check_responses, {"together": False}),
     Claim("calls that came together can be answered in one message", check_responses, {"together": True}),
-    Claim(
-        "speech sent faster than real time is answered after audioStreamEnd",
-        check_speech,
-        {"mime_type": _16_KHZ, "zeros_s": 0.0, "ends": True},
-        speaks=True,
-    ),
+    Claim(f"audioStreamEnd does not end a spoken turn on {DEFAULT_MODEL}", check_stream_end_ends_nothing, speaks=True),
     Claim(
         "speech followed by a second of zeros is answered without audioStreamEnd",
         check_speech,
@@ -456,7 +464,7 @@ CLAIMS = (
     Claim(
         "`audio/pcm` without a rate is taken for 16 kHz",
         check_speech,
-        {"mime_type": "audio/pcm", "zeros_s": 0.0, "ends": True},
+        {"mime_type": "audio/pcm", "zeros_s": 1.0, "ends": False},
         speaks=True,
     ),
     Claim("a typed turn (realtimeInput.text) does not interrupt an answer", check_typing_does_not_interrupt),
@@ -472,7 +480,10 @@ CLAIMS = (
     ),
     *(
         Claim(
-            f"{version} makes and takes ephemeral tokens", check_ephemeral_token, {"version": version}, simulated=False
+            f"{version} makes and takes ephemeral tokens",
+            check_ephemeral_token,
+            {"version": version},
+            simulated=version != "v1",
         )
         for version in ("v1alpha", "v1beta", "v1")
     ),
