@@ -111,9 +111,9 @@ class _Link:
         finally:
             for way in ways:
                 way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
             for writer in (self._client[1], self._server[1]):
                 writer.close()
+            await asyncio.gather(*ways, return_exceptions=True)  # may be cancelled itself
 
     def end(self) -> None:
         self.task.cancel()
