@@ -197,7 +197,7 @@ class Conversation:
 
         `speaks`: the user was heard to begin to speak since the newest answer began.
         """
-        if self._audio_sent_s is None or not text:
+        if not (text and self._may_hear):
             return []
         if not speaks and self._questions.is_echo(text):
             return []
@@ -644,12 +644,18 @@ class Conversation:
 
     def _awaits_transcript(self, exchange: OpenExchange) -> bool:
         """True if the transcript of what the user said may arrive, though the answer has begun."""
-        return self._audio_sent_s is not None and not (exchange.question_is_complete or exchange.is_cut_off)
+        return self._may_hear and not (exchange.question_is_complete or exchange.is_cut_off)
+
+    @property
+    def _may_hear(self) -> bool:
+        """True if transcripts can be speech; without any audio they can only be echoes of typed lines."""
+        return self._audio_sent_s is not None or self.last_question is None
 
     def _is_late(self, current: OpenExchange, now_s: float) -> bool:
         """True if words of the user belong to the question whose answer has begun."""
         is_recent = not current.has_output or now_s - current.began_s <= self.timings.late_transcript_s
         is_new = self._questions.waiting or self._state in {State.CUT, State.BROKEN}
+        is_new = is_new or (self._state is State.TRAILING and bool(current.heard))
         return is_recent and not is_new and self._awaits_transcript(current)
 
     def _restart(self, current: OpenExchange) -> list[Outcome]:
