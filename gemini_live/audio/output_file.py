@@ -21,6 +21,8 @@ from .conversion import SpeakerConverter
 
 _HEADER_EVERY_S = 1.0
 _CLOSE_TIMEOUT_S = 5.0
+MAX_WAITING_BYTES = 64 * 1024 * 1024
+"""Speech that may wait for the disk; more is dropped, and the file is reported as incomplete."""
 
 _LOCKED_BYTE = 2**40
 _MARK = b"LIST" + struct.pack("<I4s4sI", 24, b"INFO", b"ISFT", 12) + b"gemini-live\0"
@@ -53,7 +55,11 @@ class OutputFile:
         self._done: Future[None] = Future()
         # From here on it cannot be cancelled by a caller that stops waiting for it.
         self._done.set_running_or_notify_cancel()
-        self._started = False
+        self._started = self._is_overrun = False
+        self._n_given_bytes = 0
+        """Written by the event loop only."""
+        self._n_taken_bytes = 0
+        """Written by the thread only."""
         self._file, self._is_new = _open_as_it_is(path, force=force)
         _lock(self._file, path)
         self._keeps = not self._is_new and stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
@@ -73,6 +79,12 @@ class OutputFile:
     def write(self, pcm: bytes, rate_hz: int) -> None:
         """Append mono PCM of any length and rate; returns at once."""
         self.start()
+        if self._n_given_bytes - self._n_taken_bytes >= MAX_WAITING_BYTES:
+            if not self._is_overrun and self._on_error is not None:
+                self._on_error(f"{self._path} will be incomplete: the disk is too slow")
+            self._is_overrun = True
+            return
+        self._n_given_bytes += len(pcm)
         self._pieces.put((pcm, rate_hz))
 
     async def close(self) -> None:
@@ -94,6 +106,8 @@ class OutputFile:
             raise ConfigError(f"{self._path} is incomplete: the disk does not respond") from exc
         except OSError as exc:
             raise ConfigError(f"{self._path} is incomplete: {exc.strerror}") from exc
+        if self._is_overrun:
+            raise ConfigError(f"{self._path} is incomplete: the disk was too slow")
 
     def _run(self) -> None:
         try:
@@ -119,6 +133,8 @@ class OutputFile:
         for item in self._take():
             piece = converter.feed(*item) if item is not None else converter.flush()
             self._write(piece)
+            if item is not None:
+                self._n_taken_bytes += len(item[0])
             n_bytes += len(piece)
             if n_bytes != n_in_header and time.monotonic() - header_s >= _HEADER_EVERY_S:
                 self._write_header(n_bytes)

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 import wave
 from pathlib import Path
@@ -68,6 +69,30 @@ async def test_only_one_client_writes_a_file_at_a_time(tmp_path: Path) -> None:
     second = OutputFile(path)
     second.start()
     await second.close()
+
+
+async def test_speech_that_waits_for_the_disk_is_bounded_and_what_is_dropped_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = threading.Event()
+    write = OutputFile._write
+
+    def wait_and_write(self: OutputFile, pcm: bytes) -> None:
+        disk.wait(20)
+        write(self, pcm)
+
+    monkeypatch.setattr(OutputFile, "_write", wait_and_write)
+    errors: list[str] = []
+    path = tmp_path / "out.wav"
+    file = OutputFile(path, errors.append)
+    for _ in range(200):
+        file.write(bytes(1_000_000), 24_000)
+    assert errors == [f"{path} will be incomplete: the disk is too slow"]
+    disk.set()
+    with pytest.raises(ConfigError, match="is incomplete: the disk was too slow"):
+        await file.close()
+    samples, _ = read_wav(path)
+    assert 2 * len(samples) == 68_000_000  # 64 MiB in pieces of a megabyte
 
 
 async def test_a_file_that_is_there_is_replaced(tmp_path: Path) -> None:
