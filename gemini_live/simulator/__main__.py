@@ -76,7 +76,9 @@ class _LoopErrors:
         self._is_told = False
 
     def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        if "out of system resource" not in context["message"]:
+        is_lack = "out of system resource" in context["message"]
+        # asyncio listens again a second after each lack, even if the server was closed meanwhile.
+        if not is_lack and not (self._is_told and "_start_serving" in context["message"]):
             loop.default_exception_handler(context)
         elif not self._is_told:
             self._is_told = True

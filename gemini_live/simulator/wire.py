@@ -213,6 +213,7 @@ class Wire:
             f"closed by the {by} with {self.record.close_code}{reason}: {len(self.record.turns)} turns, "
             f"{n_mistakes or 'no'} mistake{'' if n_mistakes == 1 else 's'}"
         )
+        self.record.on_mistake = lambda words: None  # else the record, which is kept, would keep the whole session
         self.record.changed()
 
     def _reset(self) -> None:

@@ -219,6 +219,7 @@ async def test_a_lack_of_descriptors_is_told_once_and_everything_else_as_usual()
     loop.default_exception_handler = lambda context: others.append(context["message"])  # type: ignore[method-assign]
     for _ in range(1_000):
         report(loop, {"message": "socket.accept() out of system resource", "exception": OSError(24, "Too many")})
+    report(loop, {"message": "Exception in callback BaseSelectorEventLoop._start_serving()", "exception": ValueError()})
     report(loop, {"message": "a bug"})
     loop.close()
     assert others == ["a bug"]

@@ -1,6 +1,7 @@
 """server.py, session.py, http.py, tls.py: paths, keys, plain HTTP, lifetimes, resumption, and what tests can see."""
 
 import asyncio
+import gc
 import http.client
 import json
 import os
@@ -19,6 +20,7 @@ from gemini_live.models import MODELS
 from gemini_live.simulator import Simulator
 from gemini_live.simulator import server as server_module
 from gemini_live.simulator.tls import Certificate
+from gemini_live.simulator.wire import Wire
 
 from .fake_clock import FakeClock
 from .peer import ON_TIME, Peer, dial, session, setup, socket_url
@@ -246,6 +248,19 @@ async def test_a_message_that_is_too_large_closes_the_connection(monkeypatch: py
     async with quick() as server, dial(server) as peer:
         await peer.send({"setup": {"model": "x" * server_module.MAX_MESSAGE_BYTES}})
         assert (await peer.closed())[0] == 1009
+
+
+async def test_record_of_an_ended_session_keeps_nothing_else_of_it() -> None:
+    async with quick(keep=False) as server:
+        for _ in range(3):
+            async with session(server) as peer:
+                await peer.say("hello")
+                await peer.turn()
+        await server.sessions[-1].wait_for(lambda record: not record.open)
+        while any(isinstance(each, Wire) for each in gc.get_objects()):
+            await asyncio.sleep(0)  # the last task ends
+            gc.collect()
+        assert len(server.sessions) == 3
 
 
 async def test_client_that_closes_is_recorded() -> None:
