@@ -172,6 +172,11 @@ class ObservedBehavior:
     """True if the model stays silent until the result of a NON_BLOCKING call. pydantic-ai's probes, Oct 2026."""
     takes_scheduling: bool = True
     """pydantic-ai's probes, Oct 2026."""
+    takes_progress: bool = True
+    """True if a NON_BLOCKING call may be answered bit by bit (`willContinue`). Google's reference, Nov 2026; the last
+    answer must not say that more follows, or the call stays open (Pipecat's source, 2026)."""
+    sees_result_pictures: bool = True
+    """True if the model sees PNG, JPEG and WebP pictures in a result's `parts`. pydantic-ai's probes, 28 Sep 2026."""
     call_id: CallId = CallId.FC
     """Of a BLOCKING call. pydantic-ai's recordings, Aug-Oct 2026."""
     async_call_id: CallId = CallId.CALL
@@ -228,6 +233,7 @@ _OBSERVED_THINKING = replace(
     _OBSERVED_3_8,
     async_call_id=CallId.CALL_FC,  # pydantic-ai's recording, Oct 2026
     takes_scheduling=False,  # pydantic-ai's probes, Oct 2026: 1007
+    takes_progress=False,  # OpenClaw's probes, Sep 2026: the last answer is never spoken
     budget_and_level=False,
     takes_json_schema=False,  # aiden-firmware, 2026
 )
@@ -243,6 +249,7 @@ _OBSERVED_3_1 = replace(
     stale_calls=StaleCalls.MUTE,  # pipecat#5497, 30 Aug 2026
     unanswered_call=UnansweredCall.CANCELLED,  # pydantic-ai's probes, Oct 2026
     non_blocking_waits=True,  # the same
+    takes_progress=False,  # the same: it stays silent until the result
     async_call_id=CallId.FC,  # pydantic-ai's recordings, Oct 2026
     media_chunks=False,  # sokuji, 2026: the session is closed
     echoes_typed_text=True,  # voiceclaw in production, Jun 2026
@@ -270,6 +277,7 @@ _OBSERVED_2_5 = replace(
     stale_calls=StaleCalls.IGNORED,  # pydantic-ai's probes, Oct 2026
     unanswered_call=UnansweredCall.BLOCKS,  # the same
     speaks_during_calls=True,  # pydantic-ai's recordings, Aug 2026
+    sees_result_pictures=False,  # pydantic-ai's probes, 28 Sep 2026: it guesses what they show
     call_id=CallId.FUNCTION_CALL,  # the same
     async_call_id=CallId.FUNCTION_CALL,
     reads_json_schema=False,  # python-genai#1147, livekit/agents#2940: empty arguments

@@ -5,17 +5,20 @@ thread of its own, which computes the whole `CallResult` and posts it.
 """
 
 import asyncio
+import contextlib
 import contextvars
+import dataclasses
 import inspect
 import json
 import threading
 import traceback
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .declare import Function, Parameter
 from .json_values import UnfitError, describe_error, one_line, printable, to_json
+from .pictures import Picture
 from .tool import SCHEDULINGS
 
 MAX_THREADS = 64
@@ -34,8 +37,18 @@ class CallResult:
     """Traceback of the exception that the function raised; several lines."""
     note: str | None = None
     """One line for the user about this call."""
+    pictures: tuple[Picture, ...] = ()
+    """The pictures that `response` names by number, from 1 on."""
+    continues: bool | None = None
+    """True if the function goes on, and more results of this call follow; False after the last of them."""
+    is_spoken_of: bool = False
+    """True if the model is still to speak of what was reported before this result."""
     scheduling: str | None = None
     """One of `SCHEDULINGS` if the function asked for it; the service uses it for NON_BLOCKING functions only."""
+
+
+_Posted = CallResult | Awaitable[Any] | AsyncGenerator[Any, None]
+"""What a plain function's thread hands to the loop."""
 
 
 class FunctionCaller:
@@ -47,6 +60,7 @@ class FunctionCaller:
         *,
         schedules: bool,
         timeout_s: float,
+        sees_pictures: bool = False,
         end_line: Callable[[], None] = lambda: None,
         warnings: Sequence[str] = (),
     ) -> None:
@@ -54,7 +68,7 @@ class FunctionCaller:
         """What the user should know about the functions, one line each."""
         self._functions = functions
         self._end_line = end_line
-        self._schedules = schedules
+        self._schedules, self._sees_pictures = schedules, sees_pictures
         self._timeout_s = timeout_s
         self._tasks: set[asyncio.Task[CallResult]] = set()
         """All unfinished calls, also those that timed out or were cancelled: the loop keeps only weak references."""
@@ -78,10 +92,17 @@ class FunctionCaller:
             return None
         return f"{name} is still running: a plain function cannot be stopped; its result will be discarded"
 
-    async def call(self, name: str, args: Mapping[str, Any] | None) -> CallResult:
+    async def call(
+        self, name: str, args: Mapping[str, Any] | None, report: Callable[[CallResult], None] | None = None
+    ) -> CallResult:
         """Run one call until its end or the timeout. The only exception that it raises is CancelledError.
 
         Cancelling it cancels a coroutine function and abandons the thread of a plain one (see `describe_running`).
+
+        Args:
+            name: The function.
+            args: The arguments as the model sent them; None: they were no JSON object.
+            report: Sends the progress of an async generator, if the model takes it.
         """
         function = self._functions.get(name)
         if function is None:
@@ -89,7 +110,7 @@ class FunctionCaller:
             return _refusal(f"there is no function {name!r}; the functions are: {known}")
         if args is None:
             return _refusal("the arguments are not a valid JSON object")
-        task = asyncio.create_task(self._perform(function, args), name=f"function {name}")
+        task = asyncio.create_task(self._perform(function, args, report), name=f"function {name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         try:
@@ -105,8 +126,12 @@ class FunctionCaller:
             return _refusal(f"CancelledError: {name} cancelled itself")
         return task.result()
 
-    async def _perform(self, function: Function, args: Mapping[str, Any]) -> CallResult:
+    async def _perform(
+        self, function: Function, args: Mapping[str, Any], report: Callable[[CallResult], None] | None
+    ) -> CallResult:
         try:
+            if inspect.isasyncgenfunction(function.target):
+                return await self._follow(function, function.target(**_bind(function, args)), report)
             if inspect.iscoroutinefunction(function.target):
                 try:
                     value = await function.target(**_bind(function, args))
@@ -116,6 +141,8 @@ class FunctionCaller:
                 posted = await self._in_thread(function, args)
                 if isinstance(posted, CallResult):
                     return posted
+                if isinstance(posted, AsyncGenerator):
+                    return await self._follow(function, posted, report)
                 value = await posted
             return self._answer(function, value)
         except asyncio.CancelledError:
@@ -124,14 +151,35 @@ class FunctionCaller:
             # KeyboardInterrupt too: during a session Ctrl-C does not raise it, so the function did.
             return _failure(exc)
 
-    async def _in_thread(self, function: Function, args: Mapping[str, Any]) -> CallResult | Awaitable[Any]:
+    async def _follow(
+        self, function: Function, values: AsyncGenerator[Any, None], report: Callable[[CallResult], None] | None
+    ) -> CallResult:
+        """Report each value of an async generator; without reports, its last value is the result."""
+        result = None
+        try:
+            async with contextlib.aclosing(values):
+                async for value in values:
+                    result = self._answer(function, value)
+                    if report is not None and function.reports_progress:
+                        report(dataclasses.replace(result, continues=True))
+        finally:
+            self._end_line()
+        if result is None:
+            raise UnfitError(f"{function.name} yielded nothing, so there is no result")
+        if report is None or not function.reports_progress:
+            return result
+        # All has been said: the end of the call shall not make the model speak again (python-genai's `will_continue`).
+        is_spoken_of = result.scheduling != "SILENT"
+        return CallResult(response={}, continues=False, is_spoken_of=is_spoken_of, scheduling="SILENT")
+
+    async def _in_thread(self, function: Function, args: Mapping[str, Any]) -> _Posted:
         if self._n_threads >= MAX_THREADS:
             return _refusal(f"{self._n_threads} earlier calls have not ended yet: call {function.name} again later")
         loop = asyncio.get_running_loop()
-        posted: asyncio.Future[CallResult | Awaitable[Any]] = loop.create_future()
+        posted: asyncio.Future[_Posted] = loop.create_future()
         context = contextvars.copy_context()
 
-        def post(result: CallResult | Awaitable[Any]) -> None:
+        def post(result: _Posted) -> None:
             self._n_threads -= 1
             if posted.done():
                 _drop(result)
@@ -155,33 +203,35 @@ class FunctionCaller:
         finally:
             del self._in_threads[task]
 
-    def _invoke(self, function: Function, args: Mapping[str, Any]) -> CallResult | Awaitable[Any]:
-        """Run a plain function in its thread. Return an awaitable result as it is: the loop awaits it."""
+    def _invoke(self, function: Function, args: Mapping[str, Any]) -> _Posted:
+        """Run a plain function in its thread. Return an awaitable or an async generator as it is, for the loop."""
         try:
             value = function.target(**_bind(function, args))
-            return value if inspect.isawaitable(value) else self._answer(function, value)
+            is_for_loop = inspect.isawaitable(value) or inspect.isasyncgen(value)
+            return value if is_for_loop else self._answer(function, value)
         except BaseException as exc:  # noqa: BLE001 - the model is told whatever a user's function raises
             return _failure(exc)
         finally:
             self._end_line()
 
     def _answer(self, function: Function, value: Any) -> CallResult:
+        pictures: list[Picture] = []
         try:
-            converted = to_json(value, "the result")
+            converted = to_json(value, "the result", pictures if self._sees_pictures else None)
         except UnfitError as exc:
             raise UnfitError(f"the function returned a value that JSON cannot hold: {exc}") from exc
         usual = function.options.scheduling if self._schedules else None
         if not isinstance(value, dict):
-            return CallResult(response={"output": converted}, scheduling=usual)
+            return CallResult(response={"output": converted}, pictures=tuple(pictures), scheduling=usual)
         scheduling = converted.get("scheduling")
         if self._schedules and scheduling in SCHEDULINGS:
             # Google's samples put it inside the response, the proto beside it.
             del converted["scheduling"]
-            return CallResult(response=converted, scheduling=scheduling)
-        return CallResult(response=converted, scheduling=usual)
+            return CallResult(response=converted, pictures=tuple(pictures), scheduling=scheduling)
+        return CallResult(response=converted, pictures=tuple(pictures), scheduling=usual)
 
 
-def _drop(result: CallResult | Awaitable[Any]) -> None:
+def _drop(result: _Posted) -> None:
     """Discard a late result. A coroutine that is never awaited would cause a warning, so close it."""
     if inspect.iscoroutine(result):
         result.close()

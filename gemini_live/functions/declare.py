@@ -61,6 +61,8 @@ class Function:
     parameters: Mapping[str, Parameter]
     declaration: dict[str, Any]
     """The function's entry in `functionDeclarations`."""
+    reports_progress: bool = False
+    """True for an async generator if the model takes its values as they come."""
     options: ToolOptions = field(default_factory=ToolOptions)
     """What `@tool` says about it."""
 
@@ -80,8 +82,8 @@ def check_function(name: str, target: Any) -> None:
             f"is no longer a function but of type {type(target).__name__}: return a function from its decorator, "
             "or begin its name with an underscore"
         )
-    if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
-        raise UndeclarableError("is a generator, but a call has one result: return a list")
+    if inspect.isgeneratorfunction(target):
+        raise UndeclarableError("is a generator, but a call has one result: return a list, or write `async def`")
     if not _FUNCTION_NAME.fullmatch(name):
         raise UndeclarableError("has a name that the API forbids: use letters, digits and underscores, at most 64")
 

@@ -8,6 +8,8 @@ import sys
 from collections.abc import ItemsView, Iterator, KeysView, ValuesView
 from typing import Any
 
+from .pictures import Picture, find_picture
+
 MAX_ERROR_CHARS = 2_000
 """Longest error text that is sent to the model."""
 
@@ -19,7 +21,7 @@ class UnfitError(Exception):
     """A value does not fit: an argument from the model, or a function's result. The message is for the model."""
 
 
-def to_json(value: Any, place: str, inside: tuple[int, ...] = ()) -> Any:
+def to_json(value: Any, place: str, pictures: list[Picture] | None = None, inside: tuple[int, ...] = ()) -> Any:
     """Return `value` as dicts, lists, strings, numbers, booleans and None.
 
     Keys become strings, as `json.dumps` writes them. NaN and infinities become None, as in JavaScript. Sets and views
@@ -28,6 +30,7 @@ def to_json(value: Any, place: str, inside: tuple[int, ...] = ()) -> Any:
     Args:
         value: A value that `json` or pydantic can write, or a value of numpy or pandas.
         place: Name of the value in error messages, such as `the result`.
+        pictures: Gets the pictures in the value, which holds their numbers then; None: words stand for them.
         inside: Ids of the containers around the value.
 
     Raises:
@@ -48,11 +51,23 @@ def to_json(value: Any, place: str, inside: tuple[int, ...] = ()) -> Any:
             name = _key_to_json(key, place)
             if name in converted:
                 raise UnfitError(f"{place} has two keys that JSON writes as {name!r:.40}")
-            converted[name] = to_json(item, f"{place}[{name!r:.40}]", inside)
+            converted[name] = to_json(item, f"{place}[{name!r:.40}]", pictures, inside)
         return converted
     if isinstance(value, list | tuple | range | set | frozenset | KeysView | ValuesView | ItemsView):
-        return [to_json(item, f"{place}[{index}]", inside) for index, item in enumerate(value)]
-    return to_json(_object_to_json(value, place), place, inside)
+        return [to_json(item, f"{place}[{index}]", pictures, inside) for index, item in enumerate(value)]
+    if (picture := _find_picture(value, place)) is not None:
+        if pictures is None:
+            return f"a picture ({picture.mime_type}), which this model cannot see in a result"
+        pictures.append(picture)
+        return f"picture {len(pictures)} ({picture.mime_type})"
+    return to_json(_object_to_json(value, place), place, pictures, inside)
+
+
+def _find_picture(value: Any, place: str) -> Picture | None:
+    try:
+        return find_picture(value)
+    except Exception as exc:  # an image of Pillow that cannot be written
+        raise UnfitError(f"{place} is a picture that cannot be written ({describe_error(exc)})") from exc
 
 
 def _scalar_to_json(value: Any, place: str) -> Any:

@@ -79,7 +79,14 @@ def load_functions(
         and function.declaration.get("behavior", capabilities.observed.unset_behavior) != wanted
     ]
     schedules = {Behavior.BLOCKING, Behavior.NON_BLOCKING} <= set(capabilities.behaviors)
-    return FunctionCaller(functions, schedules=schedules, timeout_s=timeout_s, end_line=end_line, warnings=ignored)
+    return FunctionCaller(
+        functions,
+        schedules=schedules,
+        timeout_s=timeout_s,
+        sees_pictures=capabilities.observed.sees_result_pictures,
+        end_line=end_line,
+        warnings=ignored,
+    )
 
 
 def _require_pydantic() -> None:
@@ -208,6 +215,9 @@ def _declare_function(
     target = namespace[name]
     node = _definition_of(target, nodes)
     options = options_of(target)
+    takes_progress = inspect.isasyncgenfunction(inspect.unwrap(target)) and capabilities.observed.takes_progress
+    behavior = options.behavior or (Behavior.NON_BLOCKING if takes_progress else None)
+    reports = takes_progress and behavior is Behavior.NON_BLOCKING
     try:
         check_function(options.name or name, target)
         described = _undecorated(node, namespace, postponed) if hides_parameters(target) else target
@@ -215,10 +225,10 @@ def _declare_function(
             warnings.simplefilter("ignore")  # what matters is raised
             doc = target.__doc__ or ast.get_docstring(node)  # a decorator may have lost it
             parameters = read_parameters(described, doc, namespace)
-            declaration = build_declaration(options.name or name, doc, parameters, capabilities, options.behavior)
+            declaration = build_declaration(options.name or name, doc, parameters, capabilities, behavior)
     except UndeclarableError as exc:
         raise FunctionDeclarationError(str(file), node.lineno, f"`{name}` {exc}") from exc
-    return Function(options.name or name, file, node.lineno, target, parameters, declaration, options)
+    return Function(options.name or name, file, node.lineno, target, parameters, declaration, reports, options)
 
 
 def _definition_of(target: Any, nodes: Sequence[_Definition]) -> _Definition:

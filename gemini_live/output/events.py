@@ -196,6 +196,8 @@ class ToolResult:
     """The result as it is sent."""
     failed: bool
     """True if the function failed; `response` holds the error."""
+    continues: bool = False
+    """True if the function goes on, and more results of this call follow."""
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,8 @@ class LiveTerminal(Terminal):
                 self._act(event.exchange, _label("call", self._fold(format_call(event.name, event.args))))
             case events.ToolResult():
                 text = f"{event.name}: {format_json(event.response)}"
-                self._note(event.exchange, _label("failed" if event.failed else "result", self._fold(text)))
+                label = "failed" if event.failed else "progress" if event.continues else "result"
+                self._note(event.exchange, _label(label, self._fold(text)))
             case events.ToolCancelled():
                 self._note(event.exchange, _label("cancelled", self._fold(event.name)))
             case events.Sources():

@@ -104,8 +104,8 @@ class Terminal:
                     self._write_labelled("source", f"{source.title} {source.uri}".strip())
             case events.ToolCall(name=name, args=args):
                 self._write_labelled("call", format_call(name, args))
-            case events.ToolResult(name=name, response=response, failed=failed):
-                label = "failed" if failed else "result"
+            case events.ToolResult(name=name, response=response, failed=failed, continues=continues):
+                label = "failed" if failed else "progress" if continues else "result"
                 self._write_labelled(label, f"{name}: {format_json(response)}")
             case events.ToolCancelled(name=name):
                 self._write_labelled("cancelled", name)

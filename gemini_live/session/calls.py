@@ -129,7 +129,16 @@ class Calls:
         if refusal is not None:
             return CallResult(response={"error": refusal}, failed=True)
         async with self._turn:
-            return await self._functions.call(call.name, call.args)
+            report = None if call.name in self._blocking else lambda result: self._report(call, result)
+            return await self._functions.call(call.name, call.args, report)
+
+    def _report(self, call: FunctionCall, result: CallResult) -> None:
+        """Show and send what a function has to say before its end."""
+        entry = next((entry for entry in self._open if entry.call is call), None)
+        if entry is not None:
+            progress = _Group(0)
+            self._show(entry.exchange, call, result, progress)
+            self._send_if_complete(progress)
 
     def _answer(self, entry: _Open, result: CallResult) -> None:
         self._show(entry.exchange, entry.call, result, entry.group)
@@ -137,13 +146,24 @@ class Calls:
 
     def _show(self, exchange: int, call: FunctionCall, result: CallResult, group: _Group) -> None:
         """Show a result, and keep it until all calls of its message have ended."""
-        self._output.emit(events.ToolResult(exchange, call.id, call.name, result.response, result.failed))
+        self._output.emit(
+            events.ToolResult(
+                exchange, call.id, call.name, result.response, result.failed, continues=bool(result.continues)
+            )
+        )
         for line in (result.traceback or "").splitlines():
             self._output.emit(events.Detail(line))
         if result.note is not None:
             self._output.emit(events.Warning(result.note))
-        response = FunctionResponse(id=call.id, name=call.name, response=result.response, scheduling=result.scheduling)
-        is_silent = result.scheduling == "SILENT" and call.name not in self._blocking
+        response = FunctionResponse(
+            id=call.id,
+            name=call.name,
+            response=result.response,
+            pictures=[(picture.mime_type, picture.data) for picture in result.pictures],
+            will_continue=result.continues,
+            scheduling=result.scheduling,
+        )
+        is_silent = result.scheduling == "SILENT" and not result.is_spoken_of and call.name not in self._blocking
         group.results.append(Result(response, is_silent=is_silent))
 
     def _close(self, entry: _Open) -> None:

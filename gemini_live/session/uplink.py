@@ -265,6 +265,8 @@ class Uplink:
             return None
         results = self._results.popleft()
         for result in results:
+            if result.response.will_continue:
+                continue  # the call stays open
             call_id, answered = result.response.id, not result.is_silent
             self._on_progress(self._conversation.call_closed(call_id, self._clock(), answered=answered))
         return client_messages.build_tool_response([result.response for result in results])

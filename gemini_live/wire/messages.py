@@ -22,6 +22,10 @@ class FunctionResponse:
     name: str
     response: dict[str, Any]
     """By convention `output` holds a result and `error` a failure."""
+    pictures: Sequence[tuple[str, bytes]] = ()
+    """MIME type and content of each picture that belongs to the response."""
+    will_continue: bool | None = None
+    """True if more answers to this call follow."""
     scheduling: str | None = None
     """When a model that did not wait uses the result: `SILENT`, `WHEN_IDLE` or `INTERRUPT`; `None`: it decides."""
 
@@ -92,6 +96,10 @@ def _function_response(response: FunctionResponse) -> Message:
     message: Message = {"name": response.name, "response": response.response}
     if response.id:
         message["id"] = response.id
+    if response.pictures:
+        message["parts"] = [{"inlineData": _media(mime_type, data)} for mime_type, data in response.pictures]
+    if response.will_continue is not None:
+        message["willContinue"] = response.will_continue
     if response.scheduling is not None:
         message["scheduling"] = response.scheduling
     return message

@@ -44,7 +44,6 @@ from tests.protos import check_client_message
         ("def grüße() -> None: ...", "`grüße` has a name that the API forbids: use letters"),
         (f"def {'f' * 65}() -> None: ...", "a name that the API forbids"),
         ("def f():\n    yield 1", "`f` is a generator"),
-        ("async def f():\n    yield 1", "`f` is a generator"),
         (
             "def _d(f): return 5\n@_d\ndef f() -> None: ...",
             "`f` is no longer a function but of type int: return a function from its decorator",

@@ -81,7 +81,7 @@ TABLE: list[tuple[Event, str, dict[str, Any]]] = [
     (
         events.ToolResult(1, "c1", "f", {NASTY: 1.5}, failed=True),
         "tool_result",
-        {"exchange": 1, "id": "c1", "name": "f", "response": {NASTY: 1.5}, "failed": True},
+        {"exchange": 1, "id": "c1", "name": "f", "response": {NASTY: 1.5}, "failed": True, "continues": False},
     ),
     (events.ToolCancelled(1, "c1", NASTY), "tool_cancelled", {"exchange": 1, "id": "c1", "name": NASTY}),
     (events.FunctionOutput(NASTY), "function_output", {"text": NASTY}),

@@ -14,6 +14,7 @@ from gemini_live.functions.load import load_functions
 from gemini_live.session.calls import MAX_OPEN, MAX_RUNNING, Calls
 from gemini_live.session.confirmations import Confirmations
 from gemini_live.wire.events import FunctionCall
+from tests.protos import check_client_message
 from tests.session import test_uplink as uplink_bench
 from tests.session.test_dispatch import Recorder
 from tests.session.test_uplink import Message, kinds, settle
@@ -48,6 +49,16 @@ async def wait(word: str) -> str:
         return word
     finally:
         ended.append(word)
+
+async def count():
+    """Report progress."""
+    yield 1
+    await go_on.wait()
+    yield {"n": 2, "scheduling": "SILENT"}
+
+def plot() -> bytes:
+    """Return a picture."""
+    return b"\\xff\\xd8\\xff"
 
 def keep_quiet() -> dict[str, str]:
     """Do something that is not worth a word."""
@@ -131,7 +142,7 @@ async def test_a_call_is_shown_run_and_answered_once(make: Make) -> None:
     async with bench.running():
         bench.call("add", "id-1", a=2, b=3)
         assert bench.shown == [("tool_call", "id-1", "add", {"a": 2, "b": 3})]
-    assert bench.shown[1:] == [("tool_result", "id-1", "add", {"output": 5}, False)]
+    assert bench.shown[1:] == [("tool_result", "id-1", "add", {"output": 5}, False, False)]
     assert bench.answers == [{"id": "id-1", "name": "add", "response": {"output": 5}}]
     assert not bench.uplink.conversation.has_open_calls
 
@@ -141,8 +152,51 @@ async def test_a_call_that_the_user_does_not_allow_is_answered_with_an_error_and
     async with bench.running():
         bench.call("add", a=2, b=3)
     error = {"error": "add needs the user's confirmation, and there is no prompt to ask at"}
-    assert bench.shown[1:] == [("tool_result", "c", "add", error, True)]
+    assert bench.shown[1:] == [("tool_result", "c", "add", error, True, False)]
     assert bench.answers == [{"id": "c", "name": "add", "response": error}]
+
+
+async def test_progress_is_sent_at_once_and_the_call_stays_open_until_the_end(make: Make) -> None:
+    bench = make()
+    async with bench.running():
+        bench.call("count")
+        async with asyncio.timeout(WAIT_S):
+            while not bench.answers:
+                await settle()
+        first = {"id": "c", "name": "count", "response": {"output": 1}, "willContinue": True}
+        assert bench.answers == [first]
+        assert bench.uplink.conversation.has_open_calls
+        bench.module["go_on"].set()
+    second = {"id": "c", "name": "count", "response": {"n": 2}, "willContinue": True, "scheduling": "SILENT"}
+    last = {"id": "c", "name": "count", "response": {}, "willContinue": False, "scheduling": "SILENT"}
+    assert bench.answers == [first, second, last]
+    for answer in bench.answers:
+        check_client_message({"toolResponse": {"functionResponses": [answer]}})
+    assert not bench.uplink.conversation.has_open_calls
+    assert [shown[-1] for shown in bench.shown if shown[0] == "tool_result"] == [True, True, False]
+
+
+async def test_a_function_that_the_model_waits_for_sends_its_last_value_only(make: Make) -> None:
+    bench = make(blocking=frozenset({"count"}))
+    async with bench.running():
+        bench.module["go_on"].set()
+        bench.call("count")
+    assert [answer["response"] for answer in bench.answers] == [{"n": 2}]
+
+
+async def test_a_picture_is_a_part_of_the_result(make: Make) -> None:
+    bench = make()
+    async with bench.running():
+        bench.call("plot")
+    assert bench.answers == [
+        {
+            "id": "c",
+            "name": "plot",
+            "response": {"output": "picture 1 (image/jpeg)"},
+            "parts": [{"inlineData": {"mimeType": "image/jpeg", "data": "/9j/"}}],
+        }
+    ]
+    check_client_message({"toolResponse": {"functionResponses": bench.answers}})
 
 
 async def test_a_function_that_fails_is_answered_with_why_and_its_traceback_is_a_detail(make: Make) -> None:
@@ -150,7 +204,7 @@ async def test_a_function_that_fails_is_answered_with_why_and_its_traceback_is_a
     async with bench.running():
         bench.call("fail")
     response = {"error": "ValueError: no luck"}
-    assert bench.shown[1] == ("tool_result", "c", "fail", response, True)
+    assert bench.shown[1] == ("tool_result", "c", "fail", response, True, False)
     assert {kind for kind, *_ in bench.shown[2:]} == {"detail"}
     assert bench.shown[-1] == ("detail", "ValueError: no luck")
     assert bench.answers == [{"id": "c", "name": "fail", "response": response}]
