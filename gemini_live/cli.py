@@ -25,22 +25,16 @@ from .options import PROG
 from .output import events
 from .output.escaping import escape
 from .output.plain import Terminal
-from .process.process import (
-    LAST_WORDS_S,
-    LEAVE_WITHIN_S,
-    Deadline,
-    Signals,
-    captured_output,
-    claim_stdin,
-    claim_stdout,
-    leave,
-)
+from .process.capture import captured_output
+from .process.ending import LAST_WORDS_S, LEAVE_WITHIN_S, Deadline, leave
+from .process.lines import LineWriter, MaskedStream
+from .process.signals import Signals
 from .process.streams import (
     BackgroundWriter,
-    LineWriter,
-    MaskedStream,
     Streams,
     are_one_terminal,
+    claim_stdin,
+    claim_stdout,
     is_closed_pipe,
     is_terminal,
 )

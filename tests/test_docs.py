@@ -18,7 +18,7 @@ from gemini_live.options import build_parser
 from gemini_live.output import plain
 from gemini_live.output.help import COMMANDS, KEYS
 from gemini_live.output.schema import format_table
-from gemini_live.process import streams
+from gemini_live.process import lines, streams
 from gemini_live.prompt import line_history
 from gemini_live.session import calls, link, recovery
 from gemini_live.session.inputs import MAX_WAITING_LINES
@@ -85,13 +85,13 @@ def _limits() -> str:
             "the next one waits",
         ),
         ("**from you and your functions**", "", ""),
-        ("a line of stdin", _characters(streams.MAX_LINE_CHARS), "exit code 2"),
+        ("a line of stdin", _characters(lines.MAX_LINE_CHARS), "exit code 2"),
         ("lines of a pipe read ahead", str(MAX_WAITING_LINES), "the pipe waits"),
         ("`--setup @FILE`", _size(MAX_SETUP_FILE_BYTES), "exit code 2"),
         ("`--import-functions FILE`", _size(load.MAX_FILE_BYTES), "exit code 2"),
         (
             "a line that a function prints",
-            _characters(streams.MAX_PRINTED_LINE_CHARS),
+            _characters(lines.MAX_PRINTED_LINE_CHARS),
             "the rest is dropped and counted",
         ),
         ("microphone audio that waits for the network", f"{MIC_QUEUE_S:g} s", "the oldest is dropped"),

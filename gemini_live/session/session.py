@@ -20,7 +20,7 @@ from ..output import events
 from ..output.events import Output
 from ..output.function_list import find_declarations
 from ..output.status import ConnectionState
-from ..process.streams import read_lines
+from ..process.lines import read_lines
 from ..wire.connection import ABNORMAL_CLOSURE
 from ..wire.events import ServerEvent
 from ..wire.setup import build_setup

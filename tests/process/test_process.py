@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from gemini_live.process import process
-from gemini_live.process.process import Deadline, Signals, captured_output
+from gemini_live.process import signals as signals_module
+from gemini_live.process.capture import captured_output
+from gemini_live.process.ending import Deadline
+from gemini_live.process.signals import Signals
 from tests.command import LIVENESS_S, Timed, clean_environ
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="closed descriptors and signals are POSIX's")
@@ -19,7 +21,9 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="closed descriptors a
 
 def run(script: str, redirect: str = "", environ: dict[str, str] | None = None) -> tuple[int, str, str]:
     """Run a script in a process of its own; return its exit code, stdout and stderr."""
-    argv = [sys.executable, "-X", "dev", "-c", f"from gemini_live.process.process import *\n{textwrap.dedent(script)}"]
+    rooms = ("streams", "lines", "ending", "signals", "capture")
+    imports = "".join(f"from gemini_live.process.{name} import *\n" for name in rooms)
+    argv = [sys.executable, "-X", "dev", "-c", imports + textwrap.dedent(script)]
     if redirect:
         argv = ["/bin/sh", "-c", f'exec "$@" {redirect}', "sh", *argv]
     done = subprocess.run(
@@ -191,7 +195,7 @@ def test_a_second_signal_within_a_second_changes_nothing(second: int, monkeypatc
 def test_a_late_second_ctrl_c_ends_the_process_and_restores_the_terminal_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(process, "SECOND_INTERRUPT_S", 0.0)
+    monkeypatch.setattr(signals_module, "SECOND_INTERRUPT_S", 0.0)
     ended, order = Ended(monkeypatch), list[object]()
     signals = Signals(lambda _: None)
     signals.restore = lambda: order.append(list(ended))

@@ -15,19 +15,15 @@ from typing import TextIO
 
 import pytest
 
-from gemini_live.process import streams
+from gemini_live.process import lines as line_io
+from gemini_live.process.lines import MAX_LINE_CHARS, MAX_PRINTED_LINE_CHARS, LineWriter, MaskedStream, read_lines
 from gemini_live.process.streams import (
-    MAX_LINE_CHARS,
-    MAX_PRINTED_LINE_CHARS,
     MAX_UNREAD_CHARS,
     MAX_UNREAD_DIAGNOSTICS_CHARS,
     BackgroundWriter,
-    LineWriter,
-    MaskedStream,
     are_one_terminal,
     is_closed_pipe,
     is_terminal,
-    read_lines,
 )
 
 WAIT_S = 10
@@ -389,7 +385,7 @@ def stdin_with(data: bytes, closing: Closing) -> TextIO:
 async def test_lines_are_the_same_however_they_arrive(
     data: bytes, lines: list[str], read_bytes: int, closing: Closing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams, "_READ_BYTES", read_bytes)
+    monkeypatch.setattr(line_io, "_READ_BYTES", read_bytes)
     assert await lines_of(stdin_with(data, closing)) == lines
 
 

@@ -1,0 +1,190 @@
+"""Lines in and out: reads stdin line by line, and stands in for stdout and stderr where other code prints."""
+
+import asyncio
+import codecs
+import errno
+import io
+import select
+import threading
+from collections.abc import AsyncIterator, Callable
+from typing import Any, BinaryIO, TextIO, cast
+
+_READ_BYTES = 65_536
+_MAX_PIECES = 1_000
+"""Pieces of a line that are kept apart: joining them at every write would cost the square of the line's length."""
+MAX_LINE_CHARS = 1024 * 1024
+"""A longer line is no question: it would cost memory and time, and no model accepts it."""
+MAX_PRINTED_LINE_CHARS = 100_000
+"""The rest of a longer line that a function prints is dropped and counted."""
+
+
+async def read_lines(stdin: TextIO) -> AsyncIterator[str]:
+    """Yield the lines of `stdin` as they come, without their ends, until it ends; undecodable bytes are replaced.
+
+    A stdin that is closed has ended.
+
+    It reads the file descriptor itself, in the loop's default executor: a thread that waits inside Python's own
+    buffered stdin holds a lock that the interpreter wants at exit.
+
+    Raises:
+        OSError: stdin cannot be read, or a line is longer than `MAX_LINE_CHARS`.
+    """
+    if stdin.closed:
+        return
+    loop = asyncio.get_running_loop()
+    decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")  # without the mark that Windows puts first
+    # Raw and unbuffered; on a Windows console this is the object that speaks Unicode, os.read is not.
+    with open(stdin.fileno(), "rb", buffering=0, closefd=False) as raw:  # noqa: ASYNC230 - it is open already
+        pieces, n_chars = list[str](), 0  # of the line that has not ended
+        while data := await loop.run_in_executor(None, _read, raw):
+            first, *others = decoder.decode(data).split("\n")
+            pieces.append(first)
+            n_chars += len(first)
+            if n_chars > MAX_LINE_CHARS:
+                raise OSError(errno.EMSGSIZE, f"a line is longer than {MAX_LINE_CHARS:,} characters")
+            for rest in others:
+                yield "".join(pieces).removesuffix("\r")
+                pieces, n_chars = [rest], len(rest)
+        pieces.append(decoder.decode(b"", final=True))
+        if line := "".join(pieces):
+            yield line.removesuffix("\r")
+
+
+def _read(raw: BinaryIO) -> bytes:
+    """Return what there is, waiting for some; empty at the end."""
+    while (data := raw.read(_READ_BYTES)) is None:  # another process that shares it has made it non-blocking
+        select.select([raw], [], [])
+    return data
+
+
+class _Line:
+    """A line that has not ended: as a terminal shows it, without what a carriage return has overwritten."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._n_chars = self._n_dropped = 0
+        self._returns = False
+        """True if the line ends in a carriage return, whose effect depends on what follows."""
+
+    def add(self, text: str) -> None:
+        """Append text without a line break, up to `MAX_PRINTED_LINE_CHARS`."""
+        if not text:
+            return
+        text = "\r" + text if self._returns else text
+        self._returns = text.endswith("\r")
+        _, overwrites, newest = text.rstrip("\r").rpartition("\r")
+        if overwrites:
+            self._pieces, self._n_chars, self._n_dropped = [], 0, 0
+        kept = newest[: MAX_PRINTED_LINE_CHARS - self._n_chars]
+        if kept:
+            self._pieces.append(kept)
+        self._n_chars += len(kept)
+        self._n_dropped += len(newest) - len(kept)
+        if len(self._pieces) > _MAX_PIECES:
+            self._pieces = ["".join(self._pieces)]
+
+    def text(self) -> str:
+        """Return the line; empty if nothing was written."""
+        dropped = f"... ({self._n_chars + self._n_dropped:,} characters)" if self._n_dropped else ""
+        return "".join(self._pieces) + dropped
+
+
+class LineWriter(io.TextIOBase):
+    """Stands in for a stream of the process, and passes on, line by line, what is written to it."""
+
+    def __init__(self, on_line: Callable[[str], None]) -> None:
+        """Call `on_line` with each line, without its end, from whatever thread prints it."""
+        self._on_line = on_line
+        self._pending: dict[int, _Line] = {}
+        """By thread, so that functions that run side by side do not write into each other's lines."""
+        self.buffer = cast(BinaryIO, _Bytes(self))
+        """Takes bytes, in UTF-8, as that of a stream of the process does."""
+
+    def writable(self) -> bool:
+        """Return that it can be written to."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Take text; a line without an end waits for it."""
+        thread = threading.get_ident()
+        *ended, rest = text.split("\n")
+        for part in ended:
+            line = self._pending.pop(thread, None) or _Line()
+            line.add(part)
+            self._on_line(line.text())
+        if rest:
+            self._pending.setdefault(thread, _Line()).add(rest)
+        return len(text)
+
+    def close(self) -> None:
+        """Do nothing: a function that closes its stdout must not silence those that run after it."""
+
+    def end_line(self) -> None:
+        """Pass on the line that this thread has begun, if it has."""
+        line = self._pending.pop(threading.get_ident(), None)
+        if line is not None and (text := line.text()):
+            self._on_line(text)
+
+    def finish(self) -> None:
+        """Pass on the lines that have not ended."""
+        pending, self._pending = self._pending, {}
+        for line in pending.values():
+            if text := line.text():
+                self._on_line(text)
+
+
+class _Bytes(io.RawIOBase):
+    """Takes bytes for a stream of text."""
+
+    def __init__(self, lines: io.TextIOBase) -> None:
+        self._lines = lines
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._lines.write(self._decoder.decode(bytes(data)))
+        return len(data)
+
+    def close(self) -> None:
+        """Do nothing, as the stream of text."""
+
+
+class MaskedStream(io.TextIOBase):
+    """Stands in for stderr: passes text on at once, without the secret, and cannot be closed."""
+
+    def __init__(self, stream: TextIO, mask: Callable[[str], str]) -> None:
+        """Write to `stream` what `mask` returns."""
+        self._stream, self._mask = stream, mask
+        self.buffer = cast(BinaryIO, _Bytes(self))
+        """Takes bytes, in UTF-8, as that of a stream of the process does."""
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """Return the encoding of the stream."""
+        return self._stream.encoding
+
+    def writable(self) -> bool:
+        """Return that it can be written to."""
+        return True
+
+    def isatty(self) -> bool:
+        """Return True if the stream is a terminal."""
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        """Return the descriptor of the stream."""
+        return self._stream.fileno()
+
+    def write(self, text: str) -> int:
+        """Write text; a secret that is split over two texts is not recognised."""
+        self._stream.write(self._mask(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Do nothing: others write to the stream, too."""
