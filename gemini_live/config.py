@@ -57,6 +57,8 @@ class Config:
     """The simulator's own arguments; `None`: the real service."""
     setup: Mapping[str, Any] = field(default_factory=dict)
     """Merged over the setup message, RFC 7386."""
+    setup_file: Path | None = None
+    """The file that `setup` was read from, if it was."""
     reconnect: bool = True
 
     transcription: bool = True

@@ -78,6 +78,22 @@ class _Store(_Once, argparse._StoreAction):
     pass
 
 
+class _StoreSetup(_Store):
+    """Stores the setup under `setup`, and the path of its file, if it has one, under `setup_file`."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        setup, file = values
+        super().__call__(parser, namespace, setup, option_string)
+        if file is not None:
+            namespace.setup_file = file
+
+
 class _StoreTrue(_Once, argparse._StoreTrueAction):
     pass
 
@@ -150,9 +166,10 @@ def _file(purpose: str) -> Any:
     return convert
 
 
-def _setup(text: str) -> Mapping[str, Any]:
+def _setup(text: str) -> tuple[Mapping[str, Any], Path | None]:
+    """Return the setup and the path of the file that it was read from."""
     try:
-        return parse_setup_option(text)
+        return parse_setup_option(text), Path(text[1:]).expanduser() if text.startswith("@") else None
     except ConfigError as error:
         raise argparse.ArgumentTypeError(str(error).removeprefix("--setup ").removeprefix("--setup: ")) from error
 
@@ -260,6 +277,7 @@ def _add_connection(group: argparse._ArgumentGroup) -> None:
         "--setup",
         metavar="JSON",
         type=_setup,
+        action=_StoreSetup,
         help="merge this JSON, or @FILE, over the setup message (RFC 7386: null deletes)",
     )
     _switch(group, "reconnect", "open a new connection if one is lost [on]")
@@ -413,9 +431,12 @@ def _check(config: Config) -> None:
         raise ConfigError("--input-file replaces the microphone: leave out --audio-input and --input-device")
     if config.push_to_talk and (config.input_file or config.audio_input is False):
         raise ConfigError("--push-to-talk needs the microphone: leave out --input-file and --no-audio-input")
-    for path in (*config.input_file, *config.import_functions):
+    setup_files = () if config.setup_file is None else (config.setup_file,)
+    for path in (*config.input_file, *config.import_functions, *setup_files):
         if config.output_file is not None and _is_same(path, config.output_file):
-            raise ConfigError(f"--output-file would overwrite {path}, which --input-file or --import-functions reads")
+            raise ConfigError(
+                f"--output-file would overwrite {path}, which --input-file, --import-functions or --setup reads"
+            )
     facts = read_setup(build_setup(config, [], handle=None, seeds_history=False))
     if lacks_words(config, facts):
         raise ConfigError(

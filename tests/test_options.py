@@ -138,13 +138,24 @@ def test_options_with_files_can_be_repeated() -> None:
 def test_every_field_of_config_can_be_set() -> None:
     tried = {name for _, name, _ in VALUES.values()} | {name for name, _ in FLAGS.values()}
     tried |= {switch.replace("-", "_") for switch in SWITCHES + OPTIONAL_SWITCHES}
-    assert {field.name for field in fields(Config)} == tried | {"import_functions", "api_key"}
+    assert {field.name for field in fields(Config)} == tried | {"import_functions", "api_key", "setup_file"}
 
 
 def test_setup_may_be_a_file(tmp_path: Path) -> None:
     path = tmp_path / "setup.json"
     path.write_text('{"generation_config": {"temperature": 0.5}}')
-    assert config_of("--setup", f"@{path}").setup
+    config = config_of("--setup", f"@{path}")
+    assert config.setup
+    assert config.setup_file == path
+
+
+def test_the_setup_file_is_not_overwritten(tmp_path: Path) -> None:
+    path, link = tmp_path / "setup.wav", tmp_path / "link.wav"
+    path.write_text("{}")
+    link.symlink_to(path)
+    for output in (path, link):
+        message = config_error("--setup", f"@{path}", "--output-file", str(output), "--force")
+        assert message.startswith(f"--output-file would overwrite {path}")
 
 
 def test_listing_devices_is_not_a_setting() -> None:
