@@ -5,8 +5,7 @@ COMMAND_MARK = "/"
 KEYS: dict[str, str] = {
     "Enter": "send the line, and stop playback",
     "Alt-Enter": "start a new line; so does Shift-Enter in many terminals",
-    "Ctrl-T": "mute or unmute the microphone; with --push-to-talk: talk",
-    "Space": "with --push-to-talk, on an empty line: talk",
+    "Ctrl-T": "mute or unmute; with --push-to-talk: talk, as does Space",
     "Esc": "cancel running functions; if there are none, stop the answer",
     "Up, Ctrl-R": "go back to earlier lines; search them",
     "Ctrl-C": "clear the line; on an empty line: exit (exit code 130)",
@@ -17,13 +16,13 @@ KEYS: dict[str, str] = {
 
 COMMANDS: dict[str, str] = {
     "/help": "show the keys and commands",
-    "/mute [on|off]": "mute or unmute; with --push-to-talk: discard what you are saying",
+    "/mute [on|off]": "mute or unmute; with --push-to-talk: drop what you are saying",
     "/stats": "show the statistics of the session so far",
     "/devices": "list the sound devices",
     "/image FILE": "show a picture to the model",
     "/screen on|off": "start or stop sharing the screen",
     "/tools": "list the functions as the model was told about them",
-    "/call NAME JSON": "call a function without the model, with a JSON object of arguments",
+    "/call NAME JSON": "call a function yourself, with a JSON object of arguments",
     "/save FILE": "save the conversation so far; refuses to overwrite other files",
     "/quit": "exit at once (exit code 0)",
     "//": "send a line that begins with a slash: type the slash twice",

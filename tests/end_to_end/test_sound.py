@@ -359,15 +359,12 @@ async def test_files_of_all_formats_are_spoken_in_real_time(tmp_path: Path) -> N
                 record = await server.wait_for_session()
                 await record.wait_for(lambda record: bool(record.audio))
                 with Timed() as speaking:
-                    await record.wait_for(
-                        lambda record: record.messages[-1] == {"realtimeInput": {"audioStreamEnd": True}}
-                    )
-                result = await end(command)
+                    result = await end(command)
         assert (result.code, result.err) == (0, f"{START_LINE}; file {tmp_path / name}\n"), name
         assert result.out.startswith("(speech, "), name
-        # Silence follows, so that the service finds the end of the speech.
-        assert duration_s + 1.17 < record.audio_s < duration_s + 3.0, name
-        assert record.audio_s - 0.25 < speaking.took_s < record.audio_s + 1, name
+        # Silence follows until the service has found the end of the speech.
+        assert duration_s + 0.4 < record.audio_s < duration_s + 3.0, name
+        assert record.audio_s - 0.25 < speaking.took_s < record.audio_s + 4, name
         heard = np.frombuffer(bytes(record.audio), np.int16)
         assert find(resample(words, 48_000, 16_000), heard, 16_000).correlation > 0.98, name
         assert (n_spoken(record), record.mistakes) == (1, []), name
@@ -401,7 +398,7 @@ def test_a_file_in_which_nobody_speaks_ends_after_ten_seconds(tmp_path: Path) ->
     for result in results:
         assert (result.code, result.out) == (4, "")
         assert "gemini-live: warning: no answer came after the end of the audio\n" in result.err
-        assert result.err.count("warning") == 1
+        assert result.err.count("gemini-live: warning: ") == 1
 
 
 async def test_the_output_file_holds_what_the_server_sent_bit_by_bit_though_it_was_cut_off(tmp_path: Path) -> None:
