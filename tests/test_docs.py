@@ -23,6 +23,7 @@ from gemini_live.prompt import line_history
 from gemini_live.session import calls, link, recovery
 from gemini_live.session.inputs import MAX_WAITING_LINES
 from gemini_live.simulator import FAULT_KINDS, http, records, server, speech
+from gemini_live.simulator.arguments import build_parser as build_simulator_parser
 from gemini_live.simulator.session import SETUP_S
 from gemini_live.wire import connection
 from gemini_live.wire.json_fields import MAX_ITEMS
@@ -37,6 +38,12 @@ TEXT = {page: page.read_text(encoding="utf-8") for page in PAGES}
 def _options() -> str:
     with mock.patch.dict(os.environ, COLUMNS="110"):
         return f"```\n{build_parser().format_help()}```"
+
+
+def _simulator_options() -> str:
+    with mock.patch.dict(os.environ, COLUMNS="110"):
+        text = build_simulator_parser().format_help()
+    return f"```\n{text.split('what the model does')[0].rstrip()}\n```"
 
 
 def _faults() -> str:
@@ -137,6 +144,7 @@ TABLES = {
     "limits": _limits,
     "faults": _faults,
     "options": _options,
+    "simulator options": _simulator_options,
     "jsonl": format_table,
     "causes": format_causes,
     "keys": lambda: _table("key", KEYS),

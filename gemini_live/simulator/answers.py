@@ -15,8 +15,8 @@ _decoder = json.JSONDecoder()
 _CALL = re.compile(r"\bcall\s+([A-Za-z_][\w.:-]*)", re.IGNORECASE)
 _COUNT = re.compile(r"\bcount to (\d{1,9})\b", re.IGNORECASE)
 _SEARCH = re.compile(r"^\s*search\s+(?:for\s+)?(.+?)\s*[.?!]?\s*$", re.IGNORECASE | re.DOTALL)
-_BEFORE = re.compile(r"^\s*what did i (?:just )?say(?: before)?\s*[?.!]*\s*$", re.IGNORECASE)
-_SEE = re.compile(r"^\s*what (?:do|can) you see\s*[?.!]*\s*$", re.IGNORECASE)
+_BEFORE = re.compile(r"^\s*what did i (?:just )?say(?: before)?[\s?.!]*$", re.IGNORECASE)
+_SEE = re.compile(r"^\s*what (?:do|can) you see[\s?.!]*$", re.IGNORECASE)
 
 REQUESTS: tuple[tuple[str, str], ...] = (
     ("... count to N ...", "counts, which takes a while: something to interrupt"),

@@ -24,7 +24,11 @@ async function open(resume) {
       tools: [{ functionDeclarations: [{ name: 'get_weather', behavior: 'BLOCKING' }] }],
     },
     callbacks: {
-      onmessage: (message) => { queue.push(message); wake(); },
+      onmessage: (message) => {
+        handle = message.sessionResumptionUpdate?.newHandle || handle; // it may come after the turn
+        queue.push(message);
+        wake();
+      },
       onclose: (event) => { queue.push({ closed: `${event.code} ${event.reason}` }); wake(); },
       onerror: (event) => { queue.push({ closed: event.message }); wake(); },
     },
@@ -35,7 +39,6 @@ async function open(resume) {
       while (!queue.length) await new Promise((resolve, reject) => { wake = resolve; setTimeout(() => reject(new Error('timeout')), 30000); });
       const message = queue.shift();
       if (message.closed) return `closed: ${message.closed}`;
-      handle = message.sessionResumptionUpdate?.newHandle || handle;
       words += message.serverContent?.outputTranscription?.text ?? '';
       for (const call of message.toolCall?.functionCalls ?? [])
         session.sendToolResponse({ functionResponses: [{ id: call.id, name: call.name, response: { output: '4 C' } }] });
@@ -58,7 +61,8 @@ await new Promise((resolve) => setTimeout(resolve, 1200));
 session.close(); // and at once, without waiting for it:
 ({ session, turn } = await open(handle));
 session.sendRealtimeInput({ text: 'what did I say before?' });
-results.resume = await turn();
+const before = await turn();
+results.resume = before === 'You said: call get_weather()' ? 'yes' : `NO: ${before}`;
 session.close();
 console.log('@google/genai', model, JSON.stringify(results));
 process.exit(0);
