@@ -1,4 +1,4 @@
-"""livekit-plugins-google through a typed turn, a spoken turn, a tool call and a resume; 3.x models take no typed turn.
+"""livekit-plugins-google through a typed turn, a spoken turn, a tool call and a resume.
 
 Needs livekit-plugins-google and gemini-live[tls]. Run it with `python -m tests.foreign.livekit_google`.
 """
