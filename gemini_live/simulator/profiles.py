@@ -3,16 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from gemini_live.models import (
-    Coverage,
-    Handles,
-    ModelCapabilities,
-    ObservedBehavior,
-)
+from gemini_live.models import ModelCapabilities, ObservedBehavior
 
 _NOT_YET: dict[str, Any] = {
-    "handles": Handles.IF_ASKED,
-    "handle_covers": Coverage.SNAPSHOT,
     "settles_s": 0.0,
 }
 """Facts that the client of this package does not cope with yet, as the simulator treats them until then."""

@@ -209,14 +209,19 @@ async def test_a_handle_of_more_than_two_hours_is_a_fresh_session() -> None:
 
 @accelerated
 async def test_a_handle_that_is_older_than_the_last_answer_covers_it_on_a_model_whose_handles_cover_all() -> None:
-    # The fourth message of a turn of one word is turnComplete, the fifth the handle that covers it.
-    async with talking("close:1011@message6*1") as (talk, server, _):
+    async with talking(model="gemini-3.8-live", speaks=True) as (talk, server, proxy):
         talk.type("one")
         await talk.written.wait_for("answered")
+        proxy.reset()
         talk.type("two")
     assert talk.answers() == ["one", "two"]
     assert asked(server) == [["one"], ["two"]]
-    assert "handle" in server.sessions[1].setup["sessionResumption"]
+    handles = [message for message in server.sessions[0].sent if "sessionResumptionUpdate" in message]
+    assert handles == [server.sessions[0].sent[1]]  # the only one came with the setup
+    assert server.sessions[1].setup["sessionResumption"] == {
+        "handle": handles[0]["sessionResumptionUpdate"]["newHandle"]
+    }
+    assert server.sessions[1].resumed_from == 1
 
 
 @accelerated

@@ -183,7 +183,8 @@ def test_strict_fails_for_mistakes_and_the_verdict_is_a_file(
     process, server = start("--verdict", str(path), *(["--strict"] if strict else []))
     with connect(socket_url(server), compression=None) as websocket:
         websocket.send(SETUP)
-        websocket.recv()
+        for expected in ("setupComplete", "sessionResumptionUpdate"):
+            assert expected in json.loads(websocket.recv())
         websocket.send(json.dumps({"clientContent": {"turns": [{"role": text}]}}))
         if text == "system":
             with pytest.raises(ConnectionClosed):

@@ -26,12 +26,11 @@ async def handle_of(peer: Peer) -> str:
 
 
 async def first_session(server: Simulator, *words: str) -> str:
-    """Hold a session that says `words`; return its last handle."""
+    """Hold a session that says `words`; return its handle."""
     async with session(server, sessionResumption={}, historyConfig=None) as peer:
         handle = await handle_of(peer)
         for text in words:
             await peer.ask(text)
-            handle = await handle_of(peer)
     await server.sessions[0].wait_for(lambda record: not record.open)
     return handle
 
@@ -82,13 +81,13 @@ async def test_history_config_is_refused() -> None:
 async def test_resumed_session_has_lost_the_history_that_the_client_gave() -> None:
     async with faulty("lost-seed") as server:
         async with session(server, sessionResumption={}) as peer:
+            handle = await handle_of(peer)
             turns = [
                 {"role": "user", "parts": [{"text": "I like birches"}]},
                 {"role": "model", "parts": [{"text": "So do I"}]},
             ]
             await peer.send({"clientContent": {"turns": turns, "turnComplete": False}})
             assert (await peer.ask("what did I say before?")).words == "You said: I like birches"
-            handle = await handle_of(peer)
         await server.sessions[0].wait_for(lambda record: not record.open)
         async with session(server, sessionResumption={"handle": handle}) as peer:
             assert (await peer.ask("what did I say before?")).words == "You said: what did I say before?"

@@ -144,7 +144,8 @@ async def test_scheduling_and_will_continue_of_a_response() -> None:
 async def test_interruption() -> None:
     async with simulator(pace=1) as server, sdk_session(server) as session:
         await session.send_realtime_input(text="count to 100")
-        await session._receive()
+        while not audio_of([await session._receive()]):
+            pass
         await session.send_client_content(
             turns=types.Content(role="user", parts=[types.Part(text="stop")]), turn_complete=True
         )
@@ -158,11 +159,11 @@ async def test_resumption_restores_the_conversation() -> None:
     async with simulator(seed=ON_TIME) as server:
         resumption = types.SessionResumptionConfig()
         async with sdk_session(server, {**WORDS, "session_resumption": resumption}) as session:
-            await session.send_realtime_input(text="The word is birch")
-            await receive_turn(session)
             message = await session._receive()
             assert message.session_resumption_update is not None
             handle = message.session_resumption_update.new_handle
+            await session.send_realtime_input(text="The word is birch")
+            await receive_turn(session)
         await server.sessions[0].wait_for(lambda record: not record.open)
         resumption = types.SessionResumptionConfig(handle=handle)
         async with sdk_session(server, {**WORDS, "session_resumption": resumption}) as session:

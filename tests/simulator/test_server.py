@@ -23,8 +23,9 @@ from gemini_live.simulator.tls import Certificate
 from gemini_live.simulator.wire import Wire
 
 from .fake_clock import FakeClock
-from .peer import ON_TIME, Peer, dial, session, setup, socket_url
+from .peer import ON_TIME, Peer, Turn, dial, session, setup, socket_url
 
+MODEL_2_5 = "models/gemini-2.5-flash-native-audio-latest"
 TOKEN = "auth_tokens/secret"
 
 
@@ -135,31 +136,37 @@ async def test_garbage_instead_of_a_setup() -> None:
         assert (await peer.closed())[0] == 1007
 
 
-async def resume(server: Simulator, handle: str) -> tuple[int, str] | Peer:
-    async with dial(server) as peer:
-        await peer.send(setup(sessionResumption={"handle": handle}))
-        message = await peer.until(lambda _: True)
-        assert message == [{"setupComplete": {}}]
-        turn = await peer.ask("what did I say before?")
-        return 0, turn.words
+async def until_handle(peer: Peer) -> tuple[Turn, str]:
+    """Return what comes up to the next handle, and the handle."""
+    messages = await peer.until(lambda message: "newHandle" in message.get("sessionResumptionUpdate", {}))
+    assert messages[-1]["sessionResumptionUpdate"]["resumable"]
+    return Turn(messages), messages[-1]["sessionResumptionUpdate"]["newHandle"]
 
 
-async def test_handles_come_after_the_setup_and_after_each_turn_and_restore_the_conversation() -> None:
+async def resume(server: Simulator, handle: str) -> str:
+    """Resume a session of 2.5; return what the model knows of it."""
+    async with session(server, model=MODEL_2_5, sessionResumption={"handle": handle}) as peer:
+        await until_handle(peer)
+        await peer.say("what did I say before?")
+        return (await until_handle(peer))[0].words
+
+
+async def test_handles_of_2_5_come_after_the_setup_and_after_each_turn_and_restore_the_conversation() -> None:
     async with quick() as server:
-        async with session(server, sessionResumption={}) as peer:
-            empty = (await peer.receive())["sessionResumptionUpdate"]
-            await peer.ask("My tree is a birch")
-            full = (await peer.receive())["sessionResumptionUpdate"]
-        assert empty["resumable"] and full["resumable"] and empty["newHandle"] != full["newHandle"]
+        async with session(server, model=MODEL_2_5, sessionResumption={}) as peer:
+            setup_only, empty = await until_handle(peer)
+            await peer.say("My tree is a birch")
+            turn, full = await until_handle(peer)
+        assert len(setup_only.messages) == 1 and turn.has("turnComplete") and empty != full
         await server.sessions[0].wait_for(lambda record: not record.open)
-        assert await resume(server, full["newHandle"]) == (0, "You said: My tree is a birch")
-        assert await resume(server, full["newHandle"]) == (0, "You said: My tree is a birch")
-        assert await resume(server, empty["newHandle"]) == (0, "You have not said anything before.")
+        assert await resume(server, full) == "You said: My tree is a birch"
+        assert await resume(server, full) == "You said: My tree is a birch"
+        assert await resume(server, empty) == "You have not said anything before."
     assert [record.resumed_from for record in server.sessions] == [None, 1, 1, 1]
 
 
-async def test_no_handles_for_those_who_did_not_ask() -> None:
-    async with quick() as server, session(server) as peer:
+async def test_no_handles_of_2_5_for_those_who_did_not_ask() -> None:
+    async with quick() as server, session(server, model=MODEL_2_5) as peer:
         await peer.ask("Hello")
     assert not any("sessionResumptionUpdate" in message for message in server.sessions[0].sent)
 

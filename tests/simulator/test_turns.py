@@ -103,7 +103,8 @@ async def test_messages_without_content_precede_an_answer(model: str, before: li
     async with quick() as server, session(server, model=model, generationConfig=NO_THOUGHTS.get(model)) as peer:
         await peer.content("count to 40")
         turn = await peer.turn()
-    assert turn.messages[: len(before)] == before
+    answer = [message for message in turn.messages if "sessionResumptionUpdate" not in message]
+    assert answer[: len(before)] == before
     n_bare, n_sounds = turn.messages.count({}), sum("modelTurn" in c for c in turn.contents)
     assert (n_bare > n_sounds / 2) if model == MODEL else not n_bare
     assert {"role" in c["modelTurn"] for c in turn.contents if "modelTurn" in c} == {role}

@@ -282,7 +282,7 @@ async def test_silence_leaves_the_connection_alive() -> None:
         await server.sessions[0].wait_for(lambda record: bool(record.turns) and record.turns[0].complete)
         async with asyncio.timeout(5):
             await (await peer.websocket.ping())
-    assert server.sessions[0].n_sent == 1
+    assert [next(iter(message)) for message in server.sessions[0].sent] == ["setupComplete", "sessionResumptionUpdate"]
 
 
 async def test_dripping_sends_fragments_at_a_rate() -> None:
