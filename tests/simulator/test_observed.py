@@ -500,15 +500,15 @@ async def test_transcribing_model_completes_each_utterance() -> None:
 
 
 async def test_interruption_while_turn_complete_is_sent_changes_nothing() -> None:
-    faults = ["late-words@turn1", "drip:2000"]
+    faults = ["late-words@turn1", "drip:4000"]  # slow enough for turnComplete to take several pieces
     async with Simulator(pace=4, espeak=False, faults=faults) as server, session(server) as peer:
-        await peer.say("Hello there, my dear friend")
+        await peer.say("Oh no")
         await peer.until(lambda message: "generationComplete" in message.get("serverContent", {}))
         await server.sessions[0].wait_for(lambda record: "turnComplete" in record.sent[-1].get("serverContent", {}))
-        await peer.content("next")
+        await peer.content("no")
         first, second = await peer.turn(), await peer.turn()
     assert not first.has("interrupted")
-    assert second.words.endswith("next")
+    assert second.words.endswith("no")
     assert server.sessions[0].close_code == 1000
 
 
