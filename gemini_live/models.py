@@ -218,7 +218,7 @@ class ObservedBehavior:
     """Sound in one message, about. pydantic-ai's recordings, Aug-Oct 2026."""
     tiny_first_part: float = 0.25
     """Share of the answers whose first audio part is 2 bytes. pydantic-ai's recordings, Aug-Oct 2026."""
-    words_trail_s: float = 0.1
+    words_trail_s: float = 0.13
     """How long words of the answer are awaited after `turnComplete`. On 3.x they ride in the messages with sound, and
     none came after `turnComplete` (pydantic-ai's recordings, Aug-Oct 2026)."""
     loses_seeded_history: bool = True

@@ -30,6 +30,7 @@ from gemini_live.wire.json_fields import MAX_ITEMS
 from gemini_live.wire.setup import MAX_SETUP_FILE_BYTES
 
 ROOT = Path(__file__).parent.parent
+PLUGIN = "gemini_live.simulator.pytest_plugin"
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXT = {page: page.read_text(encoding="utf-8") for page in PAGES}
@@ -186,12 +187,29 @@ def test_the_readme_is_short() -> None:
     assert len(TEXT[README].encode()) < 9_000
 
 
-@pytest.mark.parametrize("page", [README, ROOT / "docs" / "simulator.md"], ids=lambda page: page.name)
-def test_the_example_of_a_test_is_one_of_ours(page: Path) -> None:
+def _first_example(page: Path) -> str:
     example = re.search(r"^```python\n(from websockets.*?)^```", TEXT[page], flags=re.M | re.S)
     assert example is not None
+    return example[1]
+
+
+def test_the_example_of_an_async_test_is_one_of_ours() -> None:
     ours = (ROOT / "tests" / "simulator" / "test_example.py").read_text(encoding="utf-8")
-    assert ours.endswith(example[1])
+    assert ours.endswith(_first_example(ROOT / "docs" / "simulator.md"))
+
+
+def test_the_readmes_example_of_a_test_passes_as_copied(tmp_path: Path) -> None:
+    (tmp_path / "test_client.py").write_text(_first_example(README), encoding="utf-8")
+    completed = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", PLUGIN, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        check=False,
+    )
+    assert "1 passed" in completed.stdout, completed.stdout
 
 
 def test_every_exit_code_is_told() -> None:

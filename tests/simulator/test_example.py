@@ -1,4 +1,4 @@
-"""The ten lines that the README shows to those who test a client of their own."""
+"""The ten lines that the docs show to those who test a client of their own."""
 
 from websockets.asyncio.client import connect
 
