@@ -171,7 +171,9 @@ def _setup(text: str) -> tuple[Mapping[str, Any], Path | None]:
     try:
         return parse_setup_option(text), Path(text[1:]).expanduser() if text.startswith("@") else None
     except ConfigError as error:
-        raise argparse.ArgumentTypeError(str(error).removeprefix("--setup ").removeprefix("--setup: ")) from error
+        raise argparse.ArgumentTypeError(
+            str(error).removeprefix("--setup: ").replace("--setup is", "it is").removeprefix("--setup ")
+        ) from error
 
 
 def build_parser() -> _Parser:
