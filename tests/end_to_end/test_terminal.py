@@ -550,7 +550,9 @@ def test_a_line_that_was_searched_for_is_taken_and_can_be_left() -> None:
         assert terminal.input_line == "alpha one"
         terminal.type("\x05!\r")
         terminal.wait_for("gemini: alpha one!")
-        terminal.type("\x12bet\x03")
+        terminal.type("\x12bet")
+        terminal.wait_for("I-search backward: bet")
+        terminal.type("\x03")
         terminal.wait_until(lambda: "I-search" not in "\n".join(terminal.screen))
         assert terminal.process.poll() is None
         terminal.type("\x04")

@@ -1,5 +1,6 @@
 """pytest_plugin.py, in_thread.py: the fixture, as a user's tests use it."""
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -64,7 +65,9 @@ def run_pytest(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_user.py").write_text(text, encoding="utf-8")
     options = ["-q", "-p", PLUGIN, "-p", "no:cacheprovider", "-p", "no:asyncio", "--strict-markers", "test_user.py"]
     command = [sys.executable, "-m", "pytest", *options]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    # Where the package is installed, its entry point would load the plugin a second time.
+    environ = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, env=environ, check=False)
 
 
 def test_fixture_in_sync_and_async_tests_with_options_and_strict(tmp_path: Path) -> None:
