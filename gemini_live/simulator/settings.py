@@ -29,6 +29,7 @@ from .close_reasons import (
     not_supported,
     unknown_name,
 )
+from .profiles import observed_for
 from .schema import snake_case
 
 _NOT_IN_LIVE = (
@@ -96,7 +97,7 @@ class Settings:
     @property
     def observed(self) -> ObservedBehavior:
         """Return how the service behaves with the model."""
-        return self.capabilities.observed
+        return observed_for(self.capabilities)
 
     @property
     def third_generation(self) -> bool:
