@@ -44,12 +44,13 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the fast tests, and try a test on the rig up to three times: real time is scarce on a busy machine."""
+    """Mark the fast tests; try one that needs real time up to three times: it is scarce on a busy machine."""
     for item in items:
         markers = {marker.name for marker in item.iter_markers()}
-        if "rig" in markers:
+        is_whole = "tests/end_to_end" in item.path.as_posix()
+        if "rig" in markers or is_whole:
             item.add_marker(pytest.mark.flaky(reruns=2))
-        if not (markers & _SLOW_MARKERS or "tests/end_to_end" in item.path.as_posix()):
+        if not (markers & _SLOW_MARKERS or is_whole):
             item.add_marker("fast")
 
 
