@@ -135,7 +135,7 @@ class _Command:
         except ConfigError as error:
             return self._refuse(error, arguments)
         if config.timeout_s is not None:
-            self._timeout_report = f"--timeout: {config.timeout_s:g} s are over"
+            self._timeout_report = f"timed out after {config.timeout_s:g} s (--timeout)"
             self._timeout.set(config.timeout_s + LEAVE_WITHIN_S, ExitCode.TIMEOUT)
         code: int = ExitCode.BUG
         try:

@@ -359,7 +359,7 @@ def test_turns_leaves_and_says_what_was_not_sent(lines: Path) -> None:
 def test_timeout_holds_in_every_state(faults: str) -> None:
     result = call(f"--simulate=--pace 0 --fault {faults}", *SIMULATED[1:], *ASK, "--timeout=0.7")
     assert result.code == 124
-    assert result.err.splitlines()[-1] == "gemini-live: error: --timeout: 0.7 s are over"
+    assert result.err.splitlines()[-1] == "gemini-live: error: timed out after 0.7 s (--timeout)"
 
 
 def test_a_timeout_that_is_over_before_the_session_begins(functions: str) -> None:

@@ -431,7 +431,7 @@ def test_the_timeout_holds_while_a_function_blocks_the_loop(functions: str) -> N
         result = run(*SIMULATED, functions, "--timeout=2", "--output-format=jsonl", stdin="call block\n")
     assert result.code == 124
     assert timed.took_s < 2 + LEAVES_WITHIN_S
-    assert result.err == "gemini-live: error: --timeout: 2 s are over\n"
+    assert result.err == "gemini-live: error: timed out after 2 s (--timeout)\n"
     assert json.loads(result.out.splitlines()[-1])["exit_code"] == 124
 
 
@@ -458,7 +458,7 @@ def test_the_timeout_holds_while_a_file_is_imported(tmp_path: Path) -> None:
     file = tmp_path / "slow.py"
     file.write_text("import time\ntime.sleep(60)\n")
     result = run(*SIMULATED, *ASK, f"--import-functions={file}", "--timeout=0.2")
-    assert result == (124, "", "gemini-live: error: --timeout: 0.2 s are over\n")
+    assert result == (124, "", "gemini-live: error: timed out after 0.2 s (--timeout)\n")
 
 
 # What is loaded, and what is not installed.
