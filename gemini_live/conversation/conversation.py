@@ -39,8 +39,6 @@ RESULT_INTERRUPTS_S = 1.0
 """For so long after a function's result, it may be the cause of an interruption."""
 _HARMLESS_REASONS = {"TURN_COMPLETE_REASON_UNSPECIFIED", "NEED_MORE_INPUT"}
 """Reasons of a `turnComplete` that reject nothing."""
-_IDLE = {State.QUIET, State.LISTENING}
-_UNANSWERED = {State.RESUMED, State.ASKED, State.ASKED_AGAIN, State.EMPTY}
 _RESULT_SENT = {State.AWAITING, State.FINISHING}
 _CALL_OPEN = {State.CALLING, State.SPEAKING, State.BETWEEN}
 
@@ -177,7 +175,6 @@ class Conversation:
         said_nothing = by_hand and self._current is None and not self._questions.waiting
         self._voice_answered |= said_nothing
         self._voice_wait_s = self.timings.after_last_word_s if said_nothing else self.timings.after_audio_end_s
-        self._step(Event.VOICE_ENDED, now_s)
 
     def answer_stopped(self) -> int | None:
         """Note that the user wants no more of the present answer; return its exchange, if there is an answer."""
@@ -219,7 +216,7 @@ class Conversation:
         """
         if not text:
             return []
-        if self._state in _IDLE and self._last_number and not speaks:
+        if self._state is State.QUIET and self._last_number and not speaks:
             self._history.extend_last(text)
             return [LateWords(self._last_number, text)]
         return self._output(Event.WORDS, now_s) + self._add_words(text, now_s)
@@ -238,8 +235,7 @@ class Conversation:
 
     def stray_text_received(self, text: str) -> None:
         """Keep text that a speaking model wrote; it counts only if the turn brings nothing else."""
-        waiting = self._questions.waiting
-        exchange = self._current or (waiting[0] if waiting else None)
+        exchange = self._current or self._questions.first
         if exchange is not None:
             exchange.stray.append(text)
 
@@ -250,15 +246,14 @@ class Conversation:
     def interrupted(self, now_s: float, *, speaks: bool = False) -> list[Outcome]:
         """Note `interrupted`, and decide who caused it; `speaks`: the user spoke since the newest answer began."""
         self._playback_ends_s = now_s
-        current, waiting = self._current, self._questions.waiting
+        current, first, n_waiting = self._current, self._questions.first, len(self._questions.waiting)
         if current is not None:
-            by_user = bool(waiting) or speaks
+            by_user = bool(n_waiting) or speaks
             if now_s - self._result_s > RESULT_INTERRUPTS_S:  # else the result may be the cause
                 by_user |= self._audio_sent_s is not None and self._audio_sent_s >= current.began_s
-        else:
-            first = waiting[0] if waiting else None
-            came = first is not None and (len(waiting) > 1 or bool(first.heard) or speaks)
-            by_user = came and first is not None and first.question is not None
+        else:  # a typed question is cut off before its answer; one that was only spoken goes on
+            is_typed = first is not None and first.question is not None
+            by_user = is_typed and (n_waiting > 1 or speaks or bool(first and first.heard))
         return self._step(Event.CUT if by_user else Event.BROKEN, now_s)
 
     def turn_completed(self, now_s: float, status: str | None = None, reason: str | None = None) -> list[Outcome]:
@@ -336,7 +331,7 @@ class Conversation:
     def _wait_s(self) -> float | None:
         """Return how long the present state may last."""
         wait = TABLE[self._state].wait
-        if wait is Wait.LISTEN:
+        if wait is Wait.VOICE:
             return self._voice_wait_s
         if wait is Wait.RESUME and self._handles.stale_calls:
             return self.timings.stale_calls_s
@@ -358,7 +353,7 @@ class Conversation:
     @property
     def is_busy(self) -> bool:
         """True while something is asked or open, or the user's speech awaits an answer."""
-        return self._state not in {*_IDLE, State.TRAILING} or bool(self._open_calls)
+        return self._state not in {State.QUIET, State.TRAILING} or bool(self._open_calls)
 
     @property
     def is_settling(self) -> bool:
@@ -374,11 +369,6 @@ class Conversation:
     def awaits_voice(self) -> bool:
         """True from the end of the user's audio until it is answered, or no answer is expected any more."""
         return self._voice_wait_s is not None
-
-    @property
-    def is_idle(self) -> bool:
-        """True if nothing is open and no speech was transcribed, so that the connection may be left."""
-        return self.is_quiet
 
     @property
     def exchange(self) -> int:
@@ -423,7 +413,7 @@ class Conversation:
         """True if nothing can bring another answer; what was said may still be playing."""
         if self._turns_reached:
             return not self.is_settling
-        return self.inputs_ended and not self._questions.queue and self.is_quiet and self._state is State.QUIET
+        return self.inputs_ended and self.is_quiet and not (self._questions.queue or self.awaits_voice)
 
     # Connections
 
@@ -529,9 +519,7 @@ class Conversation:
     @property
     def _next_state(self) -> State:
         """The state that follows the end of an exchange."""
-        if self._questions.waiting:
-            return State.ASKED
-        return State.QUIET if self._voice_wait_s is None else State.LISTENING
+        return State.ASKED if self._questions.waiting else State.QUIET
 
     def _begin(self, now_s: float) -> list[Outcome]:
         waiting = self._questions.waiting
@@ -627,8 +615,7 @@ class Conversation:
 
     def _count_stray_text(self, now_s: float) -> list[Outcome]:
         """Make text that the model wrote instead of speaking its answer, if the turn has brought nothing else."""
-        waiting = self._questions.waiting
-        exchange = self._current or (waiting[0] if waiting else None)
+        exchange = self._current or self._questions.first
         if exchange is None or not exchange.stray or exchange.has_output:
             return []
         text = "".join(exchange.stray)

@@ -83,6 +83,11 @@ class Questions:
         return OpenExchange(number=self._n_exchanges, began_s=now_s)
 
     @property
+    def first(self) -> OpenExchange | None:
+        """The exchange that is answered next, if one waits."""
+        return self.waiting[0] if self.waiting else None
+
+    @property
     def next_number(self) -> int:
         """The number of the exchange that is answered next."""
         return self.waiting[0].number if self.waiting else self._n_exchanges + 1

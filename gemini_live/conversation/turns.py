@@ -17,7 +17,6 @@ class State(Enum):
     """Where a connection stands."""
 
     QUIET = "nothing is asked or open"
-    LISTENING = "the user's audio has ended and may still be answered"
     RESUMED = "the resumed session may answer the question unasked"
     ASKED = "sent or transcribed, no output yet"
     ASKED_AGAIN = "sent twice, no output yet"
@@ -33,7 +32,7 @@ class State(Enum):
     FINISHING = "a result was sent into a turn that speaks"
     AWAITING = "a turn about the result is due"
     TRAILING = "the answer is complete, last words may arrive"
-    NEXT = "ASKED if something waits, else LISTENING or QUIET"
+    NEXT = "ASKED if something waits, else QUIET"
 
 
 class Event(Enum):
@@ -42,7 +41,6 @@ class Event(Enum):
     SENT = "question sent"
     REPEATED = "question sent again"
     HEARD = "speech transcribed"
-    VOICE_ENDED = "user's audio ended"
     WORDS = "transcript of the answer"
     OUTPUT = "sound, text or code"
     GENERATED = "generationComplete"
@@ -83,7 +81,7 @@ class Wait(Enum):
     """How long a state may last without a message, counted from the end of playback if that is later."""
 
     NONE = "no deadline"
-    LISTEN = "10 s; 2 s if the microphone was closed after no speech"
+    VOICE = "10 s after the end of the user's audio; 2 s if it was closed after no speech"
     RESUME = "2 s; 3 s if open calls had to be closed"
     ANSWER = "15 s, long thinkers 30 s"
     EMPTY = "8 s, long thinkers 30 s"
@@ -110,37 +108,35 @@ class Row:
     """What can happen in one state."""
 
     wait: Wait
+    """How long the state may last; then comes `Event.DEADLINE`."""
     steps: Mapping[Event, Step]
 
 
-Cells: TypeAlias = dict[tuple[Event, ...], tuple[Act | State, ...]]
-"""Events that share a step: its acts, and last its state."""
+Cell: TypeAlias = tuple[Act | State, ...]
+"""The acts of a step, and last its state."""
+Cells: TypeAlias = Mapping[tuple[Event, ...], Cell]
+"""What each of some events brings about."""
 
 
-def _row(wait: Wait, *columns: Cells) -> Row:
-    """Return a row made of columns; a later column wins."""
+def _row(wait: Wait, at_deadline: Cell, *columns: Cells) -> Row:
+    """Return a row made of columns; a later column replaces cells of an earlier one."""
     steps: dict[Event, Step] = {}
-    for column in columns:
+    deadline: Cells = {(Event.DEADLINE,): at_deadline} if at_deadline else {}
+    for column in (deadline, *columns):
         for events, cell in column.items():
-            acts = tuple(item for item in cell if isinstance(item, Act))
-            (state,) = (item for item in cell if isinstance(item, State))
-            steps |= dict.fromkeys(events, Step(acts, state))
+            *acts, state = cell
+            assert isinstance(state, State)
+            steps |= dict.fromkeys(events, Step(tuple(act for act in acts if isinstance(act, Act)), state))
     return Row(wait, steps)
 
 
 S, E, A, W = State, Event, Act, Wait
 _OUT = (E.WORDS, E.OUTPUT)
 _ENDS = (E.ENDED, E.PAUSED, E.REJECTED)
+_EMPTY = (E.ENDED, E.PAUSED, E.BROKEN)
 _GIVE_UP = (A.COMPLETE, A.HAND_OUT, S.NEXT)
 
-_IDLE: Cells = {
-    (E.SENT, E.HEARD): (S.ASKED,),
-    (E.VOICE_ENDED,): (S.LISTENING,),
-    _OUT: (A.BEGIN, S.ANSWERING),
-    (E.CALLED,): (A.BEGIN, S.CALLING),
-    (E.RESULT,): (A.BEGIN, S.AWAITING),
-}
-"""Nothing waits for an answer: output begins an exchange without a question."""
+# Columns that several rows share
 _UNANSWERED: Cells = {
     (E.REPEATED,): (S.ASKED_AGAIN,),
     _OUT: (A.BEGIN, S.ANSWERING),
@@ -149,133 +145,78 @@ _UNANSWERED: Cells = {
     (E.REJECTED,): (A.BEGIN, *_GIVE_UP),
 }
 """Something waits for an answer that has not begun."""
-_OPEN: Cells = {
-    (E.CUT,): (S.CUT,),
-    (E.CALLED,): (S.CALLING,),
-}
+_OPEN: Cells = {(E.CUT,): (S.CUT,), (E.CALLED,): (S.CALLING,)}
 """An answer has begun."""
+_ENDS_ANSWER: Cells = {(E.ENDED, E.REJECTED): (A.COMPLETE, S.TRAILING), (E.PAUSED,): (A.NEW_LINE, S.PAUSED)}
+"""The turn that is open ends the answer."""
+_CALL_OPEN: Cells = {(E.CUT,): (S.CUT,), (E.CANCELLED,): (S.BROKEN,)}
+"""The answer waits for the result of a call."""
 
 TABLE: dict[State, Row] = {
-    S.QUIET: _row(W.NONE, _IDLE),
-    S.LISTENING: _row(W.LISTEN, _IDLE, {(E.DEADLINE,): (A.REPORT, S.QUIET)}),
-    S.RESUMED: _row(W.RESUME, _UNANSWERED, {(E.ENDED, E.PAUSED, E.DEADLINE): (A.REQUEUE, S.NEXT)}),
-    S.ASKED: _row(
-        W.ANSWER,
-        _UNANSWERED,
-        {(E.ENDED, E.PAUSED, E.BROKEN): (S.EMPTY,), (E.DEADLINE,): (A.REPEAT, S.NEXT)},
+    S.QUIET: _row(
+        W.VOICE,
+        (A.REPORT, S.QUIET),
+        {(E.SENT, E.HEARD): (S.ASKED,), _OUT: (A.BEGIN, S.ANSWERING)},
+        {(E.CALLED,): (A.BEGIN, S.CALLING), (E.RESULT,): (A.BEGIN, S.AWAITING)},
     ),
-    S.ASKED_AGAIN: _row(
-        W.SILENCE,
-        _UNANSWERED,
-        {(E.ENDED, E.PAUSED, E.BROKEN): (S.EMPTY,), (E.DEADLINE,): (A.LOSE, S.ASKED_AGAIN)},
-    ),
-    S.EMPTY: _row(W.EMPTY, _UNANSWERED, {(E.DEADLINE,): (A.REPEAT, S.NEXT)}),
+    S.RESUMED: _row(W.RESUME, (A.REQUEUE, S.NEXT), _UNANSWERED, {(E.ENDED, E.PAUSED): (A.REQUEUE, S.NEXT)}),
+    S.ASKED: _row(W.ANSWER, (A.REPEAT, S.NEXT), _UNANSWERED, {_EMPTY: (S.EMPTY,)}),
+    S.ASKED_AGAIN: _row(W.SILENCE, (A.LOSE, S.ASKED_AGAIN), _UNANSWERED, {_EMPTY: (S.EMPTY,)}),
+    S.EMPTY: _row(W.EMPTY, (A.REPEAT, S.NEXT), _UNANSWERED),
     S.ANSWERING: _row(
         W.SILENCE,
+        (A.LOSE, S.ANSWERING),
         _OPEN,
-        {
-            (E.GENERATED,): (S.GENERATED,),
-            (E.ENDED, E.REJECTED): (A.COMPLETE, S.TRAILING),
-            (E.PAUSED,): (A.NEW_LINE, S.PAUSED),
-            (E.BROKEN,): (S.BROKEN,),
-            (E.RESULT,): (S.FINISHING,),
-            (E.DEADLINE,): (A.LOSE, S.ANSWERING),
-        },
+        _ENDS_ANSWER,
+        {(E.GENERATED,): (S.GENERATED,), (E.BROKEN,): (S.BROKEN,), (E.RESULT,): (S.FINISHING,)},
     ),
-    S.GENERATED: _row(
-        W.END,
-        _OPEN,
-        {
-            (E.OUTPUT,): (S.ANSWERING,),
-            (E.ENDED, E.REJECTED): (A.COMPLETE, S.TRAILING),
-            (E.PAUSED,): (A.NEW_LINE, S.PAUSED),
-            (E.RESULT,): (S.FINISHING,),
-            (E.DEADLINE,): _GIVE_UP,
-        },
-    ),
-    S.PAUSED: _row(
-        W.PAUSE,
-        _OPEN,
-        {
-            _OUT: (S.ANSWERING,),
-            (E.ENDED, E.REJECTED): (A.COMPLETE, S.TRAILING),
-            (E.DEADLINE,): _GIVE_UP,
-        },
-    ),
+    S.GENERATED: _row(W.END, _GIVE_UP, _OPEN, _ENDS_ANSWER, {(E.OUTPUT,): (S.ANSWERING,), (E.RESULT,): (S.FINISHING,)}),
+    S.PAUSED: _row(W.PAUSE, _GIVE_UP, _OPEN, _ENDS_ANSWER, {_OUT: (S.ANSWERING,)}),
     S.CUT: _row(
         W.CUT,
-        {
-            (E.OUTPUT,): (A.COMPLETE, A.HAND_OUT, A.BEGIN, S.ANSWERING),
-            (E.CALLED,): (A.COMPLETE, A.HAND_OUT, A.BEGIN, S.CALLING),
-            _ENDS: (A.COMPLETE, S.TRAILING),
-            (E.DEADLINE,): _GIVE_UP,
-        },
+        _GIVE_UP,
+        {_ENDS: (A.COMPLETE, S.TRAILING), (E.OUTPUT,): (A.COMPLETE, A.HAND_OUT, A.BEGIN, S.ANSWERING)},
+        {(E.CALLED,): (A.COMPLETE, A.HAND_OUT, A.BEGIN, S.CALLING)},
     ),
     S.BROKEN: _row(
         W.CUT,
+        _GIVE_UP,
         _OPEN,
-        {
-            (E.OUTPUT,): (S.ANSWERING,),
-            (E.GENERATED,): (S.GENERATED,),
-            _ENDS: (A.NEW_LINE, S.BROKEN),
-            (E.SENT, E.HEARD): (A.COMPLETE, A.HAND_OUT, S.ASKED),
-            (E.DEADLINE,): _GIVE_UP,
-        },
+        {(E.OUTPUT,): (S.ANSWERING,), (E.GENERATED,): (S.GENERATED,), _ENDS: (A.NEW_LINE, S.BROKEN)},
+        {(E.SENT, E.HEARD): (A.COMPLETE, A.HAND_OUT, S.ASKED)},
     ),
     S.CALLING: _row(
         W.NONE,
-        _OPEN,
-        {
-            (E.OUTPUT,): (S.SPEAKING,),
-            _ENDS: (A.NEW_LINE, S.BETWEEN),
-            (E.RESULT,): (A.NEW_LINE, S.AWAITING),
-            (E.CLOSED,): (S.GENERATED,),
-            (E.CANCELLED,): (S.BROKEN,),
-        },
+        (),
+        _CALL_OPEN,
+        {(E.OUTPUT,): (S.SPEAKING,), _ENDS: (A.NEW_LINE, S.BETWEEN)},
+        {(E.RESULT,): (A.NEW_LINE, S.AWAITING), (E.CLOSED,): (S.GENERATED,)},
     ),
     S.SPEAKING: _row(
         W.NONE,
-        {
-            (E.CUT,): (S.CUT,),
-            (*_ENDS, E.BROKEN): (A.NEW_LINE, S.BETWEEN),
-            (E.RESULT,): (S.FINISHING,),
-            (E.CLOSED,): (S.ANSWERING,),
-            (E.CANCELLED,): (S.BROKEN,),
-        },
+        (),
+        _CALL_OPEN,
+        {(*_ENDS, E.BROKEN): (A.NEW_LINE, S.BETWEEN), (E.RESULT,): (S.FINISHING,), (E.CLOSED,): (S.ANSWERING,)},
     ),
     S.BETWEEN: _row(
         W.NONE,
-        _OPEN,
-        {
-            (E.OUTPUT,): (S.SPEAKING,),
-            (E.RESULT,): (S.AWAITING,),
-            (E.CLOSED,): (A.COMPLETE, S.TRAILING),
-            (E.CANCELLED,): (S.BROKEN,),
-        },
+        (),
+        _CALL_OPEN,
+        {(E.CALLED,): (S.CALLING,), (E.OUTPUT,): (S.SPEAKING,)},
+        {(E.RESULT,): (S.AWAITING,), (E.CLOSED,): (A.COMPLETE, S.TRAILING)},
     ),
-    S.FINISHING: _row(
-        W.RESULT,
-        _OPEN,
-        {(*_ENDS, E.BROKEN): (A.NEW_LINE, S.AWAITING), (E.DEADLINE,): _GIVE_UP},
-    ),
+    S.FINISHING: _row(W.RESULT, _GIVE_UP, _OPEN, {(*_ENDS, E.BROKEN): (A.NEW_LINE, S.AWAITING)}),
     S.AWAITING: _row(
         W.RESULT,
+        (A.REPORT, *_GIVE_UP),
         _OPEN,
-        {
-            _OUT: (S.ANSWERING,),
-            (E.REJECTED,): (A.COMPLETE, S.TRAILING),
-            (E.DEADLINE,): (A.REPORT, *_GIVE_UP),
-        },
+        {_OUT: (S.ANSWERING,), (E.REJECTED,): (A.COMPLETE, S.TRAILING)},
     ),
     S.TRAILING: _row(
         W.TRAIL,
-        {
-            (E.OUTPUT,): (A.HAND_OUT, A.BEGIN, S.ANSWERING),
-            (E.CALLED,): (A.HAND_OUT, A.BEGIN, S.CALLING),
-            (E.RESULT,): (A.HAND_OUT, A.BEGIN, S.AWAITING),
-            (E.SENT, E.HEARD): (A.HAND_OUT, S.ASKED),
-            (E.DEADLINE,): (A.HAND_OUT, S.NEXT),
-        },
+        (A.HAND_OUT, S.NEXT),
+        {(E.SENT, E.HEARD): (A.HAND_OUT, S.ASKED), (E.OUTPUT,): (A.HAND_OUT, A.BEGIN, S.ANSWERING)},
+        {(E.CALLED,): (A.HAND_OUT, A.BEGIN, S.CALLING), (E.RESULT,): (A.HAND_OUT, A.BEGIN, S.AWAITING)},
     ),
 }
 """One row for each state but NEXT."""

@@ -319,7 +319,7 @@ class Session:
 
     def _is_idle(self) -> bool:
         """Return True if nothing is open, the user does not speak, and no line is about to be sent."""
-        if self._speech.is_unanswered(self._clock()) or not self._conversation.is_idle:
+        if self._speech.is_unanswered(self._clock()) or not self._conversation.is_quiet:
             return False
         return self._uplink.holds_questions or self._conversation.next_question() is None
 

@@ -8,7 +8,7 @@ from gemini_live.conversation.turns import TABLE, Event, State, Wait
 
 INTERNALS = Path(__file__).parents[2] / "docs" / "internals.md"
 MARKERS = re.compile(r"(<!-- turns: begin -->\n).*?(<!-- turns: end -->)", re.S)
-NEXT = {State.ASKED, State.LISTENING, State.QUIET}
+NEXT = {State.ASKED, State.QUIET}
 
 
 def draw() -> str:
