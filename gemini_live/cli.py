@@ -38,6 +38,7 @@ from .process.streams import (
     is_closed_pipe,
     is_terminal,
 )
+from .wire.address import TOKEN_PREFIX
 
 if TYPE_CHECKING:
     from .functions.call import FunctionCaller
@@ -55,7 +56,8 @@ def run() -> NoReturn:
     """Run the command on the process's own arguments, environment and streams, and end the process."""
     stdout = claim_stdout()
     streams = Streams(claim_stdin(), stdout, sys.stderr)
-    leave(_Command(os.environ, streams).main(sys.argv[1:]), streams.stdout, streams.stderr)
+    command = _Command(options.take_keys(os.environ), streams)
+    leave(command.main(sys.argv[1:]), streams.stdout, streams.stderr)
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str], streams: Streams) -> int:
@@ -76,6 +78,8 @@ class _Command:
     def __init__(self, environ: Mapping[str, str], streams: Streams) -> None:
         self.signals = Signals(self._say_last_words)
         self.writer = BackgroundWriter(diagnostics=streams.stderr)
+        self._keys = list(options.find_keys(environ).values())
+        self.writer.keep_secrets([*self._keys, *(key.removeprefix(TOKEN_PREFIX) for key in self._keys)])
         self._environ, self._streams = environ, streams
         self._outputs = Outputs(environ, streams, self.writer)
         self._started_s = time.monotonic()
@@ -129,7 +133,6 @@ class _Command:
             simulator = _read_simulate(config.simulate)
         except GeminiLiveError as error:
             return self._refuse(error, arguments)
-        self.writer.keep_secret(config.api_key)
         try:
             self._output, self._prompt = self._outputs.build(config, self.signals.interrupt)
         except ConfigError as error:
@@ -180,8 +183,10 @@ class _Command:
         """
         if not config.import_functions:
             return None
+        from .functions.key import keep_api_key  # noqa: PLC0415
         from .functions.load import load_functions  # noqa: PLC0415 - an extra
 
+        keep_api_key(self._keys[0] if self._keys else "")
         return load_functions(
             config.import_functions,
             capabilities=capabilities_of(config.model),

@@ -10,7 +10,7 @@ import argparse
 import difflib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
@@ -397,7 +397,7 @@ def _read_api_version(text: str) -> str | None:
 
 
 def _read_key(environ: Mapping[str, str]) -> str:
-    key = next(iter(_find_keys(environ).values()), "")
+    key = next(iter(find_keys(environ).values()), "")
     if not key:
         vertex = _find_vertex(environ)
         raise ConfigError(
@@ -413,7 +413,15 @@ def _read_key(environ: Mapping[str, str]) -> str:
     return key
 
 
-def _find_keys(environ: Mapping[str, str]) -> dict[str, str]:
+def take_keys(environ: MutableMapping[str, str]) -> dict[str, str]:
+    """Remove the keys from the environment, which every program inherits that is started; return it as it was."""
+    before = dict(environ)
+    for name in _KEY_VARIABLES:
+        environ.pop(name, None)
+    return before
+
+
+def find_keys(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the keys of the environment by variable, the one that is used first."""
     keys = {name: environ.get(name, "").strip() for name in _KEY_VARIABLES}
     return {name: key for name, key in keys.items() if key}
@@ -463,7 +471,7 @@ def find_warnings(config: Config, environ: Mapping[str, str]) -> list[str]:
     vertex = _find_vertex(environ)
     if vertex:
         warnings.append(f"{vertex} is set, but Vertex AI is not supported yet: using the Gemini API")
-    keys = _find_keys(environ)
+    keys = find_keys(environ)
     if len(set(keys.values())) > 1:
         used, *others = keys
         warnings.append(f"{used} and {', '.join(others)} differ: using {used}")

@@ -10,7 +10,7 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -111,7 +111,7 @@ class BackgroundWriter:
         self._queue: queue.SimpleQueue[tuple[TextIO, str] | threading.Event] = queue.SimpleQueue()
         self._failed: dict[TextIO, OSError] = {}
         self._on_failed: Callable[[TextIO, OSError], None] | None = None
-        self._secret = ""
+        self._secrets: list[str] = []
         self._diagnostics = diagnostics
         self._lock = threading.RLock()
         """Guards the counts below: a signal handler or a `__del__` may write in the middle of a write."""
@@ -126,13 +126,16 @@ class BackgroundWriter:
             counts = list(self._n_unread.items())
         return any(n > MAX_UNREAD_CHARS for stream, n in counts if stream is not self._diagnostics)
 
-    def keep_secret(self, secret: str) -> None:
-        """Write asterisks in place of `secret` from now on, whoever puts it into a text: a server, a traceback."""
-        self._secret = secret if len(secret) >= MIN_SECRET_CHARS else ""
+    def keep_secrets(self, secrets: Iterable[str]) -> None:
+        """Write asterisks in place of `secrets` from now on, whoever puts them into a text: a server, a traceback."""
+        kept = {secret for secret in secrets if len(secret) >= MIN_SECRET_CHARS}
+        self._secrets = sorted(kept, key=len, reverse=True)  # one may be a part of another
 
     def mask(self, text: str) -> str:
-        """Return `text` without the secret."""
-        return text.replace(self._secret, "***") if self._secret else text
+        """Return `text` without the secrets."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
 
     def write(self, stream: TextIO | None, text: str) -> None:
         """Queue `text` for `stream`; what cannot be written any more is dropped."""

@@ -255,7 +255,7 @@ def test_a_secret_is_never_written() -> None:
     secret = "AIza-not-a-real-key"
 
     def write(writer: BackgroundWriter, stream: TextIO) -> None:
-        writer.keep_secret(secret)
+        writer.keep_secrets([secret])
         writer.write(stream, f"key={secret}, again {secret}{secret}\n")
 
     assert written_by(write) == "key=***, again ******\n"
@@ -264,7 +264,7 @@ def test_a_secret_is_never_written() -> None:
 @pytest.mark.parametrize("secret", ["", "short", "simulated"])
 def test_what_is_too_short_for_a_key_is_no_secret(secret: str) -> None:
     def write(writer: BackgroundWriter, stream: TextIO) -> None:
-        writer.keep_secret(secret)
+        writer.keep_secrets([secret])
         writer.write(stream, "this short text is simulated")
 
     assert written_by(write) == "this short text is simulated"
@@ -273,7 +273,7 @@ def test_what_is_too_short_for_a_key_is_no_secret(secret: str) -> None:
 def test_a_secret_can_be_taken_out_of_what_is_written_elsewhere() -> None:
     writer = BackgroundWriter()
     assert writer.mask("AIza-not-a-real-key") == "AIza-not-a-real-key"
-    writer.keep_secret("AIza-not-a-real-key")
+    writer.keep_secrets(["AIza-not-a-real-key"])
     assert writer.mask("twice: AIza-not-a-real-key, AIza-not-a-real-key") == "twice: ***, ***"
 
 
@@ -660,7 +660,7 @@ def test_two_streams_of_one_terminal_are_told_from_two_terminals(closing: Closin
 
 def test_what_functions_write_to_stderr_and_log_is_written_at_once_without_the_key() -> None:
     writer, stream = BackgroundWriter(), io.StringIO()
-    writer.keep_secret("AIza-not-a-real-key")
+    writer.keep_secrets(["AIza-not-a-real-key"])
     masked = MaskedStream(stream, writer.mask)
     handler = logging.StreamHandler(masked)
     handler.emit(logging.makeLogRecord({"msg": "log: AIza-not-a-real-key"}))
