@@ -155,8 +155,8 @@ class ObservedBehavior:
     handle_covers: Coverage = Coverage.EVERYTHING
     """A LiveKit fork's measurements and pydantic-ai's probes, Oct 2026."""
     settles_s: float = 1.0
-    """Time after audio during which a resume is closed with 1011; the same handle works later. A LiveKit fork's
-    measurements, Oct 2026: "a moment"."""
+    """Time after audio during which a resume is closed with 1011; the same handle works later. The client waits for
+    so long before it resumes. A LiveKit fork's measurements, Oct 2026: "a moment"."""
     mid_answer: MidAnswer = MidAnswer.CUT
     """pydantic-ai's probes, 19 and 20 Oct 2026."""
     unset_behavior: Behavior = Behavior.NON_BLOCKING

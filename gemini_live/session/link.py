@@ -59,6 +59,8 @@ any connection is left. 3.8 announced 300 s one second into a session, and leavi
 agents-js, 15 Sep 2026)."""
 SHORT_NOTICE_S, LEAVE_SHORT_NOTICE_S = 15.0, 2.0
 """After a notice shorter than the first, a connection is left the second before its end."""
+SETTLE_MARGIN_S = 0.1
+"""Audio may reach the service so long after it was sent."""
 WORTH_TELLING_S = 2.0
 """The user is told the delay of a retry if it is at least this long."""
 NO_GENERATION_S, NO_GENERATION_THINKING_S = 9.0, 30.0
@@ -190,6 +192,8 @@ class Link:
             if not self._can_resume:
                 self._conversation.handle_refused()
             opening = self._conversation.connect()
+            if opening.handle:
+                await asyncio.sleep(self._settle_s)
             try:
                 await self._open(opening)
             except (ConnectionFailed, SessionClosed) as failure:
@@ -220,6 +224,12 @@ class Link:
             await asyncio.sleep(self._recovery.delay_after_leaving_s(self._clock()))
         else:
             await self._retry(end.failure, Stage.LIVE if self._departure is None else Stage.LEAVING)
+
+    @property
+    def _settle_s(self) -> float:
+        """How long the service still refuses to resume the session, because audio was sent a moment ago."""
+        settles_s = self._capabilities.observed.settles_s
+        return self._uplink.last_audio_s + settles_s + SETTLE_MARGIN_S - self._clock() if settles_s else 0.0
 
     async def disconnect(self) -> None:
         """Close the connection, if there is one."""

@@ -6,6 +6,7 @@ on the next. A little over 300 lines: one class, whose methods are the order in 
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -133,6 +134,8 @@ class Uplink:
         """Pictures to send at once, because the user may ask about them by voice."""
         self._pictures: deque[tuple[bytes, Question | None]] = deque(maxlen=MAX_PICTURES)
         """Pictures for the next typed turn, each with the newest question at the time it was shown."""
+        self.last_audio_s = -math.inf
+        """When audio was last sent, silence included."""
         self._in_activity = False
         self._first_speech: bytes | None = None
         """The chunk that follows the start of an activity."""
@@ -347,7 +350,8 @@ class Uplink:
             self._in_activity, self._first_speech = True, chunk
             return client_messages.build_activity_start()
         self._is_open = True
-        self._conversation.audio_sent(self._clock())
+        self.last_audio_s = self._clock()
+        self._conversation.audio_sent(self.last_audio_s)
         self._stats.heard_s += INPUT.duration_s(len(chunk))
         return client_messages.build_audio(chunk)
 
@@ -378,6 +382,7 @@ class Uplink:
             asyncio.get_running_loop().call_later(due_s - self._clock(), self._wake.set)
             return None
         silence.sent_s += SILENCE_CHUNK_S
+        self.last_audio_s = self._clock()
         return client_messages.build_audio(bytes(INPUT.n_bytes(SILENCE_CHUNK_S)))
 
     def _next_frame(self) -> Message | None:

@@ -29,7 +29,6 @@ from .close_reasons import (
     not_supported,
     unknown_name,
 )
-from .profiles import observed_for
 from .schema import snake_case
 
 _NOT_IN_LIVE = (
@@ -97,7 +96,7 @@ class Settings:
     @property
     def observed(self) -> ObservedBehavior:
         """Return how the service behaves with the model."""
-        return observed_for(self.capabilities)
+        return self.capabilities.observed
 
     @property
     def third_generation(self) -> bool:

@@ -22,12 +22,6 @@ END = {"realtimeInput": {"audioStreamEnd": True}}
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8) + (64).to_bytes(4) + (48).to_bytes(4)
 
 
-@pytest.fixture(autouse=True)
-def as_observed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the simulator behave as observed in everything."""
-    monkeypatch.setattr("gemini_live.simulator.profiles._NOT_YET", {})
-
-
 def quick(**options: Any) -> Simulator:
     return Simulator(**{"pace": 0, "espeak": False, **options})
 

@@ -207,10 +207,9 @@ def read(name: str) -> list[dict[str, Any]]:
 
 @pytest.mark.skipif(not NAMES, reason="there are no recordings beside this checkout")
 @pytest.mark.parametrize("name", NAMES)
-async def test_simulator_answers_in_the_shapes_of_a_recording(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_simulator_answers_in_the_shapes_of_a_recording(name: str) -> None:
     if reason := reason_to_skip(name):
         pytest.skip(reason)
-    monkeypatch.setattr("gemini_live.simulator.profiles._NOT_YET", {})
     lines = read(name)
     barges_in = any("interrupted" in line["message"].get("serverContent", {}) for line in lines)
     async with Simulator(pace=2 if barges_in else 0, espeak=False) as server, dial(server) as peer:
