@@ -51,13 +51,18 @@ class PlayoutBuffer:
     def read(self, n_bytes: int) -> bytes:
         """Remove and return exactly `n_bytes`, in whole samples: the audio, then the tail, then silence."""
         with self._lock:
-            taken = bytes(self._pcm[: min(n_bytes, self.n_bytes)])
+            if len(self._pcm) >= n_bytes:
+                self._is_sounding = True
+                taken = bytes(self._pcm[:n_bytes])
+                del self._pcm[:n_bytes]
+                return taken
+            self._is_sounding = False
+            taken = bytes(self._pcm[: self.n_bytes])
             del self._pcm[: len(taken)]
             missing = n_bytes - len(taken)
-            self._is_sounding = not missing
-            if not missing:
-                return taken
             self._tail_begun = True
+            if not self._tail:
+                return taken.ljust(n_bytes, b"\0")
             tail, self._tail = self._tail[:missing], self._tail[missing:]
         return (taken + tail).ljust(n_bytes, b"\0")
 

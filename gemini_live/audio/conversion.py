@@ -1,17 +1,23 @@
 """Convert between the rate and channels of a device or file and those of the wire. Pure."""
 
 from array import array
+from functools import lru_cache
 
 from . import pcm as formats
 from .resampling import build_resampler
 
 CHUNK_S = 0.02
-"""Duration of a microphone chunk and of a device's buffer. PulseAudio's pace is even at multiples of 10 ms only."""
+"""Duration of a microphone chunk, and of a microphone's buffer."""
+SPEAKER_BUFFER_S = 0.01
+"""Duration of a loudspeaker's buffer. It is short because what the device has taken plays on after an interruption.
+PulseAudio's pace is even at multiples of 10 ms only."""
 
 _CHUNK_BYTES = formats.INPUT.n_bytes(CHUNK_S)
 _FADE_S = 0.0025
 _LOUD = 1024
 """Height of a step, in units of a 16-bit sample, from which a fade is added: 3 % of full scale."""
+_FADE_STEP = 256
+"""Fades begin at multiples of this height, so that few different fades exist and each is computed once."""
 
 
 class MicrophoneConverter:
@@ -32,6 +38,8 @@ class MicrophoneConverter:
         return [*chunks, bytes(self._pending)] if self._pending else chunks
 
     def _cut(self, pcm: bytes) -> list[bytes]:
+        if len(pcm) == _CHUNK_BYTES and not self._pending:  # as most devices deliver it
+            return [pcm]
         self._pending += pcm
         chunks = []
         while len(self._pending) >= _CHUNK_BYTES:
@@ -85,7 +93,7 @@ class SpeakerConverter:
             return rest
         self._last_sample = pcm[-formats.SAMPLE_BYTES :]
         if after_silence and not self.withholds:
-            pcm = _make_fade(pcm[: formats.SAMPLE_BYTES], from_hz, up=True) + pcm
+            pcm = _fade(pcm[: formats.SAMPLE_BYTES], from_hz, up=True) + pcm
         self.withholds = from_hz != self._rate_hz
         return rest + formats.upmix(self._resampler.feed(pcm), self._channels)
 
@@ -94,18 +102,16 @@ class SpeakerConverter:
         if not self.withholds:
             return b""
         self.withholds = False
-        fade = self._resampler.feed(_make_fade(self._last_sample, self._from_hz))
+        fade = self._resampler.feed(_fade(self._last_sample, self._from_hz))
         return formats.upmix(fade + self._resampler.flush(), self._channels)
 
     def fade_in(self, pcm: bytes) -> bytes:
         """Return a fade from silence to the first sample of `pcm`, in the loudspeaker's format."""
-        first = pcm[: formats.SAMPLE_BYTES]
-        return formats.upmix(_make_fade(first, self._rate_hz, up=True), self._channels)
+        return _fade(pcm[: formats.SAMPLE_BYTES], self._rate_hz, self._channels, up=True)
 
     def fade_to_silence(self, pcm: bytes) -> bytes:
         """Return a fade from the last sample of `pcm` to silence, in the loudspeaker's format."""
-        last = pcm[-formats.SAMPLE_BYTES :]
-        return formats.upmix(_make_fade(last, self._rate_hz), self._channels)
+        return _fade(pcm[-formats.SAMPLE_BYTES :], self._rate_hz, self._channels)
 
     def fade_out(self, pcm: bytes) -> bytes:
         """Return the beginning of `pcm`, at most `fade_bytes` of it, faded out, in the loudspeaker's format."""
@@ -119,11 +125,17 @@ def _fade_frames(rate_hz: int) -> int:
     return round(_FADE_S * rate_hz)
 
 
-def _make_fade(sample: bytes, rate_hz: int, *, up: bool = False) -> bytes:
-    """Return mono PCM that leads from `sample` to silence, or up to it; nothing if it is too soft to click."""
-    height = formats.to_samples(sample)[0]
-    if abs(height) < _LOUD:
-        return b""
+def _fade(sample: bytes, rate_hz: int, channels: int = 1, *, up: bool = False) -> bytes:
+    """Return PCM that leads from `sample` to silence, or up to it; nothing if it is too soft to click."""
+    height = int.from_bytes(sample, "little", signed=True)
+    return b"" if -_LOUD < height < _LOUD else _make_fade(height // _FADE_STEP, rate_hz, channels, up)
+
+
+@lru_cache(maxsize=1024)
+def _make_fade(level: int, rate_hz: int, channels: int, up: bool) -> bytes:
+    height = level * _FADE_STEP
     n_frames = _fade_frames(rate_hz)
     steps = range(1, n_frames + 1) if up else range(n_frames, 0, -1)
-    return formats.from_samples(array("h", (height * step // (n_frames + 1) for step in steps)))
+    return formats.upmix(
+        formats.from_samples(array("h", (height * step // (n_frames + 1) for step in steps))), channels
+    )

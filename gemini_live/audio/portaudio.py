@@ -19,7 +19,7 @@ from ..errors import DeviceError, MissingExtraError
 from . import pcm as formats
 from .buffers import PlayoutBuffer
 from .call_thread import CallThread
-from .conversion import CHUNK_S, MicrophoneConverter, SpeakerConverter
+from .conversion import CHUNK_S, SPEAKER_BUFFER_S, MicrophoneConverter, SpeakerConverter
 from .devices import Device, Direction, choose_device, find_devices, format_devices
 from .quiet_stderr import mute_c_stderr
 
@@ -32,6 +32,10 @@ MAX_QUEUED_S = 600.0
 """Speech that may wait to be played; more is dropped."""
 _OPEN_TIMEOUT_S = 10.0
 """Long, because a Bluetooth headset may have to wake up."""
+_LOW_S = 0.04
+"""Near the end of the audio: less than this is left to be played."""
+_CALLBACKS_BEFORE_FLUSH = 6
+"""Callbacks since the last write after which no more audio is expected soon."""
 _QUIET_CHECKS = 5
 """A stream without a callback for this many checks is lost; a new stream gets twice as many."""
 
@@ -141,6 +145,8 @@ class _Stream(ABC):
 
     _direction: Direction
     _wanted: formats.PcmFormat
+    _buffer_s: float
+    """Duration of one of the device's buffers."""
 
     def __init__(self, system: AudioSystem, device: Device, on_lost: Callable[[str], None]) -> None:
         self.device = device
@@ -159,7 +165,7 @@ class _Stream(ABC):
         """PyAudio's stream; None before it is opened and after it is closed."""
         self._watcher: asyncio.Task[None] | None = None
         self._n_callbacks = 0
-        """Number of callbacks since the last check."""
+        """Number of callbacks since the stream was started. Only PortAudio's thread changes it."""
         system._streams.append(self)
 
     def __str__(self) -> str:
@@ -205,7 +211,7 @@ class _Stream(ABC):
                 "format": _import_pyaudio().paInt16,
                 "rate": rate_hz,
                 "channels": channels,
-                "frames_per_buffer": round(rate_hz * CHUNK_S),
+                "frames_per_buffer": round(rate_hz * self._buffer_s),
             }
             try:
                 stream = portaudio.open(**request, start=False, stream_callback=self._on_audio)
@@ -232,15 +238,19 @@ class _Stream(ABC):
     def _on_audio(self, recorded: Any, n_frames: int, time_info: object, flags: int) -> tuple[bytes | None, int]:
         """PortAudio thread. Take or return the audio of one buffer."""
 
-    def _post(self, handle: Callable[[bytes, int], None], pcm: bytes, flags: int) -> None:
-        """Any thread. Call `handle` on the loop."""
-        # The last buffers may come after the loop has ended.
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(handle, pcm, flags)
-
     def _count(self, flags: int) -> None:
+        """PortAudio thread. Count a callback."""
         self._n_callbacks += 1
-        self.n_xruns += bool(flags)
+        if flags:
+            self.n_xruns += 1
+
+    def _post(self, handle: Callable[[bytes], None], pcm: bytes) -> None:
+        """PortAudio thread. Call `handle` on the loop."""
+        try:
+            self._loop.call_soon_threadsafe(handle, pcm)
+        except RuntimeError:  # the last buffers may come after the loop has ended
+            if not self._loop.is_closed():
+                raise
 
     async def _watch(self) -> None:
         reason = await self._wait_until_lost()
@@ -252,11 +262,11 @@ class _Stream(ABC):
 
         Missing callbacks are counted in checks, not in seconds: a machine that slept missed one check at most.
         """
-        n_quiet = -_QUIET_CHECKS
+        n_quiet, n_before = -_QUIET_CHECKS, self._n_callbacks
         while n_quiet < _QUIET_CHECKS:
             await asyncio.sleep(self._check_s)
-            n_quiet = 0 if self._n_callbacks else n_quiet + 1
-            self._n_callbacks = 0
+            n_quiet = 0 if self._n_callbacks != n_before else n_quiet + 1
+            n_before = self._n_callbacks
             # While another call hangs, PortAudio cannot be asked; then the missing callbacks show the failure.
             with contextlib.suppress(TimeoutError):
                 if not await self._thread.call(self._is_active, self._stop_timeout_s):
@@ -289,6 +299,7 @@ class Microphone(_Stream):
 
     _direction = Direction.INPUT
     _wanted = formats.INPUT
+    _buffer_s = CHUNK_S
     _converter: MicrophoneConverter
 
     def __init__(
@@ -302,11 +313,11 @@ class Microphone(_Stream):
 
     def _on_audio(self, recorded: Any, n_frames: int, time_info: object, flags: int) -> tuple[bytes | None, int]:
         """PortAudio thread. Post the recorded bytes, which are a copy already."""
-        self._post(self._receive, recorded, flags)
+        self._count(flags)
+        self._post(self._receive, recorded)
         return None, _PA_CONTINUE
 
-    def _receive(self, pcm: bytes, flags: int) -> None:
-        self._count(flags)
+    def _receive(self, pcm: bytes) -> None:
         if self.is_open:
             for chunk in self._converter.feed(pcm):
                 self._offer(chunk)
@@ -317,6 +328,7 @@ class Speaker(_Stream):
 
     _direction = Direction.OUTPUT
     _wanted = formats.OUTPUT
+    _buffer_s = SPEAKER_BUFFER_S
     _converter: SpeakerConverter
 
     def __init__(
@@ -332,19 +344,24 @@ class Speaker(_Stream):
         self._report_played = on_played
         self.on_full: Callable[[], None] | None = None
         """Called when speech is dropped because `MAX_QUEUED_S` of it wait."""
-        self._n_since_write = 0
-        """Number of buffers that the device took since the last write."""
+        self._n_callbacks_at_write = 0
+        """Number of callbacks before the last write."""
+        self._frame_bytes = self._low_bytes = 0
+        """Size of one frame of the device, and of `_LOW_S` of audio."""
         self._is_sounding = False
         self._silent_at_s = 0.0
         """When playback of the last audio ends, by the loop's clock."""
 
     def _prepare(self, rate_hz: int, channels: int) -> None:
         self._converter = SpeakerConverter(rate_hz, channels)
+        self._frame_bytes = self._converter.frame_bytes
+        self._low_bytes = round(_LOW_S * rate_hz) * self._frame_bytes
+        self._max_bytes = round(MAX_QUEUED_S * rate_hz) * self._frame_bytes
 
     @property
     def latency_s(self) -> float:
         """Return the delay from here to the ear, as far as the device knows it; 0 if the speaker is closed."""
-        return CHUNK_S + float(self._stream.get_output_latency()) if self.is_open else 0.0
+        return self._buffer_s + float(self._stream.get_output_latency()) if self.is_open else 0.0
 
     @property
     def queued_s(self) -> float:
@@ -352,7 +369,7 @@ class Speaker(_Stream):
         if not self.is_open:
             return 0.0
         if self._is_sounding:
-            return self._buffer.n_bytes / (self._converter.frame_bytes * self.rate_hz) + self.latency_s
+            return self._buffer.n_bytes / (self._frame_bytes * self.rate_hz) + self.latency_s
         return max(0.0, self._silent_at_s - self._loop.time())
 
     @property
@@ -367,12 +384,12 @@ class Speaker(_Stream):
         """
         if not self.is_open:
             return
-        if self._buffer.n_bytes >= MAX_QUEUED_S * self._converter.frame_bytes * self.rate_hz:
+        if self._buffer.n_bytes >= self._max_bytes:
             if self.on_full is not None:
                 self.on_full()
         else:
             self._is_sounding = True
-            self._n_since_write = 0
+            self._n_callbacks_at_write = self._n_callbacks
             self._enqueue(self._converter.feed(pcm, rate_hz, after_silence=self._buffer.is_silent))
 
     def clear(self) -> None:
@@ -385,16 +402,22 @@ class Speaker(_Stream):
             self._end_sound()
 
     def _on_audio(self, recorded: Any, n_frames: int, time_info: object, flags: int) -> tuple[bytes | None, int]:
-        """PortAudio thread. Return the next audio, exactly as much as is asked for: less would end the stream."""
-        pcm = self._buffer.read(n_frames * self._converter.frame_bytes)
-        self._post(self._after_read, pcm, flags)
+        """PortAudio thread. Return the next audio, exactly as much as is asked for: less would end the stream.
+
+        The event loop is woken only if it has something to do: near the end of the audio, or to report what was played.
+        """
+        pcm = self._buffer.read(n_frames * self._frame_bytes)
+        self._count(flags)
+        if self._report_played is not None or (self._is_sounding and self._buffer.n_bytes < self._low_bytes):
+            self._post(self._after_read, pcm)
         return pcm, _PA_CONTINUE
 
-    def _after_read(self, pcm: bytes, flags: int) -> None:
-        self._count(flags)
-        self._n_since_write += 1
+    def _after_read(self, pcm: bytes) -> None:
         # A resampler holds back the last milliseconds until more input comes. If none comes, they are due now.
-        if self._n_since_write >= 3 and self._buffer.n_bytes < 2 * len(pcm):
+        if (
+            self._n_callbacks - self._n_callbacks_at_write >= _CALLBACKS_BEFORE_FLUSH
+            and self._buffer.n_bytes < self._low_bytes
+        ):
             self._enqueue(self._converter.flush())
         if self._is_sounding and not self._converter.withholds and not self._buffer.n_bytes:
             self._end_sound()

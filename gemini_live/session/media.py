@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..audio import pcm
 from ..audio.buffers import PlayoutBuffer
+from ..audio.conversion import CHUNK_S, SPEAKER_BUFFER_S
 from ..audio.voice_detector import BLOCK_S, SpeechStarted, VoiceDetector, VoiceSettings
 from ..config import Config
 from ..errors import ConfigError, DeviceError, MissingExtraError
@@ -46,11 +47,12 @@ MAX_LATE_S = 0.2
 class Level:
     """The level of the most recent audio."""
 
-    def __init__(self) -> None:
-        self._chunks: deque[bytes] = deque(maxlen=round(LEVEL_S / BLOCK_S))
+    def __init__(self, chunk_s: float) -> None:
+        """Begin with silence. `chunk_s`: the duration of each chunk."""
+        self._chunks: deque[bytes] = deque(maxlen=round(LEVEL_S / chunk_s))
 
     def take(self, chunk: bytes) -> None:
-        """Add 20 ms of audio."""
+        """Add a chunk of audio."""
         self._chunks.append(chunk)
 
     def read_dbfs(self) -> float:
@@ -93,7 +95,7 @@ class Media:
         self.speaker: Speaker | None = None
         self.input_files: list[InputFile] = []
         """Sound files in place of the microphone, in the order in which they are played to the model."""
-        self.user_level, self.model_level = Level(), Level()
+        self.user_level, self.model_level = Level(CHUNK_S), Level(SPEAKER_BUFFER_S)
         self.record: Callable[[bytes, int], None] | None = None
         """Writes the model's speech, with its rate in Hz, to the output file; None if there is no such file."""
         self._config, self._uplink, self._warn = config, uplink, warn

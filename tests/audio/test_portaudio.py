@@ -62,7 +62,7 @@ async def test_devices_are_asked_for_and_opened_unstarted(system: AudioSystem, f
     microphone = await system.open_microphone(None, ignore, ignore)
     speaker = await system.open_speaker(None, PlayoutBuffer(), ignore)
     assert (microphone.rate_hz, microphone.channels, fake_pyaudio.microphone.n_frames) == (16_000, 1, 320)
-    assert (speaker.rate_hz, speaker.channels, fake_pyaudio.speaker.n_frames) == (24_000, 1, 480)
+    assert (speaker.rate_hz, speaker.channels, fake_pyaudio.speaker.n_frames) == (24_000, 1, 240)
     assert "start_stream" not in fake_pyaudio.calls
 
 
@@ -85,7 +85,7 @@ async def test_a_device_is_opened_as_it_likes(
     async with AudioSystem() as system:
         speaker = await system.open_speaker(None, PlayoutBuffer(), ignore)
         assert (speaker.rate_hz, speaker.channels) == opened
-        assert fake.speaker.n_frames * 50 == opened[0]
+        assert fake.speaker.n_frames == round(opened[0] / 100)
 
 
 async def test_a_device_that_takes_nothing_is_an_error_in_portaudios_words(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +219,7 @@ async def test_a_stopped_microphone_offers_nothing_that_was_still_on_its_way(
     await settle()
     assert len(chunks) <= 10
     n_chunks = len(chunks)
-    microphone._receive(bytes(640), 0)
+    microphone._receive(bytes(640))
     assert len(chunks) == n_chunks
     assert not microphone.is_open
 
@@ -242,7 +242,7 @@ async def test_the_speaker_plays_at_once_what_was_written_in_any_splits(
     pcm = make_tone(440, 0.1, 24_000).tobytes()
     for start in range(0, len(pcm), 333):
         speaker.write(pcm[start : start + 333], 24_000)
-    for _ in range(5):
+    for _ in range(10):
         fake_pyaudio.pull()
     assert fake_pyaudio.played == pcm
 
@@ -282,7 +282,7 @@ async def test_a_sound_that_ends_inside_a_buffer_does_not_click(
         speaker, _ = await start_speaker(system)
         # A quarter of a wave more than whole ones: it ends at its loudest.
         speaker.write(make_tone(100, 0.0525, 24_000, amplitude=20_000).tobytes(), 24_000)
-        for _ in range(8):
+        for _ in range(14):
             fake.pull()
             await settle()
         track = np.frombuffer(fake.played, np.int16)[:: speaker.channels].astype(int)
@@ -318,10 +318,10 @@ async def test_clear_is_silent_at_once_and_without_a_click(system: AudioSystem, 
     speaker.clear()
     assert buffer.n_bytes == 0
     fake_pyaudio.pull()
-    assert fake_pyaudio.pull() == bytes(960)
+    assert fake_pyaudio.pull() == bytes(480)
     track = np.frombuffer(fake_pyaudio.played, np.int16).astype(int)
     assert np.abs(np.diff(track)).max() < 1_000
-    assert not track[480 + 60 :].any()
+    assert not track[240 + 60 :].any()
     speaker.write(b"\x12\x01", 24_000)
     assert fake_pyaudio.pull(1) == b"\x12\x01"
 
@@ -344,17 +344,17 @@ async def test_clear_leaks_nothing_from_the_resampler(monkeypatch: pytest.Monkey
 
 async def test_queued_is_what_is_left_and_the_devices_delay(system: AudioSystem, fake_pyaudio: FakePyAudio) -> None:
     speaker, _ = await start_speaker(system)
-    assert speaker.latency_s == pytest.approx(0.06)
+    assert speaker.latency_s == pytest.approx(0.05)
     assert speaker.queued_s == 0
     speaker.write(bytes(4_800), 24_000)
-    assert speaker.queued_s == pytest.approx(0.16)
-    for _ in range(4):
+    assert speaker.queued_s == pytest.approx(0.15)
+    for _ in range(9):
         fake_pyaudio.pull()
         await settle()
-    assert speaker.queued_s == pytest.approx(0.08)
+    assert speaker.queued_s == pytest.approx(0.06)
     fake_pyaudio.pull()
     await settle()
-    assert 0.0 < speaker.queued_s <= 0.06
+    assert 0.0 < speaker.queued_s <= 0.05
     await wait_until(lambda: not speaker.queued_s)
 
 
@@ -363,7 +363,7 @@ async def test_a_speaker_is_dry_once_the_device_has_asked_for_more_than_there_wa
 ) -> None:
     speaker, _ = await start_speaker(system)
     dry = [speaker.is_dry]  # it has played nothing yet
-    speaker.write(bytes(1_920), 24_000)
+    speaker.write(bytes(960), 24_000)
     for _ in range(4):
         dry.append(speaker.is_dry)
         fake_pyaudio.pull()
@@ -400,11 +400,30 @@ async def test_what_was_handed_over_is_told_in_mono(monkeypatch: pytest.MonkeyPa
         speaker, _ = await start_speaker(system, on_played=told.append)
         pcm = make_tone(440, 0.03, 24_000).tobytes()
         speaker.write(pcm, 24_000)
-        fake.pull()
-        fake.pull()
+        for _ in range(4):
+            fake.pull()
         await settle()
     assert b"".join(told)[: len(pcm)] == pcm
-    assert len(b"".join(told)) == 2 * 960
+    assert len(b"".join(told)) == 4 * 480
+
+
+async def test_the_loop_is_woken_only_near_the_end_of_the_audio(
+    system: AudioSystem, fake_pyaudio: FakePyAudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speaker, _ = await start_speaker(system)
+    speaker.write(bytes(9_600), 24_000)
+    read_at: list[int] = []
+    handle = speaker._after_read
+
+    def count(pcm: bytes) -> None:
+        read_at.append(len(fake_pyaudio.played))
+        handle(pcm)
+
+    monkeypatch.setattr(speaker, "_after_read", count)
+    for _ in range(30):
+        fake_pyaudio.pull()
+        await settle()
+    assert read_at == [17 * 480, 18 * 480, 19 * 480, 20 * 480]
 
 
 async def test_played_and_heard_arrive_in_the_order_in_which_they_happened(
@@ -533,6 +552,6 @@ async def test_a_callback_after_the_loop_has_ended_is_harmless(fake_pyaudio: Fak
 
         asyncio.run(open_only())
         fake_pyaudio.feed(bytes(640))
-        assert fake_pyaudio.pull() == bytes(960)
+        assert fake_pyaudio.pull() == bytes(480)
 
     await asyncio.to_thread(run_and_leave)

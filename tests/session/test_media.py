@@ -457,7 +457,7 @@ LOUD, SOFT = struct.pack("<h", 16_384) * 320, struct.pack("<h", 164) * 320
 
 
 def test_a_level_is_that_of_the_last_moments_and_of_what_came_since_the_last_look() -> None:
-    level = Level()
+    level = Level(chunk_s=0.02)
     assert level.read_dbfs() == -96
     for _ in range(50):
         level.take(LOUD)
