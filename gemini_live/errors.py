@@ -3,6 +3,7 @@
     GeminiLiveError
     +-- ConfigError (2)              a wrong option, key, file, or a missing extra
     |   +-- FunctionDeclarationError a functions file that cannot be offered to the model
+    |   +-- RecordingError           a recording that cannot be read or written
     +-- DeviceError (3)              sound or screen that was asked for and is missing
     +-- ConnectionFailed (4)         no session could be opened
     +-- SessionClosed (4)            the service closed the session
@@ -72,6 +73,18 @@ class MissingExtraError(ConfigError):
 
 class FunctionDeclarationError(ConfigError):
     """A functions file, or a function in it, cannot be declared to the model."""
+
+    def __init__(self, file: str, line: int | None, reason: str) -> None:
+        super().__init__(file, line, reason)
+        self.file, self.line, self.reason = file, line, reason
+
+    def __str__(self) -> str:
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        return f"{place}: {self.reason}"
+
+
+class RecordingError(ConfigError):
+    """A recording cannot be read or written."""
 
     def __init__(self, file: str, line: int | None, reason: str) -> None:
         super().__init__(file, line, reason)

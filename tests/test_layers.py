@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "gemini_live"
 
 ROWS = (
     ("errors", "models", "config"),
-    ("conversation", "audio", "functions", "process", "screen"),
+    ("conversation", "audio", "functions", "process", "recording", "screen"),
     ("wire", "output"),
     ("session", "prompt"),
     ("choose_output", "completion", "options"),
@@ -40,7 +40,10 @@ FENCES = {
 }
 """The only rooms that may import a library."""
 
-THE_SIMULATOR_MAY_IMPORT = {"errors", "models", "audio.pcm", "audio.resampling", "audio.voice_detector"}
+THE_SIMULATOR_MAY_IMPORT = {
+    *("errors", "models", "audio.pcm", "audio.resampling", "audio.voice_detector"),
+    *("recording.format", "recording.read", "recording.write"),
+}
 """What knows nothing of a session."""
 
 FORBIDDEN_NAMES = {"util", "utils", "helper", "helpers", "common", "misc"}

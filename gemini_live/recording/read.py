@@ -1,0 +1,227 @@
+"""Read a recording, whoever wrote it and whatever became of it: every damage is one clear line. Pure but for the file.
+
+What cannot be trusted is refused with the number of the line: text that is not JSON, times out of order, huge lines.
+What is merely unknown is skipped, and a last line that was cut off is reported as a problem.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ..errors import RecordingError
+from .format import (
+    FORMAT,
+    MAX_FILE_BYTES,
+    MAX_LINE_BYTES,
+    MAX_T_S,
+    VERSION,
+    Closed,
+    Connected,
+    Entry,
+    Header,
+    Local,
+    Message,
+    is_too_deep,
+    remove_media,
+)
+
+MAX_PROBLEMS = 20
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording in memory."""
+
+    path: Path
+    header: Header
+    entries: tuple[Entry, ...]
+    """In order of time."""
+    problems: tuple[str, ...]
+    """What was skipped, one line each."""
+
+    @property
+    def duration_s(self) -> float:
+        """Return the time of the last entry."""
+        return self.entries[-1].t_s if self.entries else 0.0
+
+
+def read_recording(path: Path, *, keep_media: bool = True) -> Recording:
+    """Read a whole recording.
+
+    Args:
+        path: The file.
+        keep_media: False to leave sound and pictures out of memory; `bytes` beside the empty `data` tells how long they
+            were.
+
+    Raises:
+        RecordingError: The file cannot be read, is not a recording, is damaged, or is of a version that is not known.
+    """
+    try:
+        with path.open("rb") as file:
+            return _Reader(path, file, keep_media=keep_media).read()
+    except OSError as exc:
+        raise RecordingError(str(path), None, f"cannot be read: {exc.strerror}") from exc
+
+
+class _Reader:
+    def __init__(self, path: Path, file: BinaryIO, *, keep_media: bool) -> None:
+        self._path, self._file, self._keep_media = path, file, keep_media
+        self._line = 0
+        self._n_bytes = 0
+        self._problems: list[str] = []
+        self._unknown: Counter[str] = Counter()
+
+    def read(self) -> Recording:
+        header = self._read_header()
+        entries = tuple(self._read_entries())
+        for kind, n in self._unknown.most_common():
+            self._note(f"{n} {'entry' if n == 1 else 'entries'} of unknown type {kind} skipped")
+        return Recording(self._path, header, entries, tuple(self._problems[:MAX_PROBLEMS]))
+
+    def _read_header(self) -> Header:
+        raw = self._next_line().removeprefix(_BOM)
+        if not raw:
+            raise self._damage("the file is empty")
+        self._line = 1
+        foreign = f"not a recording: the first line is not the header of a {FORMAT}"
+        try:
+            fields = self._parse(raw)
+        except RecordingError:
+            raise self._damage(foreign) from None
+        if fields.get("format") != FORMAT:
+            raise self._damage(foreign)
+        version = fields.get("version")
+        if version != VERSION or isinstance(version, bool):
+            shown = str(version)[:20]
+            raise self._damage(f"version {shown} of the format is not known; this program reads version {VERSION}")
+        for name in ("program", "role", "started_at"):
+            if not isinstance(fields.get(name), str):
+                raise self._damage(f"the header has no {name}")
+        model, setup = fields.get("model"), fields.get("setup")
+        return Header(
+            program=fields["program"],
+            role=fields["role"],
+            started_at=fields["started_at"],
+            model=model if isinstance(model, str) else None,
+            redacted=fields.get("redacted") is True,
+            setup=setup if isinstance(setup, dict) else None,
+        )
+
+    def _read_entries(self) -> Iterator[Entry]:
+        last_s = 0.0
+        while raw := self._next_line():
+            self._line += 1
+            is_cut = not raw.endswith(b"\n")
+            if raw.isspace():
+                continue
+            try:
+                fields = self._parse(raw)
+            except RecordingError as error:
+                if not is_cut:
+                    raise
+                self._note(f"line {self._line} is cut off, and was skipped ({error.reason})")
+                return
+            t_s = self._read_time(fields, last_s)
+            last_s = t_s
+            entry = self._read_entry(t_s, fields)
+            if entry is not None:
+                yield entry
+
+    def _next_line(self) -> bytes:
+        raw = self._file.readline(MAX_LINE_BYTES + 1)
+        self._n_bytes += len(raw)
+        if len(raw) > MAX_LINE_BYTES:
+            self._line += 1
+            raise self._damage(f"the line is longer than {MAX_LINE_BYTES >> 20} MiB")
+        if self._n_bytes > MAX_FILE_BYTES:
+            raise self._damage(f"the file is longer than {MAX_FILE_BYTES >> 30} GiB")
+        return raw
+
+    def _parse(self, raw: bytes) -> dict[str, Any]:
+        try:
+            fields = json.loads(raw.decode(), parse_constant=_refuse_constant)
+        except UnicodeDecodeError:
+            raise self._damage("the line is not UTF-8 text") from None
+        except json.JSONDecodeError as exc:
+            raise self._damage(f"the line is not JSON: {exc.msg.lower()} at column {exc.colno}") from None
+        except ValueError:
+            raise self._damage("the line holds a number that JSON does not allow, or a huge one") from None
+        except RecursionError:
+            raise self._damage("the line is nested too deeply") from None
+        if not isinstance(fields, dict):
+            raise self._damage("the line is not a JSON object")
+        if is_too_deep(fields):
+            raise self._damage("the line is nested too deeply")
+        return fields
+
+    def _read_time(self, fields: Mapping[str, Any], last_s: float) -> float:
+        if "t_s" not in fields and fields.get("format") == FORMAT:
+            raise self._damage("a second header: two recordings in one file")
+        t_s = fields.get("t_s")
+        if isinstance(t_s, bool) or not isinstance(t_s, (int, float)):
+            raise self._damage("the line has no time (t_s)")
+        if not (0 <= t_s <= MAX_T_S and math.isfinite(t_s)):
+            raise self._damage("the time (t_s) is not a number of seconds since the header")
+        if t_s < last_s:
+            raise self._damage(f"out of order: t_s {t_s:g} comes after {last_s:g}")
+        return float(t_s)
+
+    def _read_entry(self, t_s: float, fields: dict[str, Any]) -> Entry | None:
+        match kind := fields.get("type"):
+            case "message":
+                message, sender = fields.get("message"), fields.get("from")
+                if not isinstance(message, dict):
+                    raise self._damage("the message is not an object")
+                if sender not in ("client", "server"):
+                    raise self._damage('from is neither "client" nor "server"')
+                if not self._keep_media:
+                    remove_media(message)
+                return Message(t_s, self._line, sender, self._read_connection(fields), message)
+            case "connected":
+                return Connected(t_s, self._line, self._read_connection(fields), _text(fields.get("url")))
+            case "closed":
+                code = fields.get("code")
+                return Closed(
+                    t_s,
+                    self._line,
+                    self._read_connection(fields),
+                    code if isinstance(code, int) and not isinstance(code, bool) and 0 <= code < 2**16 else None,
+                    _text(fields.get("reason")),
+                    "client" if fields.get("by") == "client" else "server",
+                )
+            case "local":
+                event = fields.get("event")
+                if not isinstance(event, str):
+                    raise self._damage("the local entry has no event")
+                facts = {name: value for name, value in fields.items() if name not in ("t_s", "type", "event")}
+                return Local(t_s, self._line, event, facts)
+            case str():
+                self._unknown[kind if kind.isidentifier() and len(kind) <= 40 else "?"] += 1
+                return None
+            case _:
+                raise self._damage("the line has no type")
+
+    def _read_connection(self, fields: Mapping[str, Any]) -> int:
+        number = fields.get("connection")
+        if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number < 2**31:
+            raise self._damage("connection is not a number from 1 on")
+        return number
+
+    def _note(self, problem: str) -> None:
+        self._problems.append(problem)
+
+    def _damage(self, reason: str) -> RecordingError:
+        return RecordingError(str(self._path), self._line or None, reason)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
