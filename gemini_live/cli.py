@@ -130,6 +130,8 @@ class _Command:
             if arguments.get("list_functions"):
                 return self._list_functions(arguments)
             config = options.read_config(arguments, self._environ)
+            streams = self._streams
+            options.check_streams(config, (streams.stdin, streams.stdout, streams.stderr))
             simulator = _read_simulate(config.simulate)
         except GeminiLiveError as error:
             return self._refuse(error, arguments)

@@ -427,6 +427,14 @@ def describe_non_file(path: Path) -> str | None:
     return "it is a device or a pipe, not a file" if path.exists() and not path.is_file() else None
 
 
+def is_same_file(one: Path, other: Path) -> bool:
+    """Return True if two paths lead to the same file, through links too."""
+    try:
+        return one.samefile(other)
+    except OSError:  # one of them is not there yet
+        return one.resolve() == other.resolve()
+
+
 class NotAnsweredError(GeminiLiveError):
     """The session ended well, and some questions were not answered; each was reported when that was known."""
 

@@ -1,7 +1,7 @@
 """The command's options: the parser, and the `Config` that argv and the environment make.
 
 Only `Config` holds defaults: the parser leaves out what was not given. Pure, except for reading the file of
-`--setup @FILE` and checking whether two paths are the same file.
+`--setup @FILE` and checking which paths and streams are the same file.
 
 The length: one entry for each option, and `--help` reads best if all of them are in one place.
 """
@@ -9,15 +9,17 @@ The length: one entry for each option, and `--help` reads best if all of them ar
 import argparse
 import difflib
 import math
+import os
 import re
-from collections.abc import Mapping, MutableMapping, Sequence
+import stat
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from . import __version__
 from .config import Color, Config, OutputFormat
-from .errors import EXIT_CODE_MEANINGS, ConfigError, ExitCode
+from .errors import EXIT_CODE_MEANINGS, ConfigError, ExitCode, is_same_file
 from .models import MODELS, VOICES
 from .output.escaping import one_line
 from .wire.setup import build_setup, model_of, parse_setup_option
@@ -441,12 +443,7 @@ def _check(config: Config) -> None:
         raise ConfigError("--input-file replaces the microphone: leave out --audio-input and --input-device")
     if config.push_to_talk and (config.input_file or config.audio_input is False):
         raise ConfigError("--push-to-talk needs the microphone: leave out --input-file and --no-audio-input")
-    setup_files = () if config.setup_file is None else (config.setup_file,)
-    for path in (*config.input_file, *config.import_functions, *setup_files):
-        if config.output_file is not None and _is_same(path, config.output_file):
-            raise ConfigError(
-                f"--output-file would overwrite {path}, which --input-file, --import-functions or --setup reads"
-            )
+    _check_files(config)
     facts = read_setup(build_setup(config, [], handle=None, seeds_history=False))
     if lacks_words(config, facts):
         raise ConfigError(
@@ -455,12 +452,51 @@ def _check(config: Config) -> None:
         )
 
 
-def _is_same(one: Path, other: Path) -> bool:
-    """Return True if two paths lead to the same file, through links too."""
-    try:
-        return one.samefile(other)
-    except OSError:  # one of them is not there yet
-        return one.absolute() == other.absolute()
+_WRITTEN = {"output_file"}
+"""The settings that name a file to be written; all others with a path name a file to be read."""
+
+
+def _check_files(config: Config) -> None:
+    """Check that no file is written that is also read, or written twice.
+
+    Raises:
+        ConfigError: Two options name the same file, perhaps through links.
+    """
+    files = [(field.name, path) for field in fields(config) for path in _paths(getattr(config, field.name))]
+    for i, (written, path) in enumerate(files):
+        for j, (name, other) in enumerate(files):
+            if written in _WRITTEN and i != j and is_same_file(path, other):
+                raise ConfigError(
+                    f"{_option_of(written)} would overwrite {other}, which is also given as {_option_of(name)}"
+                )
+
+
+def _paths(value: object) -> Sequence[Path]:
+    values = value if isinstance(value, tuple) else (value,)
+    return [each for each in values if isinstance(each, Path)]
+
+
+def _option_of(setting: str) -> str:
+    return "--setup" if setting == "setup_file" else f"--{setting.replace('_', '-')}"
+
+
+def check_streams(config: Config, streams: Iterable[TextIO | None]) -> None:
+    """Check that no file is written to which a standard stream is redirected.
+
+    Raises:
+        ConfigError: A standard stream reads or writes the same file.
+    """
+    for stream in streams:
+        try:
+            status = os.fstat(stream.fileno()) if stream is not None else None
+        except (OSError, ValueError):  # a stream without a descriptor, or closed
+            continue
+        if status is None or not stat.S_ISREG(status.st_mode):
+            continue
+        for setting in _WRITTEN:
+            for path in _paths(getattr(config, setting)):
+                if path.exists() and os.path.samestat(path.stat(), status):
+                    raise ConfigError(f"{_option_of(setting)} would overwrite {path}, to which a stream is redirected")
 
 
 def find_warnings(config: Config, environ: Mapping[str, str]) -> list[str]:

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -149,13 +150,31 @@ def test_setup_may_be_a_file(tmp_path: Path) -> None:
     assert config.setup_file == path
 
 
-def test_the_setup_file_is_not_overwritten(tmp_path: Path) -> None:
-    path, link = tmp_path / "setup.wav", tmp_path / "link.wav"
-    path.write_text("{}")
-    link.symlink_to(path)
-    for output in (path, link):
-        message = config_error("--setup", f"@{path}", "--output-file", str(output), "--force")
-        assert message.startswith(f"--output-file would overwrite {path}")
+def _read_settings() -> list[str]:
+    """Return the settings that name a file which is read: a new one is covered without a change here."""
+    paths = [field.name for field in fields(Config) if "Path" in str(field.type)]
+    assert {"input_file", "import_functions", "setup_file"} <= set(paths)
+    return sorted(set(paths) - options._WRITTEN)
+
+
+@pytest.mark.parametrize("written", sorted(options._WRITTEN))
+@pytest.mark.parametrize("read", _read_settings())
+@pytest.mark.parametrize("how", ["itself", "symbolic link", "hard link", "dots", "not there yet"])
+def test_no_file_is_overwritten_that_is_read(tmp_path: Path, written: str, read: str, how: str) -> None:
+    path, other = tmp_path / "file.wav", tmp_path / "other.wav"
+    if how != "not there yet":
+        path.write_text("{}")
+    if how == "symbolic link":
+        other.symlink_to(path)
+    elif how == "hard link":
+        other.hardlink_to(path)
+    else:
+        other = tmp_path / "." / "x" / ".." / "file.wav" if how == "dots" else path
+        (tmp_path / "x").mkdir()
+    is_repeatable = next("tuple" in str(field.type) for field in fields(Config) if field.name == read)
+    given: dict[str, Any] = {written: other, read: (path,) if is_repeatable else path}
+    with pytest.raises(ConfigError, match=f"^{options._option_of(written)} would overwrite"):
+        options._check_files(Config(**given))
 
 
 def test_listing_devices_is_not_a_setting() -> None:

@@ -24,7 +24,9 @@ _CLOSE_TIMEOUT_S = 5.0
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 """Speech that may wait for the disk; more is dropped, and the file is reported as incomplete."""
 
-_LOCKED_BYTE = 2**40
+_LOCKED_BYTE = 2**31 - 2
+"""Others cannot read a locked byte on Windows, so it lies beyond 12 hours of sound. C libraries of Windows keep the
+position in 32 bits, with a sign."""
 _MARK = b"LIST" + struct.pack("<I4s4sI", 24, b"INFO", b"ISFT", 12) + b"gemini-live\0"
 """A chunk that names this program, by which it recognises a file that it may overwrite."""
 
@@ -43,7 +45,7 @@ class OutputFile:
         Args:
             path: The file; its name must end in `.wav`.
             on_error: Called once, on the loop, when nothing more can be written, with the reason.
-            force: True to overwrite a file that another program wrote.
+            force: True to overwrite a sound file that another program wrote.
 
         Raises:
             ConfigError: The file cannot be written, or was not written by this program.
@@ -183,6 +185,10 @@ def _open_as_it_is(path: Path, *, force: bool) -> tuple[FileIO, bool]:
                 f"cannot write {path}: gemini-live did not write this file; choose another name, or overwrite it with "
                 "--force"
             )
+        if path.is_file() and not (_is_ours(path) or _is_sound(path)):
+            raise ConfigError(
+                f"cannot write {path}: it is not a WAV file, whatever its name says, and --force overwrites sound only"
+            )
         try:
             return path.open("xb", buffering=0), True
         except FileExistsError:
@@ -206,9 +212,11 @@ def _lock(file: FileIO, path: Path) -> None:
             import msvcrt  # noqa: PLC0415 - only Windows has it
 
             position = file.tell()
-            file.seek(_LOCKED_BYTE)  # others cannot read a byte that is locked: not one of the sound
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            file.seek(position)
+            file.seek(_LOCKED_BYTE)
+            try:
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            finally:
+                file.seek(position)
         else:
             import fcntl  # noqa: PLC0415 - Windows has none
 
@@ -225,6 +233,13 @@ def _is_ours(path: Path) -> bool:
     with path.open("rb") as file:
         start = file.read(len(_build_header(0)))
     return not start or (start.startswith(b"RIFF") and _MARK in start)
+
+
+def _is_sound(path: Path) -> bool:
+    """Return True if a file is a WAV file: no link or name may lead to somebody's text, key or history."""
+    with path.open("rb") as file:
+        start = file.read(12)
+    return start[:4] in {b"RIFF", b"RF64"} and start[8:] == b"WAVE"
 
 
 def _build_header(n_bytes: int) -> bytes:

@@ -1,6 +1,7 @@
 """The simulator's own options, as the command and the client's `--simulate=ARGS` take them."""
 
 import argparse
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +9,15 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from gemini_live import __version__
-from gemini_live.errors import ConfigError
+from gemini_live.errors import ConfigError, is_same_file
 
 from .answers import REQUESTS
 from .faults import FAULT_KINDS, Scope, parse_fault
 
 PROGRAM = "gemini-live-simulator"
 DEFAULT_PORT = 8765
+_WRITTEN = {"log", "verdict"}
+"""Options that name a file to be written."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +171,10 @@ def parse_command(argv: Sequence[str]) -> tuple[dict[str, Any], CommandOptions]:
     for name in ("log", "verdict"):
         if options.get(name) == Path("-"):
             raise ConfigError(f"--{name} -: stdout has the greeting and the verdict for people; name a file")
+    paths = [(name, value) for name, value in options.items() if isinstance(value, Path)]
+    for (one, path), (other, other_path) in itertools.permutations(paths, 2):
+        if one in _WRITTEN and is_same_file(path, other_path):
+            raise ConfigError(f"--{one} would overwrite {other_path}, which is also given as --{other}")
     for name in ("tls_names", "tls_dir"):
         if name in options and not options.get("tls"):
             raise ConfigError(f"--{name.removesuffix('s').replace('_', '-')} needs --tls")

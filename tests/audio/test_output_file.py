@@ -11,6 +11,7 @@ import threading
 import time
 import wave
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -113,15 +114,18 @@ async def test_until_there_is_something_to_write_nothing_is_touched(tmp_path: Pa
     assert (tmp_path / "old.wav").read_bytes() == OURS
 
 
-OTHERS = {
+MUSIC = {
     "music": b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0\xc0]\0\0\x80\xbb\0\0\2\0\x10\0data\0\0\0\0",
+    "long music": b"RF64\xff\xff\xff\xffWAVEds64",
+}
+NO_MUSIC = {
     "named in the text": b"Dear gemini-live, " + OURS,
     "text": b"Dear diary",
 }
 
 
-@pytest.mark.parametrize("content", OTHERS.values(), ids=OTHERS)
-async def test_a_file_that_another_program_wrote_is_overwritten_only_by_force(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("content", [*MUSIC.values(), *NO_MUSIC.values()], ids=[*MUSIC, *NO_MUSIC])
+async def test_a_file_that_another_program_wrote_is_not_overwritten(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "out.wav"
     path.write_bytes(content)
     with pytest.raises(ConfigError) as caught:
@@ -130,10 +134,28 @@ async def test_a_file_that_another_program_wrote_is_overwritten_only_by_force(tm
         f"cannot write {path}: gemini-live did not write this file; choose another name, or overwrite it with --force"
     )
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("content", MUSIC.values(), ids=MUSIC)
+async def test_force_overwrites_the_sound_of_others(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "out.wav"
+    path.write_bytes(content)
     file = OutputFile(path, force=True)
     file.write(bytes(960), 24_000)
     await file.close()
     assert path.stat().st_size == HEADER_BYTES + 960
+
+
+@pytest.mark.parametrize("content", NO_MUSIC.values(), ids=NO_MUSIC)
+@pytest.mark.parametrize("is_link", [False, True])
+async def test_force_overwrites_nothing_but_sound(tmp_path: Path, content: bytes, *, is_link: bool) -> None:
+    target, path = tmp_path / "history", tmp_path / "out.wav"
+    (target if is_link else path).write_bytes(content)
+    if is_link:
+        path.symlink_to(target)
+    with pytest.raises(ConfigError, match="it is not a WAV file, whatever its name says"):
+        OutputFile(path, force=True)
+    assert path.read_bytes() == content
 
 
 async def test_a_file_of_ours_may_be_overwritten_again_and_again(tmp_path: Path) -> None:
@@ -313,3 +335,52 @@ def test_the_loop_may_end_before_the_file_fails(tmp_path: Path, monkeypatch: pyt
     file.write(bytes(960), 24_000)
     assert isinstance(file._done.exception(timeout=10), OSError)
     assert told == []
+
+
+class FakeMsvcrt:
+    """Locks bytes of files as Windows does: a locked byte cannot be locked again, by any handle."""
+
+    LK_NBLCK = 2
+
+    def __init__(self, error: int = errno.EACCES) -> None:
+        self.locked: set[tuple[int, int, int]] = set()
+        self._error = error
+
+    def locking(self, descriptor: int, mode: int, n_bytes: int) -> None:
+        """Lock a byte at the descriptor's position."""
+        assert (mode, n_bytes) == (self.LK_NBLCK, 1)
+        status = os.fstat(descriptor)
+        byte = (status.st_dev, status.st_ino, os.lseek(descriptor, 0, os.SEEK_CUR))
+        if byte in self.locked or self._error == errno.EINVAL:
+            raise OSError(self._error, "locked")
+        self.locked.add(byte)
+
+
+def lock_like_windows(monkeypatch: pytest.MonkeyPatch, fake: FakeMsvcrt) -> None:
+    """Make `_lock` take its branch for Windows."""
+    monkeypatch.setattr("gemini_live.audio.output_file.sys", SimpleNamespace(platform="win32"))
+    monkeypatch.setitem(sys.modules, "msvcrt", fake)  # type: ignore[arg-type]
+
+
+async def test_on_windows_a_byte_beyond_the_sound_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeMsvcrt()
+    lock_like_windows(monkeypatch, fake)
+    path = tmp_path / "out.wav"
+    first = OutputFile(path)
+    # Windows locks for all handles, and others must be able to read the file while it grows.
+    assert all(12 * 3600 * 48_000 < position < 2**31 for _, _, position in fake.locked)
+    with pytest.raises(ConfigError, match=r"another program is writing it"):
+        OutputFile(path)
+    first.write(bytes(960), 24_000)
+    await first.close()
+    assert path.stat().st_size == HEADER_BYTES + 960  # the position before the lock counts
+
+
+async def test_on_windows_a_drive_without_locks_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock_like_windows(monkeypatch, FakeMsvcrt(errno.EINVAL))
+    file = OutputFile(tmp_path / "out.wav")
+    file.write(bytes(960), 24_000)
+    await file.close()
+    assert (tmp_path / "out.wav").stat().st_size == HEADER_BYTES + 960
