@@ -359,7 +359,7 @@ class FakeMsvcrt:
 def lock_like_windows(monkeypatch: pytest.MonkeyPatch, fake: FakeMsvcrt) -> None:
     """Make `_lock` take its branch for Windows."""
     monkeypatch.setattr("gemini_live.audio.output_file.sys", SimpleNamespace(platform="win32"))
-    monkeypatch.setitem(sys.modules, "msvcrt", fake)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "msvcrt", fake)
 
 
 async def test_on_windows_a_byte_beyond_the_sound_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
