@@ -2,10 +2,9 @@
 
 import json
 import re
-from dataclasses import dataclass
 from typing import Any
 
-from .example_values import make_up_value
+from .actions import Action, Call, End, Say, Search, Together
 from .history import ConversationHistory
 from .settings import Declaration
 
@@ -28,27 +27,8 @@ REQUESTS: tuple[tuple[str, str], ...] = (
 )
 """What a line may ask for besides being repeated; the help is made of this."""
 
-
-@dataclass(frozen=True)
-class Call:
-    """A function that the model wants called."""
-
-    name: str
-    args: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the model will do about one message."""
-
-    words: str = ""
-    calls: tuple[Call, ...] = ()
-    query: str = ""
-    """What it searched for, if it did."""
-    waits_for_input: bool = False
-    """It had nothing to answer, and expects the user to go on."""
-    malformed_call: bool = False
-    """It wanted to call a function and made a mess of it."""
+MALFORMED_CALL = (End("MALFORMED_FUNCTION_CALL"),)
+"""What the model does if it makes a mess of a call that it wanted to make."""
 
 
 def plan_answer(
@@ -58,30 +38,30 @@ def plan_answer(
     search: bool,
     conversation: ConversationHistory,
     seen: str = "",
-) -> Plan:
+) -> tuple[Action, ...]:
     """Return what the model does about `text`."""
-    calls = _plan_calls(text, declarations)
-    if calls.malformed_call:  # the client may have put the line into JSON of its own, with a backslash at each quote
-        calls = _plan_calls(text.replace('\\"', '"'), declarations)
-    if calls.calls or calls.malformed_call:
-        return calls
+    actions = _plan_calls(text, declarations)
+    if actions == MALFORMED_CALL:  # the client may have put the line into JSON, with a backslash at each quote
+        actions = _plan_calls(text.replace('\\"', '"'), declarations)
+    if actions:
+        return actions
     if match := _COUNT.search(text):
-        return Plan(words=", ".join(str(n) for n in range(1, min(int(match[1]), _MAX_COUNT) + 1)) + ".")
+        return (Say(", ".join(str(n) for n in range(1, min(int(match[1]), _MAX_COUNT) + 1)) + "."),)
     if search and (match := _SEARCH.match(text)):
-        return Plan(words=f"I searched for {match[1]} and found two pages.", query=match[1])
+        return (Search(match[1]), Say(f"I searched for {match[1]} and found two pages."))
     if _BEFORE.match(text):
         before = conversation.last_said()
-        return Plan(words=f"You said: {before}" if before else "You have not said anything before.")
+        return (Say(f"You said: {before}" if before else "You have not said anything before."),)
     if _SEE.match(text):
-        return Plan(words=seen)
-    return Plan(words=text.strip()) if text.strip() else Plan(words="Yes?", waits_for_input=True)
+        return (Say(seen),)
+    return (Say(text.strip()),) if text.strip() else (Say("Yes?", waits_for_input=True),)
 
 
-def _plan_calls(text: str, declarations: dict[str, Declaration]) -> Plan:
-    """Return the plan to make the calls that the text asks for; an empty plan if it asks for none."""
+def _plan_calls(text: str, declarations: dict[str, Declaration]) -> tuple[Action, ...]:
+    """Return the calls that the text asks for; nothing if it asks for none."""
     calls: list[Call] = []
     if not declarations:
-        return Plan()
+        return ()
     position = 0
     while match := _CALL.search(text, position):
         name, position = match[1].rstrip(".:-"), match.end()
@@ -91,13 +71,12 @@ def _plan_calls(text: str, declarations: dict[str, Declaration]) -> Plan:
             if args is None and declaration is None:
                 continue  # "call me (maybe)" asks for nothing
             if args is None:
-                return Plan(malformed_call=True)
+                return MALFORMED_CALL
             calls.append(Call(name, args))
             position = end
         elif declaration is not None:
-            args = make_up_value(declaration.parameters)
-            calls.append(Call(name, args if isinstance(args, dict) else {}))
-    return Plan(calls=tuple(calls))
+            calls.append(Call(name))
+    return (Together(*calls),) if calls else ()
 
 
 def _read_arguments(text: str, start: int) -> tuple[dict[str, Any] | None, int]:
@@ -135,18 +114,26 @@ def build_search_parts() -> list[dict[str, Any]]:
     return [{"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": output}}]
 
 
-def build_grounding(query: str) -> dict[str, Any]:
-    """Return the groundingMetadata of a search."""
+def build_grounding(query: str, pages: tuple[tuple[str, str], ...], said: str) -> dict[str, Any]:
+    """Return the groundingMetadata of a search.
+
+    Args:
+        query: What was searched for.
+        pages: Address and title of each page; empty: two are made up.
+        said: What the model said about the pages.
+    """
     slug = re.sub(r"\W+", "-", query.lower()).strip("-")[:60] or "result"
-    pages = [(f"https://example.com/{slug}", f"{query} - Example"), (f"https://example.org/wiki/{slug}", query)]
-    said = f"I searched for {query} and found two pages."
+    pages = pages or (
+        (f"https://example.com/{slug}", f"{query} - Example"),
+        (f"https://example.org/wiki/{slug}", query),
+    )
     return {
         "webSearchQueries": [query],
         "groundingChunks": [{"web": {"uri": uri, "title": title}} for uri, title in pages],
         "groundingSupports": [
             {
                 "segment": {"endIndex": len(said.encode()), "text": said},
-                "groundingChunkIndices": [0, 1],
+                "groundingChunkIndices": list(range(len(pages))),
             }
         ],
         "searchEntryPoint": {"renderedContent": "<div>Google Search</div>"},

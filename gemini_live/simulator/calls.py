@@ -1,15 +1,16 @@
 """Keeps the function calls that the simulated model made, and reads the answers to them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
 from typing import Any
 
 from gemini_live.models import Behavior, CallId, StaleCalls
 
-from .answers import Call
+from .actions import Action, Call
 from .close_reasons import Refusal, invalid_argument
+from .example_values import fit_value, make_up_value
 from .history import ConversationHistory
 from .records import CallRecord, SessionRecord
 from .settings import Settings
@@ -32,6 +33,24 @@ class Result:
     response: dict[str, Any]
     scheduling: Scheduling
 
+    @property
+    def is_spoken(self) -> bool:
+        """True if the model may speak of it."""
+        return self.scheduling is not Scheduling.SILENT and bool(self.response)
+
+
+@dataclass
+class CallBatch:
+    """Calls of one scripted message that the model does not wait for."""
+
+    ids: frozenset[str]
+    next_actions: tuple[Action, ...]
+    """What the model does when all have results; empty: the script is asked."""
+    about: str
+    """The question that the calls belong to."""
+    results: dict[str, Result] = field(default_factory=dict)
+    """By id, the last result that the model may speak of."""
+
 
 class CallBook:
     """The calls of one session."""
@@ -50,6 +69,7 @@ class CallBook:
         self.stale: set[str] = set()
         """Calls of the session that this one resumes, as far as the service still takes them for open."""
         self._stale_closed = False
+        self._batches: list[CallBatch] = []
 
     @property
     def open_ids(self) -> list[str]:
@@ -66,12 +86,15 @@ class CallBook:
         awaited, made = [], []
         for call in calls:
             declaration = settings.declarations.get(call.name)
+            parameters = declaration.parameters if declaration else {}
+            args = make_up_value(parameters) if call.args is None else fit_value(call.args, parameters)
+            args = args if isinstance(args, dict) else {}
             behavior = declaration.behavior if declaration else Behavior.BLOCKING
             blocks = behavior is Behavior.BLOCKING or self._observed.non_blocking_waits
             id_ = self._new_id(self._observed.call_id if blocks else self._observed.async_call_id)
-            self._record.calls[id_] = CallRecord(id_, call.name, call.args)
+            self._record.calls[id_] = CallRecord(id_, call.name, args)
             self._history.open_calls.add(id_)
-            made.append({"name": call.name, "args": call.args, "id": id_})
+            made.append({"name": call.name, "args": args, "id": id_})
             if blocks:
                 self._blocking.add(id_)
             if blocks or settings.capabilities.interaction_status:
@@ -181,6 +204,24 @@ class CallBook:
                 self._record.mistake(f"answered a call of the session before: {self._model} no longer answers then")
             case StaleCalls.IGNORED:
                 self._record.mistake(f"answered a call of the session before, which {self._model} ignores: {id_}")
+
+    def add_batch(self, batch: CallBatch) -> None:
+        """Gather the results of these calls until all are in."""
+        self._batches.append(batch)
+
+    def gather(self, result: Result) -> CallBatch | None:
+        """Add a result to the batch of its call; return the batch, or None if the call is in none."""
+        batch = next((batch for batch in self._batches if result.id in batch.ids), None)
+        if batch is not None and result.is_spoken:
+            batch.results[result.id] = result
+        return batch
+
+    def close_batch(self, batch: CallBatch) -> bool:
+        """Remove a batch if all its calls are answered; return True if they are."""
+        settled = self.settled(list(batch.ids))
+        if settled:
+            self._batches.remove(batch)
+        return settled
 
     def take_stale_closed(self) -> bool:
         """Return True once when the client has answered the last of the stale calls."""

@@ -9,11 +9,12 @@ from gemini_live.models import MidAnswer, StreamEnd
 
 from ..audio.pcm import INPUT, SAMPLE_BYTES, PcmFormat, parse_rate_hz
 from ..audio.voice_detector import SpeechStarted, Utterance
+from .asks import Ask, Origin
 from .calls import Result, Scheduling
 from .clock import Clock
 from .close_reasons import INVALID_PAYLOAD, Refusal, invalid_argument, not_supported
 from .history import Said, image_size
-from .model_turns import Ask, ModelTurns, Origin
+from .model_turns import SPEECH, ModelTurns
 from .records import SessionRecord
 from .settings import Settings, has_search, read_declarations
 from .speech import Sound
@@ -24,7 +25,6 @@ _FRAME_INTERVAL_S = 0.7
 """Of one frame a second, with the unevenness of any clock."""
 _HANDLE_INTERVAL_S = 0.4
 """Of the handles that come while the microphone streams. pydantic-ai's recordings of 3.1, Aug 2026: 0.1 to 0.8 s."""
-_SPEECH = "speech"
 
 
 @functools.lru_cache(maxsize=64)
@@ -216,7 +216,7 @@ class ClientMessages:
         self._since_handle_s += duration_s
         if self._since_handle_s >= _HANDLE_INTERVAL_S and not self._segments.speaking:
             self._since_handle_s = 0.0
-            await self._turns.offer_handle()
+            await self._turns.handles.offer()
 
     def _take_frame(self, blob: dict[str, Any]) -> None:
         image = blob.get("data", b"")
@@ -241,11 +241,11 @@ class ClientMessages:
                     await self._turns.begin_speech(event.offset_s)
                     if self._settings.activity.interrupts and not self._settings.interprets:
                         self._turns.interrupt()
-                    await self._turns.send_first_words(_SPEECH)
+                    await self._turns.send_first_words()
                 case Utterance():
                     self._record.n_utterances += 1
                     self._remember_written()
-                    text = f"({_SPEECH}, {event.duration_s:.1f} s)"
+                    text = self._turns.heard() or f"({SPEECH}, {event.duration_s:.1f} s)"
                     sound = Sound(event.pcm, event.rate_hz)
                     self._turns.ask(Ask(Origin.VOICE, text, sound, end_s=event.end_s))
                     self._release_results()
@@ -261,9 +261,16 @@ class ClientMessages:
 
     def _schedule(self, result: Result) -> None:
         """Queue what the model says about a result that no turn waits for, in the way that the client asks for."""
-        if result.scheduling is Scheduling.SILENT or not result.response:
+        batch = self._turns.calls.gather(result)
+        if batch is not None:
+            if not self._turns.calls.close_batch(batch) or not batch.results:
+                return
+            results = tuple(batch.results.values())
+            ask = Ask(Origin.RESULT, results=results, next_actions=batch.next_actions, about=batch.about)
+        elif not result.is_spoken:
             return
-        ask = Ask(Origin.RESULT, results=(result,))
+        else:
+            ask = Ask(Origin.RESULT, results=(result,))
         cuts = result.scheduling is Scheduling.INTERRUPT or self._observed.mid_answer is not MidAnswer.WAIT
         if not cuts:
             self._turns.ask(ask)

@@ -4,6 +4,7 @@ The schema comes from a client and may be anything that JSON can hold: what make
 and depth of the value are bounded.
 """
 
+import json
 import math
 from typing import Any
 
@@ -52,6 +53,28 @@ _HINTS = (
 def make_up_value(schema: Any) -> Any:
     """Return a value that fits `schema`, a JSON schema or the API's own subset of it; required properties only."""
     return _Maker(schema).make(schema, 0)
+
+
+def fit_value(value: Any, schema: Any) -> Any:
+    """Return `value` with texts made numbers or booleans where the schema asks for these and the text reads as one."""
+    if not isinstance(schema, dict):
+        return value
+    if isinstance(value, dict) and isinstance(schema.get("properties"), dict):
+        return {name: fit_value(item, schema["properties"].get(name)) for name, item in value.items()}
+    if isinstance(value, list):
+        return [fit_value(item, schema.get("items")) for item in value]
+    return _fit_text(value, str(schema.get("type", "")).lower()) if isinstance(value, str) else value
+
+
+def _fit_text(text: str, kind: str) -> Any:
+    try:
+        fitted = json.loads(text.strip().lower())
+    except ValueError:
+        return text
+    if isinstance(fitted, bool):
+        return fitted if kind == "boolean" else text
+    is_number = isinstance(fitted, int | float) and math.isfinite(fitted)
+    return fitted if is_number and (kind == "number" or (kind == "integer" and isinstance(fitted, int))) else text
 
 
 class _Maker:

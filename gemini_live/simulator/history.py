@@ -56,6 +56,12 @@ class ConversationHistory:
     """The number of the session that has it now."""
     last_audio_s: float = -math.inf
     """Time on the clock of the last audio from the client."""
+    n_questions: int = 0
+    """Questions so far, typed and spoken."""
+    n_spoken: int = 0
+    """Spoken questions so far."""
+    known: dict[str, str] = field(default_factory=dict)
+    """What a script has learned from the user's words, by name."""
     tokens: Counter[str] = field(init=False)
     """The size of the context by modality: kept up to date, so that a turn costs the same however long the talk is."""
 
@@ -79,7 +85,9 @@ class ConversationHistory:
     def without_seed(self) -> "ConversationHistory":
         """Return a copy that lacks what the client gave as earlier history."""
         kept = [said for said in self.said if not said.seeded]
-        return ConversationHistory(kept, self.n_frames, self.frame_size, set(self.open_calls))
+        history = ConversationHistory(kept, self.n_frames, self.frame_size, set(self.open_calls))
+        history.n_questions, history.n_spoken, history.known = self.n_questions, self.n_spoken, self.known
+        return history
 
     def last_said(self) -> str:
         """Return the user's last words; empty if there are none."""
@@ -116,6 +124,8 @@ class _Saved:
     covers: Coverage
     n_said: int
     """Contributions at the time of the handle: the list only grows, so a handle needs no copy."""
+    counts: tuple[int, int]
+    """Questions and spoken questions at that time."""
     open_calls: frozenset[str]
     session: int
     saved_s: float
@@ -138,7 +148,9 @@ class HandleBook:
                 break
             del self._saved[oldest]
         handle = f"{session:04d}-{self._random_bits(96):024x}"
-        self._saved[handle] = _Saved(history, covers, len(history.said), frozenset(history.open_calls), session, now)
+        counts = (history.n_questions, history.n_spoken)
+        open_calls = frozenset(history.open_calls)
+        self._saved[handle] = _Saved(history, covers, len(history.said), counts, open_calls, session, now)
         return handle
 
     def find(self, handle: str) -> Resumed | None:
@@ -152,6 +164,8 @@ class HandleBook:
             return Resumed(old, saved.session, saved.open_calls | old.open_calls)
         history = ConversationHistory(old.said[: saved.n_said], old.n_frames, old.frame_size, muted=old.muted)
         history.session, history.last_audio_s = old.session, old.last_audio_s
+        history.n_questions, history.n_spoken = saved.counts
+        history.known = dict(old.known)
         return Resumed(history, saved.session, saved.open_calls | old.open_calls)
 
 

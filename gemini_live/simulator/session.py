@@ -8,6 +8,7 @@ from typing import Any
 
 from websockets.exceptions import ConnectionClosed
 
+from .answerer import Answerer
 from .client_messages import ClientMessages
 from .clock import Alarm, Clock, sleep
 from .close_reasons import (
@@ -53,6 +54,8 @@ class ServerContext:
     ends_call_turn_s: float | None
     typed_text_cuts: bool
     """True if typed text ends an answer in progress; else it waits."""
+    answerer: Answerer | None = None
+    """A script or a function that decides the answers."""
 
 
 class Session:
@@ -117,10 +120,11 @@ class Session:
             clock=context.clock,
             pace=context.pace,
             seed=context.seed,
+            answerer=context.answerer,
         )
         self._turns.history.session = self._record.number
         if not settings.third_generation:
-            self._turns.ends_call_turn_s = context.ends_call_turn_s
+            self._turns.performer.ends_call_turn_s = context.ends_call_turn_s
         if resumed is not None:
             self._turns.calls.stale = set(resumed.stale_calls)
             self._turns.mute = self._wire.faults.state("mute-resume") is not None
@@ -135,7 +139,7 @@ class Session:
         how = f", resumes session {self._record.resumed_from}" if self._record.resumed_from else ""
         self._record.on_event(f"opened: {settings.model} at {self._record.api_version}{how}")
         await self._wire.send({"setupComplete": {}})
-        await self._turns.send_first_handle()
+        await self._turns.handles.send_first()
 
     async def _receive_first(self) -> dict[str, Any]:
         """Return the first message; close the connection if it does not come in time."""

@@ -32,6 +32,7 @@ from .records import MessageLog, SessionRecord
 from .schema import parse_client_message
 
 _encoder = json.JSONEncoder(ensure_ascii=False, indent=2)
+ABNORMAL_CLOSURE = 1006
 _READ_BYTES = 65_536
 _DRIPS_A_SECOND = 10
 _REASONS = {INVALID_PAYLOAD: INVALID_ARGUMENT, POLICY_VIOLATION: ABORTED, INTERNAL_ERROR: INTERNAL}
@@ -133,13 +134,11 @@ class Wire:
     async def fire(self, fault: Fault) -> None:
         """Do what a fault of the moment says."""
         match fault.kind.name:
-            case "close" if fault.number == 1006:
-                self._websocket.transport.abort()
             case "end":
                 code, reason = END_CAUSES[fault.argument]
                 await self.close(code, reason)
             case "close":
-                await self.close(int(fault.number), fault.text or _REASONS.get(int(fault.number), ""))
+                await self.end(int(fault.number), fault.text or _REASONS.get(int(fault.number), ""))
             case "reset":
                 self._reset()
             case "flat-error":  # for this shape google-genai 3.6 raises APIError, for the nested one TypeError
@@ -171,6 +170,13 @@ class Wire:
         task = asyncio.get_running_loop().create_task(self.close(code, reason))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def end(self, code: int, reason: str) -> None:
+        """Close the session, or with 1006 drop the connection."""
+        if code == ABNORMAL_CLOSURE:
+            self._websocket.transport.abort()
+        else:
+            await self.close(code, reason)
 
     async def close(self, code: int, reason: str) -> None:
         """Close the session."""

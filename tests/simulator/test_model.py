@@ -9,7 +9,8 @@ import pytest
 
 from gemini_live.audio import pcm
 from gemini_live.models import Behavior
-from gemini_live.simulator.answers import Call, Plan, describe_response, plan_answer
+from gemini_live.simulator.actions import Action, Call, Say, Search, Together
+from gemini_live.simulator.answers import MALFORMED_CALL, describe_response, plan_answer
 from gemini_live.simulator.history import ConversationHistory, HandleBook, Said, image_size
 from gemini_live.simulator.settings import Declaration
 from gemini_live.simulator.speech import CHUNK_S, Sound, Synthesizer, tones
@@ -20,7 +21,9 @@ from .sounds import spoken
 DECLARED = {"f": Declaration("f", Behavior.BLOCKING), "g": Declaration("g", Behavior.BLOCKING)}
 
 
-def plan(text: str, *, declared: bool = True, search: bool = True, said: list[Said] | None = None) -> Plan:
+def plan(
+    text: str, *, declared: bool = True, search: bool = True, said: list[Said] | None = None
+) -> tuple[Action, ...]:
     return plan_answer(
         text,
         declarations=DECLARED if declared else {},
@@ -48,11 +51,12 @@ def plan(text: str, *, declared: bool = True, search: bool = True, said: list[Sa
     ],
 )
 def test_words(text: str, words: str) -> None:
-    assert plan(text) == Plan(words=words)
+    assert plan(text) == (Say(words),)
 
 
 def test_counting_is_bounded() -> None:
-    assert plan("count to 999999999").words.endswith("9999, 10000.")
+    (said,) = plan("count to 999999999")
+    assert isinstance(said, Say) and said.words.endswith("9999, 10000.")
 
 
 @pytest.mark.parametrize(
@@ -62,18 +66,16 @@ def test_counting_is_bounded() -> None:
         ("Please CALL f ( )", [Call("f", {})]),
         (
             'call f({"a": {"b": "call g()"}}), call g( {} ) and call f',
-            [Call("f", {"a": {"b": "call g()"}}), Call("g", {}), Call("f", {})],
+            [Call("f", {"a": {"b": "call g()"}}), Call("g", {}), Call("f")],
         ),
-        ("call f.", [Call("f", {})]),
+        ("call f.", [Call("f")]),
         ("call unknown.name()", [Call("unknown.name", {})]),
         ('<m>{"user": "call f({\\"a\\": \\"b\\"}) now"}</m>', [Call("f", {"a": "b"})]),
-        ('Be brief. "call f" and call me back', [Call("f", {})]),
+        ('Be brief. "call f" and call me back', [Call("f")]),
     ],
 )
 def test_calls(text: str, calls: list[Call]) -> None:
-    expected = [Call(call.name, call.args) for call in calls]
-    got = plan(text.replace(" ( )", "()"))
-    assert list(got.calls) == expected
+    assert plan(text.replace(" ( )", "()")) == (Together(*calls),)
 
 
 @pytest.mark.parametrize(
@@ -90,17 +92,17 @@ def test_calls(text: str, calls: list[Call]) -> None:
     ],
 )
 def test_malformed_calls(text: str) -> None:
-    assert plan(text) == Plan(malformed_call=True)
+    assert plan(text) == MALFORMED_CALL
 
 
 def test_nothing_declared_nothing_called_and_no_search_without_the_tool() -> None:
-    assert plan("call f()", declared=False).words == "call f()"
-    assert plan("search for x", search=False).words == "search for x"
-    assert plan("search for x").query == "x"
+    assert plan("call f()", declared=False) == (Say("call f()"),)
+    assert plan("search for x", search=False) == (Say("search for x"),)
+    assert plan("search for x") == (Search("x"), Say("I searched for x and found two pages."))
 
 
 def test_what_was_said_before_is_the_users() -> None:
-    assert plan("what did I say before?", said=[Said("user", "A"), Said("model", "B")]).words == "You said: A"
+    assert plan("what did I say before?", said=[Said("user", "A"), Said("model", "B")]) == (Say("You said: A"),)
 
 
 @pytest.mark.parametrize(
