@@ -1,0 +1,203 @@
+"""Measure how much of the loudspeaker's sound the microphone picks up, and how much is left after cancellation.
+
+Works on levels of 10 ms, so it costs little. The model's voice rises and falls with its syllables. If the microphone's
+level rises and falls in the same way some time later, it records an echo. Another voice or noise does not follow.
+Pure; event loop only.
+"""
+
+import math
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from . import pcm as formats
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+FRAME_S = 0.01
+WINDOW_S = 2.0
+"""The stretch of audio that one measurement looks at."""
+EVERY_S = 1.0
+"""Time between two measurements."""
+MAX_ECHO_DELAY_S = 0.6
+"""Longest delay of an echo that is found."""
+MIN_PLAYED_S = 0.5
+"""A measurement needs at least so much sound from the loudspeaker in its window."""
+
+_PLAYED_DBFS = -50.0
+"""A louder frame of the reference is sound."""
+_FOLLOWS = 0.7
+"""Correlation of two levels from which one follows the other: above 0.85 for an echo, below 0.6 for other voices."""
+_CLEARLY_FOLLOWS = 0.85
+"""With less, the same delay has to be found twice: two voices may happen to agree for two seconds."""
+_SAME_DELAY_S = 0.03
+_QUIET_DB = 6.0
+"""The microphone picks up no echo if its level stays this close to the noise floor while the loudspeaker plays."""
+_N_CLEAR = 3
+"""Measurements without an echo after which there is none."""
+_N_AUDIBLE, _N_INAUDIBLE = 3, 4
+"""Measurements with an audible rest of the echo after which cancellation has failed, and without it until it works."""
+_AUDIBLE_DBFS = -55.0
+"""A softer rest of the echo does not count as speech for any voice detector."""
+_TAIL_S = 0.25
+"""How long a room still sounds: the expected echo decays so long."""
+_MAX_MEASUREMENTS = 10_000
+
+
+class Leak(Enum):
+    """What is known about the way from the loudspeaker to the microphone."""
+
+    UNKNOWN = "unknown"
+    """Nothing was played yet, or too little."""
+    PRESENT = "present"
+    ABSENT = "absent"
+    """The model was heard for seconds and the microphone picked up nothing: the user wears headphones."""
+
+
+class EchoMeter:
+    """Compares the levels of the reference, the microphone and the cleaned audio; imports numpy.
+
+    It measures once a second, if the loudspeaker was heard for at least 0.5 s of the last 2 s.
+    """
+
+    def __init__(self) -> None:
+        import numpy as np  # noqa: PLC0415 - an extra
+
+        self._np = np
+        self.leaks_db: list[float] = []
+        """Every measured leak since the beginning, see `leak_db`."""
+        self.erles_db: list[float] = []
+        """Every measured ERLE since the beginning, see `erle_db`."""
+        self._n_window, self._n_lags = round(WINDOW_S / FRAME_S), round(MAX_ECHO_DELAY_S / FRAME_S)
+        self._n_kept = self._n_window + self._n_lags
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the way from the loudspeaker to the microphone, after a gap or a change of device."""
+        self.leak = Leak.UNKNOWN
+        self.is_audible = False
+        """True if the rest of the echo after cancellation is loud enough to count as speech."""
+        self.leak_db: float | None = None
+        """Level of the echo in the microphone relative to the level that was played, in dB; None if not measured.
+
+        This is the slope of the microphone's amplitude over that of the reference, at the delay of the echo.
+        """
+        self.erle_db: float | None = None
+        """Echo return loss enhancement, in dB: the power of the microphone's audio over the power of the cleaned audio,
+        while the echo dominates the microphone. The noise of the room limits it. None if not measured."""
+        self.rest_dbfs: float | None = None
+        """Level of the cleaned audio in the same frames as `erle_db`, in dB relative to full scale."""
+        self.delay_s: float | None = None
+        """Time from handing audio to the loudspeaker's device to its echo in the microphone; None if not measured."""
+        self.noise_dbfs: float | None = None
+        """Level below which the microphone is for a tenth of the last two seconds."""
+        self._likely_delay_s = -1.0
+        """Delay of the echo that the last measurement found; -1 if it found none."""
+        self._levels: list[npt.NDArray[np.float64]] = []
+        self._n_frames = self._n_until_next = 0
+        self._n_clear = self._n_audible = self._n_inaudible = 0
+        self._recent: npt.NDArray[np.float64] = self._np.zeros(self._n_lags)
+        """The newest amplitudes of the reference."""
+
+    def add(self, reference: bytes, recorded: bytes, cleaned: bytes) -> None:
+        """Add some frames of 10 ms of 16 kHz mono PCM: what was played, what was recorded, and what is left of that."""
+        np = self._np
+        samples = np.frombuffer(reference + recorded + cleaned, "<i2").astype(np.float32)
+        n = round(FRAME_S * formats.INPUT.rate_hz)
+        levels = np.sqrt((samples.reshape(3, -1, n) ** 2).mean(axis=2)) / 32768
+        self._levels.append(levels.astype(np.float64))
+        n_new = levels.shape[1]
+        self._recent = np.concatenate((self._recent[n_new:], levels[0]))
+        self._n_frames += n_new
+        self._n_until_next -= n_new
+        if self._n_frames >= self._n_kept and self._n_until_next <= 0:
+            self._n_until_next = round(EVERY_S / FRAME_S)
+            kept = np.concatenate(self._levels, axis=1)[:, -self._n_kept :]
+            self._levels, self._n_frames = [kept], kept.shape[1]
+            self._measure(*kept)
+
+    def expected_dbfs(self, leak_db: float) -> float:
+        """Return the highest level that the echo of the newest audio can have now, if it leaks by `leak_db`."""
+        delay_s = MAX_ECHO_DELAY_S / 2 if self.delay_s is None else self.delay_s
+        n = min(self._n_lags, round((delay_s + _TAIL_S) / FRAME_S))
+        loudest = float(self._recent[-n:].max())
+        return 20 * float(self._np.log10(max(loudest, 1e-5))) + leak_db
+
+    def _measure(
+        self,
+        reference: "npt.NDArray[np.float64]",
+        recorded: "npt.NDArray[np.float64]",
+        cleaned: "npt.NDArray[np.float64]",
+    ) -> None:
+        """Measure the last two seconds; the reference begins earlier, by the longest delay."""
+        np = self._np
+        recorded, cleaned = recorded[-self._n_window :], cleaned[-self._n_window :]
+        self.noise_dbfs = _dbfs(float(np.quantile(recorded, 0.1)))
+        is_played = reference > 10 ** (_PLAYED_DBFS / 20)
+        if is_played[-self._n_window :].sum() * FRAME_S < MIN_PLAYED_S:
+            return
+        shifted = np.lib.stride_tricks.sliding_window_view(self._smooth(reference), self._n_window)
+        follows, slopes = self._correlate(shifted, self._smooth(recorded))
+        best = int(follows.argmax())
+        is_echo = follows[best] >= _FOLLOWS
+        delay_s, self._likely_delay_s = self._likely_delay_s, (self._n_lags - best) * FRAME_S if is_echo else -1.0
+        if follows[best] >= _CLEARLY_FOLLOWS or (is_echo and abs(delay_s - self._likely_delay_s) <= _SAME_DELAY_S):
+            self._note_echo(
+                leak_db=20 * float(np.log10(slopes[best])),
+                delay_s=self._likely_delay_s,
+                recorded=recorded[is_played[best : best + self._n_window]],
+                cleaned=cleaned[is_played[best : best + self._n_window]],
+            )
+        elif _dbfs(float(np.sqrt((recorded**2).mean()))) < self.noise_dbfs + _QUIET_DB:
+            self._n_clear += 1
+            if self._n_clear >= _N_CLEAR:
+                self.leak, self.leak_db = Leak.ABSENT, None
+        follows, _ = self._correlate(shifted, self._smooth(cleaned))
+        self._judge_rest(follows=float(follows.max()), level_dbfs=_dbfs(float(np.sqrt((cleaned**2).mean()))))
+
+    def _note_echo(
+        self,
+        *,
+        leak_db: float,
+        delay_s: float,
+        recorded: "npt.NDArray[np.float64]",
+        cleaned: "npt.NDArray[np.float64]",
+    ) -> None:
+        self.leak, self._n_clear = Leak.PRESENT, 0
+        self.leak_db, self.delay_s = leak_db, delay_s
+        power, rest = float((recorded**2).mean()), float((cleaned**2).mean())
+        self.rest_dbfs = _dbfs(rest**0.5)
+        self.erle_db = _dbfs(power**0.5) - self.rest_dbfs
+        if len(self.leaks_db) < _MAX_MEASUREMENTS:
+            self.leaks_db.append(leak_db)
+            self.erles_db.append(self.erle_db)
+
+    def _judge_rest(self, *, follows: float, level_dbfs: float) -> None:
+        """Decide if cancellation works: what is left must not sound like the model for seconds on end."""
+        if follows >= _FOLLOWS and level_dbfs > _AUDIBLE_DBFS:
+            self._n_audible, self._n_inaudible = self._n_audible + 1, 0
+        else:
+            self._n_audible, self._n_inaudible = 0, self._n_inaudible + 1
+        if self._n_audible >= _N_AUDIBLE:
+            self.is_audible = True
+        elif self._n_inaudible >= _N_INAUDIBLE:
+            self.is_audible = False
+
+    def _smooth(self, amplitudes: "npt.NDArray[np.float64]") -> "npt.NDArray[np.float64]":
+        """Return the levels over 50 ms, because a room smears the echo."""
+        return self._np.sqrt(self._np.convolve(amplitudes**2, self._np.full(5, 0.2), "same"))
+
+    def _correlate(
+        self, shifted: "npt.NDArray[np.float64]", levels: "npt.NDArray[np.float64]"
+    ) -> "tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]":
+        """Return the correlation of `levels` with each row of `shifted`, and the slope over each row."""
+        np = self._np
+        rows = shifted - shifted.mean(axis=1, keepdims=True)
+        centred = levels - levels.mean()
+        products, powers = rows @ centred, (rows**2).sum(axis=1) + 1e-12
+        return products / np.sqrt(powers * ((centred**2).sum() + 1e-12)), products / powers
+
+
+def _dbfs(amplitude: float) -> float:
+    return 20 * float(math.log10(max(amplitude, 1.6e-5)))

@@ -1,0 +1,187 @@
+"""Align the audio that was played with the audio that is recorded, for the echo canceller. Pure; event loop only.
+
+The canceller needs one frame of reference (what was played) with each frame of the microphone. Both devices deliver
+whole buffers at their own times, and their clocks differ by up to some hundred parts per million. An echo can only be
+in microphone audio that is delivered after its reference was handed to the sound card. So a reference that is used at
+the next opportunity always precedes its echo. The queue keeps a reserve of 10 ms against jitter and no more.
+"""
+
+from fractions import Fraction
+
+from . import pcm as formats
+
+RESERVE_S = 0.01
+"""Reference that is kept in the queue, so that a buffer may come this late. No device plays and records faster."""
+WARM_UP_S, WINDOW_S = 1.0, 5.0
+"""How long the reserve is watched before it is corrected: at the start, and later."""
+TOLERANCE_S, MAX_DEVIATION_S = 0.005, 0.015
+"""A smaller deviation of the reserve is left alone; a larger one is corrected at once, others sample by sample."""
+MAX_OWING_S = 0.1
+"""Jitter is over after this time. If reference is still late, the loudspeaker has paused, and its echo is late too."""
+MAX_LATE_S = 0.3
+"""If the reference is later than this, the loudspeaker has paused for long: a gap."""
+MAX_QUEUED_S = 0.5
+"""If more reference waits than this, the microphone has paused: a gap."""
+SAMPLE_EVERY_S = 0.2
+"""How often one sample is added or removed. That is a change of speed by 312 ppm, which the canceller follows."""
+
+_HALF_WIDTH = 16
+"""Input frames that the resampler looks ahead, and back: 0.7 ms at 24 kHz."""
+
+
+class LowDelayResampler:
+    """Converts a stream of PCM to 16 kHz with a delay below 1 ms; imports numpy.
+
+    soxr, which the other converters use, delivers the reference up to 30 ms late.
+    """
+
+    def __init__(self, from_hz: int) -> None:
+        import numpy as np  # noqa: PLC0415 - an extra
+
+        self._np = np
+        ratio = Fraction(formats.INPUT.rate_hz, from_hz)
+        self._up, self._down = ratio.numerator, ratio.denominator
+        cutoff = min(1.0, float(ratio))
+        offsets = np.arange(-_HALF_WIDTH + 1, _HALF_WIDTH + 1)
+        distance = offsets[np.newaxis, :] - np.arange(self._up)[:, np.newaxis] / self._up
+        window = np.cos(np.pi * distance / (2 * _HALF_WIDTH + 2)) ** 2
+        taps = np.sinc(cutoff * distance) * window
+        self._taps = (taps / taps.sum(axis=1, keepdims=True)).astype(np.float32)
+        """The filter of each phase: one row for each position between two input frames."""
+        self._history = np.zeros(2 * _HALF_WIDTH - 1, np.float32)
+        self._position = 0
+        """Position of the next output frame behind the first frame that is new, in units of 1/`_up` frames."""
+
+    def feed(self, pcm: bytes) -> bytes:
+        """Add mono PCM; return the output that is ready."""
+        np = self._np
+        if self._up == self._down:
+            return pcm
+        new = np.frombuffer(pcm, "<i2").astype(np.float32)
+        data = np.concatenate((self._history, new))
+        self._history = data[len(new) :]
+        positions = np.arange(self._position, len(new) * self._up, self._down)
+        self._position += len(positions) * self._down - len(new) * self._up
+        frames, phases = np.divmod(positions, self._up)
+        windows = np.lib.stride_tricks.sliding_window_view(data, 2 * _HALF_WIDTH)[frames]
+        output = np.einsum("ij,ij->i", windows, self._taps[phases])
+        return bytes(np.rint(output).clip(-32768, 32767).astype("<i2").tobytes())
+
+
+class ReferenceQueue:
+    """The audio that was handed to the loudspeaker and that the canceller has not used yet: 16 kHz mono PCM."""
+
+    def __init__(self) -> None:
+        import numpy as np  # noqa: PLC0415 - an extra
+
+        self._np = np
+        self.n_gaps = 0
+        """How often the alignment was lost and found again."""
+        self.n_late_samples = 0
+        """Reference samples that came too late and were replaced by silence."""
+        self.n_corrected_samples = 0
+        """Samples that were removed (or, if negative, added) because the two clocks differ."""
+        self._pcm = bytearray()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pcm.clear()
+        self._owed_bytes = 0
+        """Silence that was used in place of late reference, which is dropped when it comes."""
+        self._owing_bytes = 0
+        """Microphone audio since reference was last in time."""
+        self._plays = False
+        """True if reference came since the last chunk of the microphone."""
+        self._has_begun = False
+        self._begin_window(WARM_UP_S)
+        self._surplus = 0
+        """Samples that are still to be removed one by one, or to be added if negative."""
+
+    def _begin_window(self, duration_s: float) -> None:
+        self._lowest_bytes = formats.INPUT.n_bytes(MAX_QUEUED_S)
+        """Smallest reserve in this window."""
+        self._window_bytes, self._is_warm = formats.INPUT.n_bytes(duration_s), duration_s == WINDOW_S
+        self._to_next_sample_bytes = 0
+
+    def put(self, pcm: bytes) -> None:
+        """Append audio that was just handed to the loudspeaker, silence included."""
+        n_late = min(self._owed_bytes, len(pcm))
+        self._owed_bytes -= n_late
+        self._plays = True
+        self._pcm += pcm[n_late:]
+
+    def take(self, n_bytes: int) -> bytes:
+        """Remove and return the reference for the next `n_bytes` of the microphone's audio."""
+        self._handle_gap(n_bytes)
+        if not self._has_begun:
+            return bytes(n_bytes)
+        n_wanted = n_bytes + formats.SAMPLE_BYTES * self._next_correction(n_bytes)
+        taken = bytes(self._pcm[:n_wanted])
+        del self._pcm[:n_wanted]
+        missing = n_wanted - len(taken)
+        self._owed_bytes += missing
+        self.n_late_samples += missing // formats.SAMPLE_BYTES
+        self._owing_bytes = self._owing_bytes + n_bytes if self._owed_bytes else 0
+        if self._owing_bytes >= formats.INPUT.n_bytes(MAX_OWING_S) and self._plays:
+            self._owed_bytes = 0
+        self._plays = False
+        self._watch(n_bytes)
+        taken = taken.ljust(n_wanted, b"\0")
+        return taken if n_wanted == n_bytes else self._stretch(taken, n_bytes)
+
+    def _handle_gap(self, n_bytes: int) -> None:
+        """Find the alignment anew at the start, and after one of the devices has paused."""
+        too_long = len(self._pcm) > formats.INPUT.n_bytes(MAX_QUEUED_S)
+        too_late = self._owed_bytes > formats.INPUT.n_bytes(MAX_LATE_S)
+        if self._has_begun and not (too_long or too_late):
+            return
+        n_needed = n_bytes + formats.INPUT.n_bytes(RESERVE_S)
+        newest = bytes(self._pcm[-n_needed:])
+        if self._has_begun:
+            self.n_gaps += 1
+            self._begin()
+        # While the loudspeaker pauses, there is nothing to align with.
+        self._has_begun = bool(newest)
+        self._pcm[:] = newest.rjust(n_needed, b"\0") if newest else b""
+
+    def _watch(self, n_bytes: int) -> None:
+        """Note the reserve that was left, and correct it at the end of a window."""
+        self._lowest_bytes = min(self._lowest_bytes, len(self._pcm) - self._owed_bytes)
+        self._window_bytes -= n_bytes
+        if self._window_bytes > 0:
+            return
+        deviation = self._lowest_bytes - formats.INPUT.n_bytes(RESERVE_S)
+        if not self._is_warm or abs(deviation) > formats.INPUT.n_bytes(MAX_DEVIATION_S):
+            self._move(deviation)
+            self._surplus = 0
+        elif abs(deviation) > formats.INPUT.n_bytes(TOLERANCE_S):
+            self._surplus = deviation // formats.SAMPLE_BYTES
+        self._begin_window(WINDOW_S)
+
+    def _move(self, n_bytes: int) -> None:
+        """Drop the oldest `n_bytes` of reference, or use it so much later if negative."""
+        if n_bytes >= 0:
+            del self._pcm[:n_bytes]
+            return
+        forgiven = min(self._owed_bytes, -n_bytes)
+        self._owed_bytes -= forgiven
+        self._pcm[:0] = bytes(-n_bytes - forgiven)
+
+    def _next_correction(self, n_bytes: int) -> int:
+        """Return 1 to use up one sample more than the microphone delivers, -1 for one less, else 0."""
+        self._to_next_sample_bytes -= n_bytes
+        if not self._surplus or self._to_next_sample_bytes > 0:
+            return 0
+        self._to_next_sample_bytes = formats.INPUT.n_bytes(SAMPLE_EVERY_S)
+        correction = 1 if self._surplus > 0 else -1
+        self._surplus -= correction
+        self.n_corrected_samples += correction
+        return correction
+
+    def _stretch(self, pcm: bytes, n_bytes: int) -> bytes:
+        """Return `pcm` with the length `n_bytes`, which differs by one sample."""
+        np = self._np
+        samples = np.frombuffer(pcm, "<i2")
+        positions = np.linspace(0, len(samples) - 1, n_bytes // formats.SAMPLE_BYTES)
+        stretched = np.interp(positions, np.arange(len(samples)), samples)
+        return bytes(np.rint(stretched).astype("<i2").tobytes())
