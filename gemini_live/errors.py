@@ -321,6 +321,11 @@ CAUSES: tuple[Cause, ...] = (
 """The first row that matches explains a failure. The docs' table is generated from it."""
 
 
+_IDLE_ENDS = ("operation was aborted", "session not found", "requested entity was not found")
+"""How the service closes a session in which nothing happens: after 150 s (measured on 3.1, 31 Aug 2026), or after about
+two hours (reports of Sep 2026)."""
+
+
 def explain(code: int, reason: str) -> Cause | None:
     """Return the row that matches a close code or an HTTP status and the server's words, or `None`."""
     words = reason.lower()
@@ -408,6 +413,11 @@ class SessionClosed(GeminiLiveError):
     def is_final(self) -> bool:
         """True if another connection cannot help, whenever this happens."""
         return is_final(self.code, self.reason)
+
+    @property
+    def ends_idle_session(self) -> bool:
+        """True if the service closes sessions so in which nothing has happened for minutes."""
+        return self.code == 1008 and any(words in self.reason.lower() for words in _IDLE_ENDS)
 
     @property
     def summary(self) -> str:

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import itertools
 import json
 import math
 import socket
@@ -25,8 +26,14 @@ AUDIO = {"inlineData": {"mimeType": "audio/pcm;rate=24000", "data": "AAAAAAAAAAA
 class Peer:
     """One connection, as the server has it."""
 
-    def __init__(self, connection: ServerConnection) -> None:
+    def __init__(self, connection: ServerConnection, number: int) -> None:
         self._connection = connection
+        self.number = number
+        """1 for the first connection, 2 for the next, and so on."""
+        assert connection.request is not None
+        self.target = connection.request.path
+        """The path and the query of the handshake."""
+        self.setup: dict[str, Any] = {}
 
     def receive(self) -> Any:
         """Return the next message of the client's."""
@@ -79,6 +86,10 @@ class Peer:
         usage = {"promptTokenCount": sum(tokens.values()), "promptTokensDetails": details}
         self.send(serverContent={"turnComplete": True}, **({"usageMetadata": usage} if tokens else {}))
 
+    def close(self, code: int, reason: str = "") -> None:
+        """Close the session."""
+        self._connection.close(code, reason)
+
     def drop(self) -> None:
         """Break the connection."""
         self._connection.socket.shutdown(socket.SHUT_RDWR)
@@ -94,10 +105,12 @@ class Peer:
 def scripted(script: Callable[[Peer], None]) -> Iterator[str]:
     """Serve connections that play `script` once they are set up; yield the address."""
 
+    numbers = itertools.count(1)
+
     def play(connection: ServerConnection) -> None:
-        peer = Peer(connection)
+        peer = Peer(connection, next(numbers))
         with contextlib.suppress(ConnectionClosed):
-            peer.receive()
+            peer.setup = peer.receive()["setup"]
             peer.send(setupComplete={})
             script(peer)
             peer.wait_closed()

@@ -29,7 +29,7 @@ from gemini_live.config import DEFAULT_BASE_URL, DEFAULT_MODEL
 from gemini_live.errors import ConnectionFailed, SessionClosed
 from gemini_live.models import MODELS
 from gemini_live.simulator import Simulator
-from gemini_live.wire.address import build_headers, build_url
+from gemini_live.wire.address import build_url
 from gemini_live.wire.connection import Connection
 
 ANSWER_S = 60.0
@@ -58,7 +58,7 @@ class Service:
     async def dial(self, *, version: str = "v1beta", key: str | None = None) -> AsyncIterator["Talk"]:
         """Open a connection, and send nothing."""
         key = self.key if key is None else key
-        async with await Connection.open(build_url(self.url, version, key), build_headers(key)) as connection:
+        async with await Connection.open(build_url(self.url, version, key), key) as connection:
             yield Talk(connection)
 
     @asynccontextmanager

@@ -37,9 +37,12 @@ IN_PROGRESS = "IN_PROGRESS"
 """The interaction status of a turn that another one follows."""
 RESULT_INTERRUPTS_S = 1.0
 """For so long after a function's result, it may be the cause of an interruption."""
-_HARMLESS_REASONS = {"TURN_COMPLETE_REASON_UNSPECIFIED", "NEED_MORE_INPUT"}
+NEED_MORE_INPUT = "NEED_MORE_INPUT"
+"""The reason of a `turnComplete` that says the same as `waitingForInput`."""
+_HARMLESS_REASONS = {"TURN_COMPLETE_REASON_UNSPECIFIED", NEED_MORE_INPUT}
 """Reasons of a `turnComplete` that reject nothing."""
 _RESULT_SENT = {State.AWAITING, State.FINISHING}
+_ANSWER_DUE = _RESULT_SENT | {State.RESUMED, State.ASKED, State.ASKED_AGAIN, State.EMPTY, State.ANSWERING, State.PAUSED}
 _CALL_OPEN = {State.CALLING, State.SPEAKING, State.BETWEEN}
 
 
@@ -256,10 +259,22 @@ class Conversation:
             by_user = is_typed and (n_waiting > 1 or speaks or bool(first and first.heard))
         return self._step(Event.CUT if by_user else Event.BROKEN, now_s)
 
+    def input_awaited(self, now_s: float) -> list[Outcome]:
+        """Note `waitingForInput`: nothing is due until the user continues to speak; a typed line is not sent again."""
+        first = self._questions.first
+        if self._current is not None or first is None:
+            return []
+        if first.question is None:
+            return self._step(Event.WAITS, now_s)
+        first.question.is_repeated = True
+        return self._step(Event.ENDED, now_s)
+
     def turn_completed(self, now_s: float, status: str | None = None, reason: str | None = None) -> list[Outcome]:
         """Note `turnComplete`, with the interaction status and the reason for an early end, if there are any."""
         outcomes = self._count_stray_text(now_s)
         self._reason = None if reason in _HARMLESS_REASONS else reason
+        if reason == NEED_MORE_INPUT:
+            outcomes += self.input_awaited(now_s)
         is_plain = status is None and self._plain_end_pauses
         if self._reason is not None:
             event = Event.REJECTED
@@ -374,6 +389,18 @@ class Conversation:
     def exchange(self) -> int:
         """The number of the exchange that is being answered, or that is answered next."""
         return self._current.number if self._current is not None else self._questions.next_number
+
+    @property
+    def next_exchange(self) -> int:
+        """The number of the exchange that new output of the model belongs to: the next one after a complete answer."""
+        has_ended = self._state in {State.TRAILING, State.CUT}
+        return self._questions.next_number if has_ended else self.exchange
+
+    @property
+    def waits_since_s(self) -> float | None:
+        """Since when the server has sent nothing though an answer is due; `None` if none is due."""
+        is_due = self._state in _ANSWER_DUE or (self._state is State.QUIET and self.awaits_voice)
+        return self._quiet_since_s() if is_due else None
 
     @property
     def is_generating(self) -> bool:

@@ -46,6 +46,7 @@ class Event(Enum):
     GENERATED = "generationComplete"
     CUT = "interrupted by the user"
     BROKEN = "interrupted by nobody"
+    WAITS = "the model waits for more speech"
     ENDED = "turnComplete"
     PAUSED = "turnComplete, more is due"
     REJECTED = "turnComplete with a reason"
@@ -142,6 +143,7 @@ _UNANSWERED: Cells = {
     _OUT: (A.BEGIN, S.ANSWERING),
     (E.CALLED,): (A.BEGIN, S.CALLING),
     (E.CUT,): (A.BEGIN, S.CUT),
+    (E.WAITS,): (S.QUIET,),
     (E.REJECTED,): (A.BEGIN, *_GIVE_UP),
 }
 """Something waits for an answer that has not begun."""

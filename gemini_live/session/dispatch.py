@@ -37,6 +37,7 @@ from ..wire.events import (
     Unrecognised,
     Usage,
     VoiceActivity,
+    WaitingForInput,
 )
 from .speech import UserSpeech
 from .stats import Stats
@@ -190,6 +191,8 @@ class Dispatcher:
                 if reason is not None:
                     self._warn(f"the service ended the turn early: {reason}")
                 self.apply(conversation.turn_completed(now_s, status, reason))
+            case WaitingForInput():
+                self.apply(conversation.input_awaited(now_s))
             case InteractionStatus(status=status) if status != IN_PROGRESS:
                 self.apply(conversation.turn_completed(now_s, status))
             case VoiceActivity(started=True):
@@ -206,13 +209,13 @@ class Dispatcher:
             case ModelText(text=text) if text and self._speaks_answers:
                 # Of a model that speaks, it is a thought or a call written out (livekit-plugins-google 1.8.9).
                 conversation.stray_text_received(text)
-                self._output.emit(events.Thought(exchange, text))
+                self._output.emit(events.Thought(conversation.next_exchange, text))
             case ModelText(text=text) if text:
                 self.apply(conversation.output_received(now_s, text=text))
                 self._count_latency(now_s)
             # What the model does
             case Thought(text=text) if text:
-                self._output.emit(events.Thought(exchange, text))
+                self._output.emit(events.Thought(conversation.next_exchange, text))
             case ExecutableCode(language=language, code=code):
                 self._runs_code = True
                 self.apply(conversation.output_received(now_s))

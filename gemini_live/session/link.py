@@ -18,7 +18,7 @@ from ..errors import ConnectionFailed, ProtocolError, SessionClosed
 from ..models import History, capabilities_of
 from ..output import events
 from ..output.events import Output
-from ..wire.address import build_headers, build_url, check_certificates
+from ..wire.address import build_url, check_certificates
 from ..wire.connection import ABNORMAL_CLOSURE, GOING_AWAY, NO_STATUS, NORMAL_CLOSURE, TOO_BIG, Connection
 from ..wire.events import (
     AudioChunk,
@@ -173,10 +173,14 @@ class Link:
         """Why the connection is left, for the user."""
         self._user_came = False
         """True if the user typed or spoke on this connection."""
+        self._has_generated = False
+        """True if the model has generated anything on this connection."""
         self._n_turn_chars = 0
         """Size of the words of the present turn."""
         self._outage_told = False
         """True if the user was told of the present outage: one line is enough, however many tries it takes."""
+        self._connecting_since_s: float | None = None
+        """When the first attempt to connect began; `None` while there is a connection."""
         self.live = asyncio.Event()
         """Set while there is a connection."""
 
@@ -188,6 +192,8 @@ class Link:
         Raises:
             ConnectionFailed, SessionClosed: Another try would not help.
         """
+        self._connecting_since_s = self._clock()
+        self._changes.notify()
         while True:
             if not self._can_resume:
                 self._conversation.handle_refused()
@@ -200,7 +206,7 @@ class Link:
                 await self.disconnect()
                 await self._retry(failure, Stage.RESUMING if opening.handle else Stage.OPENING)
             else:
-                self._outage_told = False
+                self._outage_told, self._connecting_since_s = False, None
                 return
 
     async def wait_after(self, end: End) -> None:
@@ -226,6 +232,11 @@ class Link:
             await self._retry(end.failure, Stage.LIVE if self._departure is None else Stage.LEAVING)
 
     @property
+    def connecting_since_s(self) -> float | None:
+        """Since when there is no connection and nobody was told so; `None` if somebody was."""
+        return None if self._outage_told else self._connecting_since_s
+
+    @property
     def _settle_s(self) -> float:
         """How long the service still refuses to resume the session, because audio was sent a moment ago."""
         settles_s = self._capabilities.observed.settles_s
@@ -241,9 +252,8 @@ class Link:
         """Open a connection and complete its setup."""
         self._n_attempts += 1
         self._output.emit(events.Connecting(self._n_attempts, self._config.server_name))
-        headers = build_headers(self._config.api_key)
         on_message = self._show_message if self._config.verbose else None
-        connection = self._connection = await Connection.open(self._url, headers, on_message=on_message)
+        connection = self._connection = await Connection.open(self._url, self._config.api_key, on_message=on_message)
         setup = build_setup(
             self._config,
             self._declarations,
@@ -260,7 +270,8 @@ class Link:
         self._stats.n_connections += 1
         if self._stats.n_connections == 1:
             self._on_first_live(facts)
-        self._departure, self._leaves_because, self._user_came = None, SERVER_LEAVES, False
+        self._departure, self._leaves_because = None, SERVER_LEAVES
+        self._user_came = self._has_generated = False
         self._n_turn_chars = 0
         self._resumed.begin_connection(resumed=opening.handle is not None)
         self._dispatcher.begin_connection()
@@ -306,7 +317,11 @@ class Link:
         if delay_s is None:
             raise failure
         when = f" in {delay_s:.0f} s" if delay_s >= WORTH_TELLING_S else ""
-        self._tell_outage(f"{failure.summary}; connecting again{when}")
+        text = f"{failure.summary}; connecting again{when}"
+        if isinstance(failure, SessionClosed) and failure.ends_idle_session and not self._conversation.has_unanswered:
+            self._output.emit(events.Detail(text))  # nobody waits for anything, and nothing is lost
+        else:
+            self._tell_outage(text)
         await asyncio.sleep(delay_s)
 
     def _omit_field(self, failure: ConnectionFailed | SessionClosed, stage: Stage) -> bool:
@@ -314,7 +329,8 @@ class Link:
         if not isinstance(failure, SessionClosed) or failure.code != INVALID_ARGUMENT:
             return False
         name = unknown_field(failure.reason)
-        if name is None and stage is Stage.OPENING and self._announced_history and not failure.is_final:
+        is_first_thing = stage is Stage.OPENING or (stage is Stage.LIVE and not self._has_generated)
+        if name is None and is_first_thing and self._announced_history and not failure.is_final:
             # 3.1 closed so in production (voiceclaw, Jun 2026): history can be sent without being announced.
             name = _HISTORY_CONFIG
         if name is None or name in self._omitted or not self._can_omit(name):
@@ -416,6 +432,7 @@ class Link:
 
     def _note_signs(self, received: Sequence[ServerEvent]) -> None:
         if any(isinstance(event, _GENERATED) for event in received):
+            self._has_generated = True
             self._resumed.generated()
             self._uplink.note_sign_of_answer()
         if any(isinstance(event, InputTranscription) for event in received):

@@ -41,6 +41,8 @@ from .uplink import Uplink
 
 SPEAKER_CHECK_S = 0.1
 """How often the session checks whether everything has been played, if nothing else is left to wait for."""
+TELL_WAIT_S = 5.0
+"""A user without a status bar is told of a wait that lasts longer."""
 
 
 class Session:
@@ -85,6 +87,7 @@ class Session:
         self._speech = UserSpeech(self._stats.latency)
         self._quits = False
         """True if the user wants to leave at once, whatever is open."""
+        self._has_prompt = typed_lines is not None
         self._only_connects = False
         """True if there is no input: a connection is all that was asked for."""
         capabilities = capabilities_of(config.model)
@@ -217,9 +220,10 @@ class Session:
             self._inputs.find()
             self._only_connects = self._is_over()
             async with asyncio.TaskGroup() as self._tasks:
-                inputs = [self._tasks.create_task(give(), name=give.__name__) for give in self._inputs.tasks()]
+                helpers = [*self._inputs.tasks(), *([] if self._has_prompt else [self._tell_waits])]
+                tasks = [self._tasks.create_task(run(), name=run.__name__) for run in helpers]
                 await self._converse()
-                for task in inputs:
+                for task in tasks:
                     task.cancel()
                 if self._inputs.failure is not None:
                     raise self._inputs.failure
@@ -424,6 +428,26 @@ class Session:
         self._wake()
 
     # What is told
+
+    async def _tell_waits(self) -> None:
+        """Tell a user without a status bar, once for each exchange, that nothing has come from the server for long."""
+        told: set[int] = set()
+        while True:
+            number, since_s = self._conversation.exchange, self._waits_since_s()
+            if since_s is None or number in told:
+                await self._changes.wait()
+            elif self._clock() < since_s + TELL_WAIT_S:
+                await self._changes.wait(since_s + TELL_WAIT_S)
+            else:
+                told.add(number)
+                what = "an answer" if self._link.live.is_set() else "a connection"
+                self._output.emit(
+                    events.Status(f"waiting for {what}; nothing has come from the server for {TELL_WAIT_S:.0f} s")
+                )
+
+    def _waits_since_s(self) -> float | None:
+        """Return since when the server has sent nothing that is due; `None` if nothing is."""
+        return self._conversation.waits_since_s if self._link.live.is_set() else self._link.connecting_since_s
 
     def _tell_unsent(self) -> None:
         n_unsent = self._conversation.n_waiting

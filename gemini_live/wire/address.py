@@ -1,7 +1,7 @@
-"""Where to connect: the address, the headers with the key, the certificates and the proxy.
+"""Where to connect and how to prove who connects: the address, the key or the token, the certificates, the proxy.
 
-Reads the environment and opens nothing, except the file that SSL_CERT_FILE names. The key travels in a header only and
-is never part of the address.
+Reads the environment and opens nothing, except the file that SSL_CERT_FILE names. A key travels in a header, a token in
+the query of the address that `authorize` returns. Nothing but the dial itself may see that address.
 """
 
 import ipaddress
@@ -9,7 +9,7 @@ import os
 import re
 import ssl
 import urllib.request
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from ..errors import ConfigError
 
@@ -59,11 +59,20 @@ def build_url(base_url: str, api_version: str | None, api_key: str, *, insecure:
     return f"{scheme}://{authority}{parts.path.rstrip('/')}/ws/{SERVICE}.{version}.GenerativeService.{method}"
 
 
-def build_headers(api_key: str) -> dict[str, str]:
-    """Return the headers that carry the key or the token."""
+def authorize(url: str, api_key: str) -> tuple[str, dict[str, str]]:
+    """Return the address and the headers of a handshake that carries the key or the token.
+
+    A token goes into the query: Google documents that and the header `Authorization: Token`, but the service was
+    reported to refuse the header (18 Sep 2026).
+    """
     if api_key.startswith(TOKEN_PREFIX):
-        return {"Authorization": f"Token {api_key}"}
-    return {"x-goog-api-key": api_key}
+        return f"{url}?access_token={quote(api_key)}", {}
+    return url, {"x-goog-api-key": api_key}
+
+
+def list_secrets(api_key: str) -> list[str]:
+    """Return the texts that must be masked wherever the key or the token may be repeated."""
+    return [api_key, quote(api_key), api_key.removeprefix(TOKEN_PREFIX)]
 
 
 def check_certificates(url: str) -> None:

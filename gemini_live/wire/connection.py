@@ -1,7 +1,7 @@
 """One WebSocket, from dial to close. With `failures`, the only importer of `websockets`.
 
 Runs on the event loop. Turns everything that can fail into `ConnectionFailed` and `SessionClosed`; it does not know
-what the messages mean. The library's log is silenced, because it would print the headers, and the key with them.
+what the messages mean. The library's log is silenced: it would print the key or the token with every handshake.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from websockets.version import version as websockets_version
 
 from .. import __version__
 from ..errors import ConfigError, MissingExtraError, SessionClosed
-from .address import PROXY_ADVICE, find_proxy, name_proxy
+from .address import PROXY_ADVICE, authorize, find_proxy, list_secrets, name_proxy
 from .failures import explain_dial, mask
 
 OPEN_TIMEOUT_S = 10.0
@@ -123,19 +123,20 @@ class Connection:
         self._secrets = secrets
 
     @classmethod
-    async def open(cls, url: str, headers: Mapping[str, str], *, on_message: OnMessage | None = None) -> Self:
-        """Dial `url` and return the open connection.
+    async def open(cls, url: str, api_key: str, *, on_message: OnMessage | None = None) -> Self:
+        """Dial `url`, which has no query, with a key or a token, and return the open connection.
 
         Raises:
             ConnectionFailed: Nobody answered, or not as a WebSocket server.
             ConfigError: The proxy settings of the environment are wrong.
             MissingExtraError: A SOCKS proxy is set, and its extra is not installed.
         """
-        secrets = [value.removeprefix("Token ") for value in headers.values()]
+        secrets = list_secrets(api_key)
+        address, headers = authorize(url, api_key)
         proxy = find_proxy(url)
         try:
             websocket: Any = await _Connect(
-                url,
+                address,
                 additional_headers=headers,
                 user_agent_header=f"gemini-live/{__version__} websockets/{websockets_version}",
                 proxy=proxy,
@@ -151,7 +152,7 @@ class Connection:
         except InvalidProxy as error:
             raise ConfigError(f"{PROXY_ADVICE} ({error.msg})") from None  # the original may hold a password
         except InvalidURI as error:
-            raise ConfigError(f"--base-url cannot be used: {error.msg}") from error
+            raise ConfigError(f"--base-url cannot be used: {error.msg}") from None  # the original holds the token
         except ImportError as error:
             raise MissingExtraError("the SOCKS proxy of the environment", "socks") from error
         except Exception as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gemini_live.errors import ConfigError
-from gemini_live.wire.address import build_headers, build_url, check_certificates, find_proxy, name_proxy
+from gemini_live.wire.address import authorize, build_url, check_certificates, find_proxy, name_proxy
 
 KEY = "AIza-not-a-real-key-0123456789"
 TOKEN = "auth_tokens/not-a-real-token-0123456789"
@@ -105,9 +105,10 @@ def test_an_address_with_a_user_query_or_fragment_is_refused_without_being_shown
     assert KEY not in str(refused.value)
 
 
-def test_a_key_and_a_token_have_different_headers() -> None:
-    assert build_headers(KEY) == {"x-goog-api-key": KEY}
-    assert build_headers(TOKEN) == {"Authorization": f"Token {TOKEN}"}
+def test_a_key_travels_in_a_header_and_a_token_in_the_query() -> None:
+    assert authorize("wss://host/ws", KEY) == ("wss://host/ws", {"x-goog-api-key": KEY})
+    assert authorize("wss://host/ws", TOKEN) == (f"wss://host/ws?access_token={TOKEN}", {})
+    assert authorize("wss://host/ws", "auth_tokens/a&b=c")[0] == "wss://host/ws?access_token=auth_tokens/a%26b%3Dc"
 
 
 @pytest.mark.parametrize(

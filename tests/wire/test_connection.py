@@ -13,7 +13,7 @@ import socket
 import ssl
 import struct
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,13 +28,12 @@ from websockets.exceptions import ConnectionClosed
 
 from gemini_live.errors import ConfigError, ConnectionFailed, ExitCode, MissingExtraError, SessionClosed
 from gemini_live.wire import connection
-from gemini_live.wire.address import build_headers, build_url, check_certificates
+from gemini_live.wire.address import build_url, check_certificates
 from gemini_live.wire.connection import Connection, is_known_failure
 
 WAIT_S = 10
 KEY = "AIza-not-a-real-key-0123456789"
 TOKEN = "auth_tokens/not-a-real-token-0123456789"
-HEADERS = build_headers(KEY)
 SERVICE = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
 
 RawHandler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -136,15 +135,15 @@ async def be_quiet(server: ServerConnection) -> None:
 
 @contextlib.asynccontextmanager
 async def connected(base_url: str, **options: Any) -> AsyncIterator[Connection]:
-    async with asyncio.timeout(WAIT_S), await Connection.open(build_url(base_url, None, KEY), HEADERS, **options) as c:
+    async with asyncio.timeout(WAIT_S), await Connection.open(build_url(base_url, None, KEY), KEY, **options) as c:
         yield c
 
 
-async def failure_of(url: str, headers: Mapping[str, str] = HEADERS) -> ConnectionFailed:
+async def failure_of(url: str, api_key: str = KEY) -> ConnectionFailed:
     """Return how a dial fails; nothing about it may show the key."""
     async with asyncio.timeout(WAIT_S):
         with pytest.raises(ConnectionFailed) as failed:
-            await Connection.open(url, headers)
+            await Connection.open(url, api_key)
     error = failed.value
     assert error.exit_code == ExitCode.SESSION
     assert "\n" not in str(error)
@@ -486,7 +485,7 @@ async def test_a_close_that_is_cancelled_leaves_nothing_open() -> None:
         await wait_for_ever()
 
     async with raw_server(handle) as port:
-        c = await Connection.open(build_url(f"http://127.0.0.1:{port}", None, KEY), HEADERS)
+        c = await Connection.open(build_url(f"http://127.0.0.1:{port}", None, KEY), KEY)
         transport = c._websocket.transport
         closing = asyncio.ensure_future(c.close())
         await asyncio.sleep(0)
@@ -626,15 +625,15 @@ async def test_a_redirect_is_not_followed_and_the_key_reaches_no_other_place(sta
     assert elsewhere == []
 
 
-@pytest.mark.parametrize("headers", [HEADERS, build_headers(TOKEN)])
+@pytest.mark.parametrize("api_key", [KEY, TOKEN])
 @pytest.mark.parametrize("filler", ["", "x" * 280])
-async def test_a_refusal_that_repeats_the_request_does_not_show_the_key(headers: dict[str, str], filler: str) -> None:
+async def test_a_refusal_that_repeats_the_request_does_not_show_the_key(api_key: str, filler: str) -> None:
     async def repeat(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         body = filler.encode() + await read_request(reader)
         writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
 
     async with raw_server(repeat) as port:
-        error = await failure_of(f"ws://127.0.0.1:{port}/", headers)
+        error = await failure_of(f"ws://127.0.0.1:{port}/", api_key)
     assert "AIza" not in error.reason
     assert "auth_tokens" not in error.reason
 
@@ -761,12 +760,12 @@ async def test_an_unexpected_exception_is_not_reported_as_a_network_failure(monk
 
     monkeypatch.setattr(connection._Connect, "__await__", lambda self: fail(self).__await__())
     with pytest.raises(RuntimeError, match="a bug"):
-        await Connection.open("ws://127.0.0.1:1/", HEADERS)
+        await Connection.open("ws://127.0.0.1:1/", KEY)
 
 
 async def test_an_address_that_the_library_does_not_take_is_a_usage_error() -> None:
     with pytest.raises(ConfigError, match="--base-url") as refused:
-        await Connection.open("ftp://127.0.0.1/", HEADERS)
+        await Connection.open("ftp://127.0.0.1/", KEY)
     assert refused.value.exit_code == ExitCode.USAGE
 
 
@@ -780,7 +779,7 @@ async def test_a_dial_that_is_cancelled_leaves_nothing_behind() -> None:
         gone.set()
 
     async with raw_server(handle) as port, asyncio.timeout(WAIT_S):
-        dialling = asyncio.ensure_future(Connection.open(f"ws://127.0.0.1:{port}/", HEADERS))
+        dialling = asyncio.ensure_future(Connection.open(f"ws://127.0.0.1:{port}/", KEY))
         await arrived.wait()
         dialling.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -934,7 +933,7 @@ async def test_a_proxy_that_closes_early_is_a_failed_dial_and_nothing_else(
     async with raw_server(close) as port:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
         with pytest.raises(ConnectionFailed, match="closed the connection before it answered"):
-            await Connection.open("wss://service.test/", HEADERS)
+            await Connection.open("wss://service.test/", KEY)
         await asyncio.sleep(0)
     assert reported
     assert all(is_known_failure(error) for error in reported)
@@ -1078,7 +1077,7 @@ async def test_a_proxy_that_is_no_address_is_a_usage_error_that_shows_no_passwor
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     with pytest.raises(ConfigError) as refused:
-        await Connection.open("wss://service.test/", HEADERS)
+        await Connection.open("wss://service.test/", KEY)
     shown = "".join(traceback.format_exception(refused.value))
     assert "HTTPS_PROXY" in str(refused.value)
     assert "http://host:port" in str(refused.value)
@@ -1123,31 +1122,49 @@ async def test_a_socks_proxy_without_its_extra_names_the_extra(monkeypatch: pyte
     monkeypatch.setattr("websockets.asyncio.client.connect_socks_proxy", connect_socks_proxy)
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
     with pytest.raises(MissingExtraError, match=r"pip install 'gemini-live\[socks\]'") as missing:
-        await Connection.open("wss://service.test/", HEADERS)
+        await Connection.open("wss://service.test/", KEY)
     assert missing.value.exit_code == ExitCode.USAGE
 
 
 # The key
 
 
-async def test_the_key_is_in_no_log_of_any_level(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("secret", [KEY, TOKEN])
+async def test_the_key_is_in_no_log_of_any_level(caplog: pytest.LogCaptureFixture, secret: str) -> None:
     caplog.set_level(logging.NOTSET)
     for name in ("websockets", "websockets.client", "websockets.server", "asyncio", connection.__name__):
         caplog.set_level(logging.NOTSET, name)
     asyncio.get_running_loop().set_debug(True)
     logger = logging.getLogger("test.server")
     logger.disabled = True  # the server's own log is another program's
-    async with websocket_server(echo, logger=logger) as url, connected(url) as c:
+    async with (
+        websocket_server(echo, logger=logger) as url,
+        await Connection.open(build_url(url, None, secret), secret) as c,
+    ):
         await c.send({"text": "hello"})
         await c.receive()
-    await refusal(refusing("503 Busy"))
-    await refusal(answering(b"nonsense\r\n"))
+    for handler in (refusing("503 Busy"), answering(b"nonsense\r\n")):
+        async with raw_server(handler) as port:
+            await failure_of(f"ws://127.0.0.1:{port}/", secret)
     assert caplog.records != []  # of asyncio, at least: the trap works
     for record in caplog.records:
         shown = record.getMessage() + repr(record.args) + repr(record.__dict__)
-        assert KEY not in shown
+        assert secret not in shown
         assert "x-goog-api-key" not in shown
+        assert "access_token" not in shown
     assert not any(record.name.startswith(("websockets", "gemini_live")) for record in caplog.records)
+
+
+async def test_a_token_is_in_no_traceback_of_an_address_that_the_library_refuses() -> None:
+    with pytest.raises(ConfigError) as refused:
+        await Connection.open("ftp://127.0.0.1/", TOKEN)
+    assert "auth_tokens" not in "".join(traceback.format_exception(refused.value))
+
+
+async def test_a_token_that_the_server_repeats_in_another_spelling_is_masked() -> None:
+    bare = TOKEN.removeprefix("auth_tokens/")
+    async with raw_server(refusing("404 Not Found", "", f"no /ws?access_token=auth_tokens%2F{bare}".encode())) as port:
+        assert bare not in str(await failure_of(f"ws://127.0.0.1:{port}/", TOKEN))
 
 
 async def test_the_key_is_in_no_repr() -> None:
