@@ -53,6 +53,8 @@ class Turn(Enum):
     """The same, but the question is answered when it is sent again."""
     REJECTED = auto()
     """A turn without output that ends with a reason."""
+    WAITS = auto()
+    """The model waits for more input instead of answering, and says so (Google's reference, Nov 2026)."""
     IGNORED_ONCE = auto()
     """Nothing comes, one time in twenty (3.1: gemini-live-api-examples#55)."""
     SPURIOUS = auto()
@@ -99,7 +101,10 @@ class Grammar:
 
 
 _ANY = (Turn.PLAIN,) * 6 + (Turn.CALL, Turn.BRIDGE, Turn.TWO_CALLS)
-_BAD = (Turn.EMPTY_THEN_ANSWER, Turn.EMPTY, Turn.EMPTY_ONCE, Turn.REJECTED, Turn.SPURIOUS, Turn.STRAY_TEXT)
+_BAD = (
+    *(Turn.EMPTY_THEN_ANSWER, Turn.EMPTY, Turn.EMPTY_ONCE, Turn.REJECTED, Turn.SPURIOUS),
+    *(Turn.STRAY_TEXT, Turn.WAITS),
+)
 _ASYNC = (Turn.ASYNC_CALL, Turn.SPEECH_BESIDE_CALL, Turn.SILENT_CALL)
 
 GRAMMARS = (
@@ -374,6 +379,10 @@ class Server:
             case Turn.REJECTED:
                 self.send(content(turnComplete=True, turnCompleteReason="RESPONSE_REJECTED"))
                 return
+            case Turn.WAITS:
+                waits, end = content(waitingForInput=True), self._end(status)
+                self.send(*self._any_of((waits, end), (end, waits), (waits,)))
+                return
             case Turn.IGNORED_ONCE if first_time and ask.is_typed:
                 return
             case Turn.SPURIOUS if self.play.user is User.PIPE:
@@ -490,6 +499,9 @@ class Server:
         return Turn.FILLER in self.grammar.turns
 
     def _any(self, *choices: float) -> float:
+        return self.chance.choice(choices)
+
+    def _any_of(self, *choices: tuple[Mapping[str, Any], ...]) -> tuple[Mapping[str, Any], ...]:
         return self.chance.choice(choices)
 
     def _often(self) -> bool:

@@ -24,6 +24,7 @@ IDLE = content(turnComplete=True, interactionStatus="IDLE")
 PAUSED = content(turnComplete=True, interactionStatus="IN_PROGRESS")
 REJECTED = content(turnComplete=True, turnCompleteReason="RESPONSE_REJECTED")
 HANDLE = {"sessionResumptionUpdate": {"newHandle": "h", "resumable": True}}
+WAITS = content(waitingForInput=True)
 CANCEL = {"toolCallCancellation": {"ids": ["c"]}}
 
 
@@ -333,6 +334,67 @@ def test_speech_that_is_transcribed_and_never_answered_is_reported() -> None:
     client.wait(3)
     assert client.exit_code == 4
     assert client.is_over
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        (WAITS,),
+        (WAITS, ENDED),
+        (ENDED, WAITS),
+        (content(waitingForInput=True, turnComplete=True),),
+        (content(turnComplete=True, turnCompleteReason="NEED_MORE_INPUT"),),
+    ],
+)
+def test_a_line_to_which_the_model_only_waits_for_more_is_not_sent_again_but_reported(
+    messages: tuple[dict[str, object], ...],
+) -> None:
+    client = Client()
+    client.pipe("and", "one")
+    client.receive(*messages)
+    client.wait(9)
+    assert client.asked == ["and", "one"]
+    client.receive(*answer("Hi."))
+    client.end_inputs()
+    client.wait(1)
+    assert client.answers == ["and: ", "one: Hi."]
+    assert client.warnings[-1] == "no answer came to: and"
+    assert client.is_over
+
+
+def test_speech_to_which_the_model_waits_for_more_goes_on_whenever_the_user_does() -> None:
+    client = Client()
+    client.speak()
+    client.receive(transcript("What is"), WAITS, ENDED)
+    client.wait(60)
+    assert client.answers == client.warnings == []
+    client.receive(transcript(" a kiwi?"), *answer("A bird."))
+    client.wait(1)
+    assert client.user_words == [(1, "What is"), (1, " a kiwi?")]
+    assert client.answers == ["?: A bird."]
+    assert client.exit_code == 0
+
+
+def test_speech_that_is_never_continued_is_reported_at_its_end() -> None:
+    client = Client()
+    client.speak()
+    client.receive(transcript("What is"), WAITS, ENDED)
+    client.end_audio()
+    client.wait(11)
+    assert client.warnings == ["no answer came after the end of the audio"]
+    assert (client.exit_code, client.is_over) == (4, True)
+
+
+@pytest.mark.parametrize("before", [answer("Hi."), (speech("Hi."), INTERRUPTED)])
+def test_a_thought_after_an_answer_belongs_to_the_next_exchange(before: tuple[dict[str, object], ...]) -> None:
+    client = Client(LIVE_2_5)
+    client.speak()
+    client.receive(transcript("One."), *before)
+    thought = content(modelTurn={"parts": [{"text": "Hm.", "thought": True}]})
+    client.receive(thought, *answer("Two."))
+    client.wait(1)
+    assert [item.exchange for item in client.written if isinstance(item, Thought)] == [2]
+    assert client.answers[-1] == "?: Two."
 
 
 @pytest.mark.parametrize("model", ["gemini-3.8-live", LIVE_2_5, TRANSLATE, TRANSCRIBE])
