@@ -13,10 +13,13 @@ from .proxy import Proxy
 
 CHAOS = (
     *("close:1011", "close:1006", "close:1001", "close:1012", "close:1013", "reset", "error:500", "go-away:3"),
-    *("stall:0.3", "malformed", "huge:1.2"),
+    *("stall:0.3", "malformed", "huge:1.2", "end:aborted", "end:session-not-found", "end:unavailable"),
 )
 """What the server does between messages. An interruption by nobody is left out: it rightly makes half an answer."""
-BREAKING = ("chaos:0.1@turn2", "stale-handle", "refuse:503", "slow-setup:1")
+BREAKING = (
+    *("chaos:0.1@turn2", "stale-handle", "poisoned-handle", "refused-history-config", "lost-seed"),
+    *("refuse:503", "slow-setup:1"),
+)
 """Every session but its first turn is in danger, so that no question is unlucky three times."""
 STALLING = "no-setup-complete"
 """Costs ten seconds: for accelerated time."""

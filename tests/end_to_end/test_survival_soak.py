@@ -18,6 +18,17 @@ from tests.breaking import BREAKING, STALLING, count_turns, misbehaving
 from tests.talk import CHUNK_S, Written, asked, read_numbers, speech, talking
 
 pytestmark = pytest.mark.usefixtures("chaos", "typed_lines")
+EVERY_MODEL = pytest.mark.parametrize(
+    "model",
+    [
+        "gemini-3.8-live",
+        "gemini-3.8-live-extended-thinking",
+        "gemini-3.1-flash-live-preview",
+        "gemini-2.5-flash-native-audio-latest",
+    ],
+)
+FILLER = "One moment.\n"
+"""What extended thinking says first."""
 AGAIN = "asked again on the new connection: "
 
 
@@ -49,16 +60,18 @@ def show(what: str, **figures: Any) -> None:
     print(f"\n{what}: " + ", ".join(f"{name} {value}" for name, value in figures.items()))
 
 
-async def soak(n_turns: int, seed: int, *, speaks: bool = False) -> None:
+async def soak(n_turns: int, seed: int, *, model: str | None = None) -> None:
+    """Ask so many lines; `model`: one that speaks, in place of one that writes."""
     lines = [f"token-{i:04d}-{random.Random(i).randrange(10**6)}" for i in range(n_turns)]
-    options = {"seed": seed, "pace": 8.0 if speaks else 0}
-    async with talking(*BREAKING, STALLING, speaks=speaks, verbose=True, simulator=options) as (talk, server, proxy):
+    options = {"seed": seed, "pace": 8.0 if model else 0}
+    speaker: dict[str, Any] = {"speaks": True, "model": model} if model else {}
+    async with talking(*BREAKING, STALLING, verbose=True, simulator=options, **speaker) as (talk, server, proxy):
         talk.hide_messages()
         talk.type(*lines)
         async with misbehaving(server, proxy, seed):
             talk.end()
             await talk.ended()
-    assert talk.answers() == lines
+    assert [answer.removeprefix(FILLER) for answer in talk.answers()] == lines
     assert talk.written.of("asked") == lines
     again = questions_asked_again(talk.written, lines)
     assert count_turns(server) <= n_turns + len(again)
@@ -66,7 +79,7 @@ async def soak(n_turns: int, seed: int, *, speaks: bool = False) -> None:
     outages = talk.written.of("status")
     assert len(server.sessions) > n_turns / 15
     show(
-        f"{n_turns} turns, seed {seed}",
+        f"{n_turns} turns, seed {seed}, {model or 'a model that writes'}",
         sessions=len(server.sessions),
         lines_of_status=len(outages),
         asked_again=len(again),
@@ -82,7 +95,7 @@ async def test_every_turn_is_answered_once_whatever_breaks(seed: int) -> None:
 
 @accelerated
 async def test_every_turn_of_a_speaking_model_is_answered_once_whatever_breaks() -> None:
-    await soak(60, 3, speaks=True)
+    await soak(60, 3, model="gemini-3.8-live")
 
 
 @pytest.mark.long
@@ -92,15 +105,34 @@ async def test_a_thousand_turns_are_answered_once_whatever_breaks(seed: int) -> 
     await soak(1_000, seed)
 
 
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@EVERY_MODEL
+@accelerated
+async def test_a_thousand_turns_of_each_model_that_speaks_are_answered_once_whatever_breaks(model: str) -> None:
+    await soak(1_000, 20, model=model)
+
+
 # Hours
 
 
 @accelerated
 async def test_memory_stays_flat_for_two_hours() -> None:
+    await converse_for_two_hours()
+
+
+@pytest.mark.long
+@EVERY_MODEL
+@accelerated
+async def test_memory_stays_flat_for_two_hours_with_each_model_that_speaks(model: str) -> None:
+    await converse_for_two_hours(speaks=True, model=model)
+
+
+async def converse_for_two_hours(**options: Any) -> None:
     line = 500 * "w"
     sizes: list[int] = []
-    options = {"lifetime_s": 600.0, "keep": False}
-    async with talking(simulator=options, is_terminal=False) as (talk, server, _):
+    simulator = {"lifetime_s": 600.0, "keep": False}
+    async with talking(simulator=simulator, is_terminal=False, **options) as (talk, server, _):
         talk.written.limit = 100
         tracemalloc.start()
         try:
@@ -128,15 +160,12 @@ def _client_bytes() -> int:
 # Sound
 
 
-async def converse_aloud(minutes: float, sound: SimpleNamespace, seed: int) -> None:
+async def converse_aloud(minutes: float, sound: SimpleNamespace, seed: int, model: str = "gemini-3.8-live") -> None:
     sound.speech = speech(1.6, pause_s=4.4)
     chance = random.Random(seed)
     options = {"lifetime_s": 300.0, "pace": 4.0}
-    async with talking(speaks=True, text_output=False, audio_input=True, timings=None, simulator=options) as (
-        talk,
-        server,
-        proxy,
-    ):
+    settings: dict[str, Any] = {"text_output": False, "audio_input": True, "model": model}
+    async with talking(speaks=True, timings=None, simulator=options, **settings) as (talk, server, proxy):
         await server.wait_for_session(1)
         loop = asyncio.get_running_loop()
         ends_s = loop.time() + 60 * minutes
@@ -159,7 +188,7 @@ async def converse_aloud(minutes: float, sound: SimpleNamespace, seed: int) -> N
     assert n_complete + n_losses >= n_said * CHUNK_S // 6 - 1  # a sentence that a drop cut in two is lost
     assert sound.speaker.n_clears <= len(voice_turns)
     show(
-        f"{minutes} minutes aloud",
+        f"{minutes} minutes aloud, {model}",
         sessions=len(server.sessions),
         outages=n_losses,
         lost_s=round(lost_s, 2),
@@ -179,6 +208,9 @@ async def test_minutes_of_sound_both_ways_lose_only_what_was_on_its_way(virtual_
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
+@EVERY_MODEL
 @accelerated
-async def test_half_an_hour_of_sound_both_ways_loses_only_what_was_on_its_way(virtual_sound: SimpleNamespace) -> None:
-    await converse_aloud(30, virtual_sound, 2)
+async def test_half_an_hour_of_sound_both_ways_loses_only_what_was_on_its_way(
+    model: str, virtual_sound: SimpleNamespace
+) -> None:
+    await converse_aloud(30, virtual_sound, 2, model)
