@@ -4,37 +4,23 @@ Any thread may call a `Recorder`. Its own thread turns messages into lines, in o
 What waits for the disk has a bound.
 """
 
-import base64
 import contextlib
 import errno
-import json
-import math
 import os
 import queue
 import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
-from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, BinaryIO
 
 from ..errors import RecordingError
-from .format import (
-    FORMAT,
-    MAX_FILE_BYTES,
-    MAX_LINE_BYTES,
-    Header,
-    Sender,
-    is_too_deep,
-    redact,
-    remove_media,
-)
+from .format import FORMAT, MAX_FILE_BYTES, Header
+from .lines import EntrySink, LineFormat, Piece
 
 FLUSH_EVERY_S = 1.0
 MAX_WAITING_BYTES = 64 * 1024 * 1024
@@ -42,23 +28,11 @@ MAX_WAITING_BYTES = 64 * 1024 * 1024
 MAX_UNWRITTEN_BYTES = 1024 * 1024
 """Lines are written before the second is over if they are longer than this."""
 CLOSE_TIMEOUT_S = 5.0
-MAX_INVALID_CHARS = 1_000
-"""How much of a message that is not JSON is kept."""
-MIN_SECRET_CHARS = 12
-"""A shorter secret is no key, and may be a part of a word."""
 
 _LOCKED_BYTE = 2**40
 
-_Piece = tuple[float, dict[str, Any], str | bytes | None]
-"""The time, the fields of the line, and the text of the message, if the line is about one."""
 
-
-def timestamp(now: datetime | None = None) -> str:
-    """Return the time, by default of now, as the header has it."""
-    return (now or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-class Recorder:
+class Recorder(EntrySink):
     """A recording that grows in the background.
 
     The file is created at once, and readable by its owner only. The content of an older recording is kept until there
@@ -92,11 +66,10 @@ class Recorder:
         Raises:
             RecordingError: The file cannot be written, is not a recording, or another program writes it.
         """
-        self._path, self._header = path, replace(header, redacted=redact)
-        self._redact, self._keep_media = redact, keep_media
-        self._secrets = [form for secret in secrets if len(secret) >= MIN_SECRET_CHARS for form in _forms_of(secret)]
+        self._path, self._header = path, header
+        self._format = LineFormat(redact=redact, keep_media=keep_media, secrets=secrets)
         self._on_failure, self._clock = on_failure, clock
-        self._pieces: queue.SimpleQueue[_Piece | Future[bool] | None] = queue.SimpleQueue()
+        self._pieces: queue.SimpleQueue[Piece | Future[bool] | None] = queue.SimpleQueue()
         self._lock = threading.RLock()
         """Guards the order of the times, and the counts of what waits."""
         self._n_waiting_bytes = self._n_dropped = 0
@@ -121,26 +94,6 @@ class Recorder:
     def failure(self) -> str | None:
         """Return why the recording is incomplete, or None if it is complete."""
         return self._failure
-
-    def message(self, sender: Sender, connection: int, message: Mapping[str, Any] | str | bytes) -> None:
-        """Record a message: an object, or the JSON text of one. Returns at once."""
-        raw = message if isinstance(message, (str, bytes)) else _dump(message)
-        self._add({"type": "message", "from": sender, "connection": connection}, raw)
-
-    def connected(self, connection: int, url: str) -> None:
-        """Record that a WebSocket is open; the user name and the query of its URL are left out."""
-        parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")[2]
-        self._add({"type": "connected", "connection": connection, "url": f"{parts.scheme}://{host}{parts.path}"})
-
-    def closed(self, connection: int, code: int | None, reason: str, by: Sender) -> None:
-        """Record that a WebSocket is closed."""
-        self._add({"type": "closed", "connection": connection, "code": code, "reason": reason, "by": by})
-
-    def local(self, event: str, **facts: Any) -> None:
-        """Record something that the wire does not show; `facts` are numbers, texts and the like."""
-        known = {name: None if _is_infinite(fact) else fact for name, fact in facts.items()}
-        self._add({"type": "local", "event": event, **known})
 
     def flush(self, timeout_s: float = CLOSE_TIMEOUT_S) -> bool:
         """Wait until everything recorded so far is in the file; return False if it is not there in time."""
@@ -176,8 +129,8 @@ class Recorder:
             now_s = self._clock() - self._began_s
             n_dropped, self._n_dropped = self._n_dropped, 0
             if n_dropped:
-                self._pieces.put((now_s, {"type": "local", "event": "messages_dropped", "n": n_dropped}, None))
-            self._pieces.put((now_s, fields, raw))
+                self._pieces.put(Piece(now_s, {"type": "local", "event": "messages_dropped", "n": n_dropped}, None))
+            self._pieces.put(Piece(now_s, fields, raw))
 
     # In the thread
 
@@ -198,10 +151,10 @@ class Recorder:
             if not is_begun:
                 self._begin()
                 is_begun = True
-            self._append(self._format(*piece))
-            if piece[2] is not None:
+            self._append(self._format.entry(*piece))
+            if piece.raw is not None:
                 with self._lock:
-                    self._n_waiting_bytes -= len(piece[2])
+                    self._n_waiting_bytes -= len(piece.raw)
         if not is_begun and self._is_new:
             self._begin()
         self._write_lines()
@@ -214,7 +167,7 @@ class Recorder:
         finally:
             flushed.set_result(is_written)
 
-    def _take(self) -> "_Piece | Future[bool] | None":
+    def _take(self) -> "Piece | Future[bool] | None":
         """Return what comes next; write the lines that are there once a second."""
         while True:
             wait_s = self._written_s + FLUSH_EVERY_S - time.monotonic() if self._unwritten else None
@@ -226,10 +179,7 @@ class Recorder:
     def _begin(self) -> None:
         """Empty the file, and write the header at once."""
         self._file.truncate(0)
-        header = self._header.to_json()
-        if self._redact:
-            header["setup"] = redact(json.loads(_dump(header["setup"])))
-        self._append(self._mask(_dump(header)).encode() + b"\n")
+        self._append(self._format.header(self._header))
         self._write_lines()
 
     def _append(self, line: bytes) -> None:
@@ -251,52 +201,6 @@ class Recorder:
         while data:
             data = data[self._file.write(data) :]
 
-    def _format(self, t_s: float, fields: dict[str, Any], raw: str | bytes | None) -> bytes:
-        """Return the line of one entry; a message that no reader could read becomes a local event."""
-        start = {"t_s": round(t_s, 6), **fields}
-        if raw is None:
-            line = _dump(start)
-            if not line.startswith("{"):
-                line = _dump({"t_s": start["t_s"], "type": "local", "event": "invalid_entry", "reason": line})
-            return self._mask(line).encode() + b"\n"
-        text, reason = self._read(raw)
-        if reason:
-            shown = {} if self._redact else {"text": text[:MAX_INVALID_CHARS]}
-            lost = {"type": "local", "event": "invalid_message", "reason": reason, "n_bytes": len(raw), **shown}
-            return self._mask(_dump({**start, **lost})).encode() + b"\n"
-        return self._mask(f'{_dump(start)[:-1]},"message":{text}}}').encode() + b"\n"
-
-    def _read(self, raw: str | bytes) -> tuple[str, str]:
-        """Return the text of a message as the file holds it, or the message and why it cannot be kept."""
-        text = raw.decode(errors="replace") if isinstance(raw, bytes) else raw
-        if len(text) > MAX_LINE_BYTES // 2:
-            return text, "too long"
-        try:
-            message = json.loads(text, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError):
-            return text, "not JSON"
-        if not isinstance(message, dict):
-            return text, "not an object"
-        if is_too_deep(message):
-            return text, "nested too deeply"
-        return self._reduce(message, text), ""
-
-    def _reduce(self, message: dict[str, Any], text: str) -> str:
-        """Return the JSON of a message without what is not to be kept; `text` is the JSON that it came as."""
-        if self._redact:
-            return _dump(redact(message))
-        if not self._keep_media:
-            remove_media(message)
-            return _dump(message)
-        # Most messages can be copied as they are, which costs least.
-        is_plain = text.isascii() and "\n" not in text and "\r" not in text and "\x7f" not in text
-        return text if is_plain else _dump(message)
-
-    def _mask(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
-
     def _fail(self, reason: str) -> None:
         with self._lock:
             if self._failure is not None:
@@ -311,31 +215,6 @@ class Recorder:
                 piece = self._pieces.get_nowait()
                 if isinstance(piece, Future):
                     piece.set_result(False)
-
-
-def _is_infinite(fact: object) -> bool:
-    return isinstance(fact, float) and not math.isfinite(fact)
-
-
-def _dump(value: Any) -> str:
-    """Return JSON in one line of ASCII, which is harmless on a terminal; bytes become base64, other objects text."""
-    try:
-        return json.dumps(value, separators=(",", ":"), default=_to_json, allow_nan=False)
-    except (ValueError, TypeError, RecursionError) as exc:
-        return json.dumps(f"cannot be written as JSON: {exc}")
-
-
-def _to_json(value: object) -> str:
-    return base64.b64encode(value).decode() if isinstance(value, (bytes, bytearray)) else str(value)
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(name)
-
-
-def _forms_of(secret: str) -> set[str]:
-    """Return a secret as it is, and as JSON writes it."""
-    return {secret, json.dumps(secret)[1:-1]}
 
 
 def _open_as_it_is(path: Path, *, force: bool) -> tuple[FileIO, bool]:
@@ -360,6 +239,15 @@ def _open_as_it_is(path: Path, *, force: bool) -> tuple[FileIO, bool]:
         with contextlib.suppress(OSError):  # a file system that has no permissions
             os.fchmod(file.fileno(), 0o600)
     return file, is_new
+
+
+def open_new(path: Path) -> BinaryIO:
+    """Create a file that only its owner can read.
+
+    Raises:
+        OSError: It exists, or cannot be created.
+    """
+    return open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
 def is_recording(path: Path) -> bool:

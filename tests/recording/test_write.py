@@ -19,8 +19,9 @@ import pytest
 from gemini_live.errors import RecordingError
 from gemini_live.recording import write
 from gemini_live.recording.format import Closed, Connected, Header, Local, Message
+from gemini_live.recording.lines import MAX_INVALID_CHARS, timestamp
 from gemini_live.recording.read import read_recording
-from gemini_live.recording.write import Recorder, timestamp
+from gemini_live.recording.write import Recorder
 
 HEADER = Header(
     program="gemini-live 0",
@@ -126,7 +127,7 @@ def test_a_message_that_no_reader_takes_becomes_a_note(path: Path, raw: Any, rea
     lines = record(path, lambda recorder: recorder.message("server", 1, raw))
     assert lines[1]["event"] == "invalid_message"
     assert lines[1]["reason"] == reason
-    assert len(lines[1]["text"]) <= write.MAX_INVALID_CHARS
+    assert len(lines[1]["text"]) <= MAX_INVALID_CHARS
     assert len(read_recording(path).entries) == 1
 
 
