@@ -72,8 +72,12 @@ class Config:
     input_file: tuple[Path, ...] = ()
     """Sound files in place of the microphone, played one after the other."""
     output_file: Path | None = None
+    record: Path | None = None
+    """The file that the session is recorded to."""
+    redact: bool = False
+    """True to record no media, and of words only their length."""
     force: bool = False
-    """True to overwrite an output file that another program wrote."""
+    """True to overwrite an output file or a recording that another program wrote."""
     monitor: int = 1
     screen_size: int = 1024
     """Longest side of a screen frame, in pixels."""

@@ -193,6 +193,7 @@ def build_parser() -> _Parser:
     _add_functions(parser.add_argument_group("functions"))
     _add_connection(parser.add_argument_group("connection"))
     _add_devices(parser.add_argument_group("sound and screen"))
+    _add_recording(parser.add_argument_group("recording"))
     _add_scripting(parser.add_argument_group("scripting"))
     return parser
 
@@ -287,6 +288,20 @@ def _add_connection(group: argparse._ArgumentGroup) -> None:
     _switch(group, "reconnect", "open a new connection if one is lost [on]")
 
 
+def _add_recording(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--record",
+        metavar="FILE.jsonl",
+        type=_file("stdout is for the conversation; name a .jsonl file"),
+        help="record the session: every message with its time, sound included; inspect, diff and replay read it",
+    )
+    group.add_argument(
+        "--redact",
+        action="store_true",
+        help="write only the length of sound, pictures and words into recordings [off]",
+    )
+
+
 def _add_devices(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--list-devices", action="store_true", help="list the sound devices, and exit")
     group.add_argument("--input-device", metavar="X", help="microphone: index or part of its name")
@@ -306,7 +321,7 @@ def _add_devices(group: argparse._ArgumentGroup) -> None:
         help="write everything the model says, played or not",
     )
     group.add_argument(
-        "--force", action="store_true", help="let --output-file overwrite a file that it did not write [off]"
+        "--force", action="store_true", help="let --output-file and --record overwrite what they did not write [off]"
     )
     group.add_argument(
         "--screen-capture-fps",
@@ -443,6 +458,8 @@ def _check(config: Config) -> None:
         raise ConfigError("--input-file replaces the microphone: leave out --audio-input and --input-device")
     if config.push_to_talk and (config.input_file or config.audio_input is False):
         raise ConfigError("--push-to-talk needs the microphone: leave out --input-file and --no-audio-input")
+    if config.record is not None and config.record.suffix.lower() != ".jsonl":
+        raise ConfigError(f"--record writes JSON lines only; name it {config.record.with_suffix('.jsonl')}")
     _check_files(config)
     facts = read_setup(build_setup(config, [], handle=None, seeds_history=False))
     if lacks_words(config, facts):
@@ -452,7 +469,7 @@ def _check(config: Config) -> None:
         )
 
 
-_WRITTEN = {"output_file"}
+_WRITTEN = {"output_file", "record"}
 """The settings that name a file to be written; all others with a path name a file to be read."""
 
 

@@ -20,6 +20,8 @@ from gemini_live.output.help import COMMANDS, KEYS
 from gemini_live.output.schema import format_table
 from gemini_live.process import lines, streams
 from gemini_live.prompt import line_history
+from gemini_live.recording import format as recording
+from gemini_live.recording import memory, write
 from gemini_live.session import calls, link, recovery
 from gemini_live.session.inputs import MAX_WAITING_LINES
 from gemini_live.simulator import FAULT_KINDS, http, records, server, speech
@@ -115,6 +117,18 @@ def _limits() -> str:
             "further lines are dropped and counted",
         ),
         ("the conversation for `/save`", _characters(plain.MAX_RECORDED_CHARS), "the oldest is dropped"),
+        (
+            "the session for `/save FILE.jsonl`, without --record",
+            _size(memory.MAX_WHOLE_BYTES),
+            "the oldest sound is dropped",
+        ),
+        ("a recording (`--record`)", _size(recording.MAX_FILE_BYTES), "it ends with a warning, the session goes on"),
+        (
+            "recorded messages that wait for the disk",
+            _size(write.MAX_WAITING_BYTES),
+            "further ones are dropped and counted",
+        ),
+        ("a line of a recording", _size(recording.MAX_LINE_BYTES), "inspect and diff refuse the file, exit code 2"),
         ("the history of typed lines", _size(line_history.MAX_BYTES), "the older half is dropped"),
         ("**the simulator**", "", ""),
         ("one message of a client", _size(server.MAX_MESSAGE_BYTES), "closes with 1009"),

@@ -37,6 +37,7 @@ VALUES = {
     "--output-device": ("USB", "output_device", "USB"),
     "--input-file": ("in.wav", "input_file", (Path("in.wav"),)),
     "--output-file": ("out.wav", "output_file", Path("out.wav")),
+    "--record": ("talk.jsonl", "record", Path("talk.jsonl")),
     "--monitor": ("2", "monitor", 2),
     "--screen-size": ("640", "screen_size", 640),
     "--output-format": ("jsonl", "output_format", OutputFormat.JSONL),
@@ -56,6 +57,7 @@ FLAGS = {
     "--insecure": ("insecure", True),
     "--confirm-functions": ("confirm_functions", True),
     "--force": ("force", True),
+    "--redact": ("redact", True),
     "--no-history": ("history", False),
 }
 

@@ -344,6 +344,11 @@ class Speaker(_Stream):
         self._report_played = on_played
         self.on_full: Callable[[], None] | None = None
         """Called when speech is dropped because `MAX_QUEUED_S` of it wait."""
+        self.on_playback: Callable[[str, float], None] | None = None
+        """Called on the loop as sound begins (`first_sound`, with the delay to the ear in seconds), ends
+        (`playback_ended`, likewise) or is discarded (`playback_cleared`, with how many seconds of it)."""
+        self._is_starting = False
+        """True from the first write after silence until the device takes sound."""
         self._n_callbacks_at_write = 0
         """Number of callbacks before the last write."""
         self._frame_bytes = self._low_bytes = 0
@@ -388,26 +393,33 @@ class Speaker(_Stream):
             if self.on_full is not None:
                 self.on_full()
         else:
-            self._is_sounding = True
+            is_silent, self._is_sounding = self._buffer.is_silent, True
             self._n_callbacks_at_write = self._n_callbacks
-            self._enqueue(self._converter.feed(pcm, rate_hz, after_silence=self._buffer.is_silent))
+            self._enqueue(self._converter.feed(pcm, rate_hz, after_silence=is_silent))
+            self._is_starting |= is_silent
 
     def clear(self) -> None:
         """Stop playback at once and discard everything that was written."""
         if not self.is_open:
             return
+        discarded_s = self._buffer.n_bytes / (self._frame_bytes * self.rate_hz)
+        self._is_starting = False
         self._buffer.clear(self._converter.fade_out(self._buffer.peek(self._converter.fade_bytes)))
         self._converter.reset()
         if self._is_sounding:
-            self._end_sound()
+            self._end_sound("playback_cleared", discarded_s)
 
     def _on_audio(self, recorded: Any, n_frames: int, time_info: object, flags: int) -> tuple[bytes | None, int]:
         """PortAudio thread. Return the next audio, exactly as much as is asked for: less would end the stream.
 
         The event loop is woken only if it has something to do: near the end of the audio, or to report what was played.
         """
+        starts = self._is_starting and self._buffer.n_bytes > 0
         pcm = self._buffer.read(n_frames * self._frame_bytes)
         self._count(flags)
+        if starts:
+            self._is_starting = False
+            self._post(self._begin_sound, pcm)
         if self._report_played is not None or (self._is_sounding and self._buffer.n_bytes < self._low_bytes):
             self._post(self._after_read, pcm)
         return pcm, _PA_CONTINUE
@@ -420,7 +432,7 @@ class Speaker(_Stream):
         ):
             self._enqueue(self._converter.flush())
         if self._is_sounding and not self._converter.withholds and not self._buffer.n_bytes:
-            self._end_sound()
+            self._end_sound("playback_ended", self.latency_s)
         if self._report_played is not None and self.is_open:
             self._report_played(formats.downmix(pcm, self.channels))
 
@@ -430,9 +442,15 @@ class Speaker(_Stream):
                 pcm = self._converter.fade_in(pcm) + pcm
             self._buffer.write(pcm, tail=self._converter.fade_to_silence(pcm))
 
-    def _end_sound(self) -> None:
+    def _begin_sound(self, pcm: bytes) -> None:
+        if self.on_playback is not None:
+            self.on_playback("first_sound", self.latency_s)
+
+    def _end_sound(self, event: str, seconds: float) -> None:
         self._is_sounding = False
         self._silent_at_s = self._loop.time() + self.latency_s
+        if self.on_playback is not None:
+            self.on_playback(event, seconds)
 
 
 async def list_devices(audio: AudioSystem | None) -> str:

@@ -29,10 +29,16 @@ class SessionMemory(EntrySink):
     """The newest part of a session."""
 
     def __init__(
-        self, *, header: Header, secrets: Sequence[str] = (), clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        header: Header,
+        redact: bool = False,
+        secrets: Sequence[str] = (),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin now; the arguments are those of `Recorder`."""
-        self._header, self._secrets, self._clock = header, secrets, clock
+        self._header, self._clock = header, clock
+        self._format = LineFormat(redact=redact, secrets=secrets)
         self._began_s = clock()
         self._whole: deque[Piece] = deque()
         self._older: deque[Piece] = deque()
@@ -47,11 +53,10 @@ class SessionMemory(EntrySink):
         """
         with self._lock:
             pieces = [*self._older, *self._whole]
-        lines = LineFormat(secrets=self._secrets)
         with open_new(path) as file:
-            file.write(lines.header(self._header))
+            file.write(self._format.header(self._header))
             for piece in pieces:
-                file.write(lines.entry(*piece))
+                file.write(self._format.entry(*piece))
 
     def _add(self, fields: dict[str, Any], raw: str | bytes | None = None) -> None:
         with self._lock:

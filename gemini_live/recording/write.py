@@ -29,7 +29,9 @@ MAX_UNWRITTEN_BYTES = 1024 * 1024
 """Lines are written before the second is over if they are longer than this."""
 CLOSE_TIMEOUT_S = 5.0
 
-_LOCKED_BYTE = 2**40
+_LOCKED_BYTE = 2**31 - 2
+"""Others cannot read a locked byte on Windows, so it lies near the longest recording. C libraries of Windows keep the
+position in 32 bits, with a sign."""
 
 
 class Recorder(EntrySink):
@@ -231,6 +233,10 @@ def _open_as_it_is(path: Path, *, force: bool) -> tuple[FileIO, bool]:
             raise RecordingError(
                 str(path), None, "it is not a recording; choose another name, or overwrite it with --force"
             )
+        if not is_new and not is_recording(path) and not _is_json(path):
+            raise RecordingError(
+                str(path), None, "it holds no JSON, whatever its name says, and --force overwrites JSON lines only"
+            )
         file = open(path, "wb", buffering=0, opener=open_it)  # noqa: SIM115 - the thread closes it
     except OSError as exc:
         raise RecordingError(str(path), None, f"cannot write the recording: {exc.strerror}") from exc
@@ -257,15 +263,23 @@ def is_recording(path: Path) -> bool:
     return start.startswith(f'{{"format":"{FORMAT}"'.encode())
 
 
+def _is_json(path: Path) -> bool:
+    """Return True if a file begins like JSON lines: no link or name may lead to somebody's key or text."""
+    with path.open("rb") as file:
+        return file.read(2).startswith(b"{")
+
+
 def _lock(file: FileIO, path: Path) -> None:
     """Keep other programs of ours from writing the same file, until it is closed."""
     try:
         if sys.platform == "win32":
             import msvcrt  # noqa: PLC0415 - only Windows has it
 
-            file.seek(_LOCKED_BYTE)  # others cannot read a byte that is locked: not one of the recording
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            file.seek(0)
+            file.seek(_LOCKED_BYTE)
+            try:
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            finally:
+                file.seek(0)
         else:
             import fcntl  # noqa: PLC0415 - Windows has none
 

@@ -15,6 +15,7 @@ from ..output.events import Output
 from ..wire.events import FunctionCall
 from ..wire.messages import FunctionResponse
 from .confirmations import Confirmations
+from .journal import RecordEvent
 from .uplink import Result, Uplink
 
 MAX_RUNNING, MAX_OPEN = 32, 256
@@ -52,6 +53,7 @@ class Calls:
         uplink: Uplink,
         output: Output,
         *,
+        record_event: RecordEvent,
         confirmations: Confirmations,
         blocking: frozenset[str],
         apply: Callable[[list[Outcome]], None],
@@ -64,6 +66,7 @@ class Calls:
             conversation: Is told of cancelled calls.
             uplink: Sends the results.
             output: Shows calls and results.
+            record_event: Records how long each function ran.
             confirmations: Asks the user before a call.
             blocking: The functions that the model waits for: it always says something about their results.
             apply: Writes outcomes of the conversation.
@@ -71,7 +74,7 @@ class Calls:
         """
         self._functions, self._conversation = functions, conversation
         self._uplink, self._output = uplink, output
-        self._confirmations = confirmations
+        self._confirmations, self._record_event = confirmations, record_event
         self._blocking, self._apply, self._clock = blocking, apply, clock
         self._open: list[_Open] = []
         self._turn = asyncio.Semaphore(MAX_RUNNING)
@@ -130,7 +133,11 @@ class Calls:
             return CallResult(response={"error": refusal}, failed=True)
         async with self._turn:
             report = None if call.name in self._blocking else lambda result: self._report(call, result)
-            return await self._functions.call(call.name, call.args, report)
+            began_s = self._clock()
+            result = await self._functions.call(call.name, call.args, report)
+            duration_s = round(self._clock() - began_s, 6)
+            self._record_event("function_ran", id=call.id, name=call.name, duration_s=duration_s, failed=result.failed)
+            return result
 
     def _report(self, call: FunctionCall, result: CallResult) -> None:
         """Show and send what a function has to say before its end."""

@@ -3,6 +3,7 @@
 Runs on the event loop. Only `/image` and `/screen` send anything to the model.
 """
 
+import asyncio
 import os
 import shlex
 from collections.abc import Awaitable, Callable
@@ -33,6 +34,7 @@ class Commands:
         *,
         summary: Callable[[], Summary],
         save: Callable[[], str],
+        save_recording: Callable[[Path, bool], None],
         discard_speech: Callable[[], None],
         quit_session: Callable[[], None],
     ) -> None:
@@ -44,10 +46,12 @@ class Commands:
             output: Shows the replies.
             summary: Returns the statistics of the session so far.
             save: Returns the conversation as it was shown.
+            save_recording: Writes the session so far to a file, in a worker thread; True: this session wrote it before.
             discard_speech: Mutes the microphone and discards what is being said with the talk key.
             quit_session: Ends the session.
         """
         self._media, self._output = media, output
+        self._save_recording = save_recording
         self._summary, self._save, self._discard_speech, self._quit = summary, save, discard_speech, quit_session
         self._saved: set[Path] = set()
         """The files that this session created, and may overwrite."""
@@ -131,6 +135,8 @@ class Commands:
 
     async def _save_file(self, argument: str) -> str:
         path = _read_path(argument)
+        if path.suffix.lower() == ".jsonl":
+            return await self._save_as_recording(path)
         try:
             with path.open("w" if path in self._saved else "x", encoding="utf-8", errors="backslashreplace") as file:
                 self._saved.add(path)
@@ -140,6 +146,16 @@ class Commands:
         except (OSError, ValueError) as error:  # ValueError: a name that no file can have
             return f"{path} cannot be written: {getattr(error, 'strerror', None) or error}"
         return f"saved: {path}"
+
+    async def _save_as_recording(self, path: Path) -> str:
+        try:
+            await asyncio.to_thread(self._save_recording, path, path in self._saved)
+        except FileExistsError:
+            return f"{path} exists already: choose another name"
+        except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+            return f"{path} cannot be written: {getattr(error, 'strerror', None) or error}"
+        self._saved.add(path)
+        return f"saved: {path} (gemini-live inspect shows it)"
 
     async def _leave(self, argument: str) -> None:
         self._quit()

@@ -39,6 +39,7 @@ from ..wire.events import (
     VoiceActivity,
     WaitingForInput,
 )
+from .journal import RecordEvent
 from .speech import UserSpeech
 from .stats import Stats
 
@@ -99,6 +100,7 @@ class Dispatcher:
         stats: Stats,
         speech: UserSpeech,
         *,
+        record_event: RecordEvent,
         transcript_is_answer: bool,
         speaks_answers: bool,
         clock: Callable[[], float],
@@ -110,6 +112,7 @@ class Dispatcher:
             output: Writes what was said and done.
             stats: Counts it.
             speech: Says whether the user has just spoken.
+            record_event: Records when playback ran dry.
             transcript_is_answer: True if the model's only output is the transcript of what the user says.
             speaks_answers: True if answers are spoken and transcribed, so that text in a turn is none of them.
             clock: Returns the time in seconds.
@@ -122,6 +125,7 @@ class Dispatcher:
         self._output = output
         self._stats = stats
         self._speech = speech
+        self._record_event = record_event
         self._transcript_is_answer = transcript_is_answer
         self._speaks_answers = speaks_answers
         self._clock = clock
@@ -262,7 +266,9 @@ class Dispatcher:
         self.apply(self._conversation.output_received(now_s, speech_s=speech_s))
         self._count_latency(now_s)
         if self.playout is not None and not self._discards:
-            self._stats.n_underruns += is_continued and self.playout.is_dry
+            if is_continued and self.playout.is_dry:
+                self._stats.n_underruns += 1
+                self._record_event("underrun")
             self.playout.write(chunk.pcm, chunk.rate_hz)
 
     def _receive_transcript(self, text: str, now_s: float) -> None:

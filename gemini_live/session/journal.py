@@ -18,6 +18,9 @@ from ..recording.lines import EntrySink, timestamp
 from ..recording.memory import SessionMemory
 from ..recording.write import CLOSE_TIMEOUT_S, Recorder, open_new
 
+RecordEvent = Callable[..., None]
+"""`Journal.local`: records an event, by its name and facts."""
+
 
 class Journal:
     """What is recorded of one session."""
@@ -61,7 +64,7 @@ class Journal:
             model=setup.get("model"),
             setup=setup,
         )
-        secrets = [self._config.api_key]
+        secrets = [self._config.api_key, self._config.api_key.removeprefix("auth_tokens/")]
         if self._config.record is not None:
             loop = asyncio.get_running_loop()
 
@@ -79,27 +82,28 @@ class Journal:
                 clock=self._clock,
             )
         elif self._remembers:
-            self._sink = SessionMemory(header=header, secrets=secrets, clock=self._clock)
+            self._sink = SessionMemory(header=header, redact=self._config.redact, secrets=secrets, clock=self._clock)
 
     async def close(self) -> None:
         """Write the rest of the recording, in five seconds at most."""
         if isinstance(self._sink, Recorder):
             await asyncio.to_thread(self._sink.close)
 
-    def save(self, path: Path) -> None:
-        """Write the session so far to a new file. In a worker thread.
+    def save(self, path: Path, is_ours: bool) -> None:
+        """Write the session so far to a file; it must be new, unless it `is_ours`. In a worker thread.
 
         Raises:
             ConfigError: There is nothing to save, or the recording is incomplete.
             OSError: The file exists, or cannot be written.
         """
+        if is_ours:
+            path.unlink(missing_ok=True)
         if isinstance(self._sink, SessionMemory):
             self._sink.save(path)
         elif isinstance(self._sink, Recorder):
             if not self._sink.flush():
-                raise ConfigError(
-                    self._sink.failure or f"{self._sink.path} cannot be written within {CLOSE_TIMEOUT_S:g} s"
-                )
+                late = f"{self._sink.path} cannot be written within {CLOSE_TIMEOUT_S:g} s"
+                raise ConfigError(self._sink.failure or late)
             _copy(self._sink.path, path)
         else:
             raise ConfigError("this session is not recorded: start it with --record FILE.jsonl")

@@ -41,6 +41,7 @@ from ..wire.setup import build_setup
 from ..wire.setup_facts import SetupFacts, lacks_words, read_setup, unknown_field
 from .changes import Changes
 from .dispatch import Dispatcher
+from .journal import Journal
 from .recovery import STABLE_AFTER_S, Recovery, ResumedSession, Stage
 from .stats import Stats
 from .uplink import Uplink
@@ -124,6 +125,7 @@ class Link:
         dispatcher: Dispatcher,
         output: Output,
         stats: Stats,
+        journal: Journal,
         changes: Changes,
         take: Callable[[Sequence[ServerEvent]], SessionClosed | None],
         on_first_live: Callable[[SetupFacts], None],
@@ -140,6 +142,7 @@ class Link:
             dispatcher: Is told of each new connection.
             output: Takes one line about each loss.
             stats: Counts the connections.
+            journal: Records the connections and their messages.
             changes: Is notified after each message.
             take: Applies the events of a message; returns an error if the server reported one.
             on_first_live: Called when the first setup is complete, with what it asked for.
@@ -151,6 +154,7 @@ class Link:
         """
         self._config, self._declarations, self._output = config, declarations, output
         self._conversation, self._uplink, self._dispatcher = conversation, uplink, dispatcher
+        self._journal = journal
         self._stats, self._changes, self._take, self._clock = stats, changes, take, clock
         self._on_first_live, self._is_output_behind = on_first_live, is_output_behind
         self._url = build_url(config.base_url, config.api_version, config.api_key, insecure=config.insecure)
@@ -203,6 +207,7 @@ class Link:
             try:
                 await self._open(opening)
             except (ConnectionFailed, SessionClosed) as failure:
+                self._record_failure(failure)
                 await self.disconnect()
                 await self._retry(failure, Stage.RESUMING if opening.handle else Stage.OPENING)
             else:
@@ -246,14 +251,23 @@ class Link:
         """Close the connection, if there is one."""
         connection, self._connection = self._connection, None
         if connection is not None:
+            self._journal.closed(NORMAL_CLOSURE, "", "client")
             await connection.close()
+
+    def _record_failure(self, failure: ConnectionFailed | SessionClosed) -> None:
+        if isinstance(failure, SessionClosed):
+            self._journal.closed(failure.code, failure.reason, "server")
+        else:
+            self._journal.local("connection_failed", reason=failure.reason, http_status=failure.http_status)
 
     async def _open(self, opening: Opening) -> None:
         """Open a connection and complete its setup."""
         self._n_attempts += 1
         self._output.emit(events.Connecting(self._n_attempts, self._config.server_name))
-        on_message = self._show_message if self._config.verbose else None
-        connection = self._connection = await Connection.open(self._url, self._config.api_key, on_message=on_message)
+        connection = self._connection = await Connection.open(
+            self._url, self._config.api_key, on_message=self._note_message
+        )
+        self._journal.connected(self._url)
         setup = build_setup(
             self._config,
             self._declarations,
@@ -397,6 +411,7 @@ class Link:
             try:
                 received = self._parse(await connection.receive())
             except SessionClosed as closed:
+                self._journal.closed(closed.code, closed.reason, "server")
                 return End(How.CLOSED, closed)
             error = self._take(received) or self._measure_turn(received)
             self._note_signs(received)
@@ -485,8 +500,10 @@ class Link:
         """Return True if the server ended the session without an announcement, as if nothing were open."""
         return end.how is How.CLOSED and end.failure.code in {NORMAL_CLOSURE, NO_STATUS} and self._departure is None
 
-    def _show_message(self, direction: str, raw: str | bytes) -> None:
-        self._output.emit(events.Detail(f"{direction} {format_message(raw)}"))
+    def _note_message(self, direction: str, raw: str | bytes) -> None:
+        self._journal.message("client" if direction == ">" else "server", raw)
+        if self._config.verbose:
+            self._output.emit(events.Detail(f"{direction} {format_message(raw)}"))
 
 
 async def first_of(*coroutines: Coroutine[Any, Any, _Result]) -> _Result:

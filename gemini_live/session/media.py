@@ -19,6 +19,7 @@ from ..audio.voice_detector import BLOCK_S, SpeechStarted, VoiceDetector, VoiceS
 from ..config import Config
 from ..errors import ConfigError, DeviceError, MissingExtraError
 from ..output.status import MicrophoneState, SoundMode
+from .journal import RecordEvent
 from .speech import UserSpeech
 from .uplink import Uplink
 
@@ -34,6 +35,8 @@ PREROLL_S = 0.3
 """Seconds of audio before the talk key that are sent too, because people begin to speak as they press it."""
 LEVEL_S = 0.1
 """Longest time over which a level is measured."""
+LEVEL_EVERY_S = 1.0
+"""How often the level of one chunk of the microphone is recorded."""
 PAUSE_S = 0.2
 """Quiet that ends the user's speech for the local detector: shorter than any server waits."""
 DEFAULT_FPS = 1.0
@@ -71,6 +74,7 @@ class Media:
         uplink: Uplink,
         speech: UserSpeech,
         *,
+        record_event: RecordEvent,
         plays: bool,
         listens: bool,
         shows_levels: bool,
@@ -84,6 +88,7 @@ class Media:
             config: What the user asked for.
             uplink: Sends the user's audio and the pictures of the screen.
             speech: Is told when the user begins and stops speaking.
+            record_event: Records when the user speaks, and what is played when.
             plays: True to play the model's speech.
             listens: True to open the microphone even if the user did not ask for it.
             shows_levels: True to measure the levels that the status bar shows.
@@ -111,6 +116,9 @@ class Media:
         self._screen: ScreenGrabber | None = None
         self._half_duplex = False
         self._is_muted = config.push_to_talk
+        self._record_event = record_event
+        self._level_due_s = 0.0
+        """When the level of the microphone is recorded next, in seconds of its audio."""
         self._preroll: deque[bytes] = deque(maxlen=round(PREROLL_S / BLOCK_S))
         self._detector = VoiceDetector(VoiceSettings(silence_s=PAUSE_S), keeps_pcm=False)
         self._speech = speech
@@ -178,6 +186,7 @@ class Media:
         if self.microphone is None:
             return
         self._is_muted = not self._is_muted
+        self._record_event("microphone_muted" if self._is_muted else "microphone_on")
         if self._is_muted:
             self._uplink.pause_audio()
         while self._preroll:
@@ -190,6 +199,7 @@ class Media:
             True if the server has received a part of it already.
         """
         self._is_muted = True
+        self._record_event("microphone_muted")
         self._preroll.clear()
         return self._uplink.discard_speech()
 
@@ -322,6 +332,7 @@ class Media:
                     config.output_device, PlayoutBuffer(), self._lose_speaker, on_played
                 )
                 self.speaker.on_full = self._warn_full
+                self.speaker.on_playback = self._record_playback
         if self._wants_microphone:
             with self._doing_without("the microphone is off", demanded=self._demands_microphone):
                 self.microphone = await audio.open_microphone(
@@ -386,12 +397,23 @@ class Media:
         if self._shows_levels:
             self.user_level.take(chunk)
         for event in self._detector.feed(chunk, pcm.INPUT.rate_hz):
+            now_s = self._clock()
             if isinstance(event, SpeechStarted):
-                self._speech.began(self._clock())
+                self._speech.began(now_s)
+                self._record_event("speech_began", ago_s=round(self._detector.heard_s - event.offset_s, 3))
             else:
-                now_s = self._clock()
-                self._speech.stopped(now_s, ended_s=now_s - (self._detector.heard_s - event.end_s))
+                ago_s = self._detector.heard_s - event.end_s
+                self._speech.stopped(now_s, ended_s=now_s - ago_s)
+                self._record_event("speech_ended", ago_s=round(ago_s, 3))
+        if self._detector.heard_s >= self._level_due_s:
+            self._level_due_s = self._detector.heard_s + LEVEL_EVERY_S
+            self._record_event("microphone_level", dbfs=round(pcm.level_dbfs(chunk), 1))
         self._uplink.offer_audio(chunk)
+
+    def _record_playback(self, event: str, seconds: float) -> None:
+        """Record that sound begins, ends or is discarded; `seconds`: the card's delay, or what was discarded."""
+        name = "discarded_s" if event == "playback_cleared" else "latency_s"
+        self._record_event(event, **{name: round(seconds, 4)})
 
     def _lose_screen(self, reason: str) -> None:
         self._warn(f"{reason}; the screen is no longer shown")

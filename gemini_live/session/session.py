@@ -32,6 +32,7 @@ from .confirmations import Confirmations
 from .dispatch import CancelCalls, Dispatcher, Fail, LeaveBefore, StartCalls
 from .function_commands import FunctionCommands
 from .inputs import Inputs
+from .journal import Journal
 from .link import End, How, Link, first_of
 from .media import Media
 from .prompt_controls import PromptControls
@@ -85,6 +86,7 @@ class Session:
         self._changes = Changes()
         self._stats = Stats(self._clock())
         self._speech = UserSpeech(self._stats.latency)
+        self._journal = Journal(config, setup, remembers=typed_lines is not None, warn=self._warn, clock=self._clock)
         self._quits = False
         """True if the user wants to leave at once, whatever is open."""
         self._has_prompt = typed_lines is not None
@@ -115,6 +117,7 @@ class Session:
             config,
             self._uplink,
             self._speech,
+            record_event=self._journal.local,
             plays=plays,
             listens=stdin_is_terminal,
             shows_levels=typed_lines is not None,
@@ -127,6 +130,7 @@ class Session:
             output,
             self._stats,
             self._speech,
+            record_event=self._journal.local,
             transcript_is_answer=capabilities.transcript_is_answer,
             speaks_answers=self._facts.modality is Modality.AUDIO and self._facts.transcribes_output,
             clock=self._clock,
@@ -139,6 +143,7 @@ class Session:
             dispatcher=self._dispatcher,
             output=output,
             stats=self._stats,
+            journal=self._journal,
             changes=self._changes,
             take=self._take,
             on_first_live=lambda facts: output.emit(self._describe(facts)),
@@ -152,6 +157,7 @@ class Session:
             self._conversation,
             self._uplink,
             output,
+            record_event=self._journal.local,
             confirmations=confirmations,
             blocking=self._facts.blocking,
             apply=self._apply,
@@ -164,6 +170,7 @@ class Session:
             output,
             summary=self._summarise,
             save=save,
+            save_recording=self._journal.save,
             discard_speech=self._discard_speech,
             quit_session=self._quit,
         )
@@ -214,6 +221,7 @@ class Session:
         failure: Exception | None = None
         is_whole = False
         try:
+            self._journal.open()
             await self._media.open()
             self._dispatcher.playout = self._media.speaker
             self._dispatcher.record = self._media.record
@@ -248,7 +256,10 @@ class Session:
         try:
             await self._media.close()
         finally:
-            await self._link.disconnect()
+            try:
+                await self._link.disconnect()
+            finally:
+                await self._journal.close()
 
     # From connection to connection
 

@@ -373,6 +373,32 @@ async def test_a_speaker_is_dry_once_the_device_has_asked_for_more_than_there_wa
     assert dry == [True, False, False, False, True, True, False]
 
 
+async def test_a_speaker_tells_when_sound_begins_ends_and_is_discarded(
+    system: AudioSystem, fake_pyaudio: FakePyAudio
+) -> None:
+    speaker, _ = await start_speaker(system)
+    told: list[tuple[str, float]] = []
+    speaker.on_playback = lambda event, seconds: told.append((event, round(seconds, 3)))
+
+    async def pull(n: int) -> None:
+        for _ in range(n):
+            fake_pyaudio.pull()
+            await settle()
+
+    await pull(2)
+    speaker.write(bytes(960), 24_000)
+    assert told == []  # the device has not taken it yet
+    await pull(1)
+    assert told == [("first_sound", 0.05)]
+    await pull(3)
+    assert told[1:] == [("playback_ended", 0.05)]
+    speaker.write(bytes(9_600), 24_000)
+    await pull(1)
+    speaker.clear()
+    await pull(2)
+    assert told[2:] == [("first_sound", 0.05), ("playback_cleared", 0.19)]
+
+
 async def test_a_speaker_that_was_silenced_is_dry(system: AudioSystem, fake_pyaudio: FakePyAudio) -> None:
     speaker, _ = await start_speaker(system)
     speaker.write(bytes(9_600), 24_000)

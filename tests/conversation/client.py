@@ -117,6 +117,7 @@ class Client:
             self,
             self.stats,
             self.speech,
+            record_event=lambda *_, **__: None,
             transcript_is_answer=self.model.transcript_is_answer,
             speaks_answers=speaks if speaks_answers is None else speaks_answers,
             clock=lambda: self.now_s,

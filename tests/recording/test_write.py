@@ -318,15 +318,18 @@ def test_an_older_recording_is_kept_until_something_is_recorded(path: Path) -> N
     assert [line.get("event") for line in lines_of(path)] == [None, "new"]
 
 
-@pytest.mark.parametrize("content", ["my thesis\n", '{"format": "something else"}\n'])
-def test_a_foreign_file_is_overwritten_only_by_force(path: Path, content: str) -> None:
-    path.write_text(content)
-    path.chmod(0o644)
-    with pytest.raises(RecordingError, match="it is not a recording; choose another name"):
-        Recorder(path, header=HEADER)
-    assert path.read_text() == content
+def test_foreign_json_is_overwritten_only_by_force_and_another_file_never(path: Path) -> None:
+    for content in ("my thesis\n", '{"format": "something else"}\n'):
+        path.write_text(content)
+        path.chmod(0o644)
+        with pytest.raises(RecordingError, match="it is not a recording; choose another name"):
+            Recorder(path, header=HEADER)
+        assert path.read_text() == content
     record(path, lambda recorder: recorder.local("new"), force=True)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.write_text("my thesis\n")
+    with pytest.raises(RecordingError, match="--force overwrites JSON lines only"):
+        Recorder(path, header=HEADER, force=True)
 
 
 def test_two_recorders_do_not_write_one_file(path: Path) -> None:

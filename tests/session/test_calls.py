@@ -87,6 +87,7 @@ class Bench:
             self.uplink.conversation,
             self.uplink.uplink,
             self.recorder,
+            record_event=lambda *_, **__: None,
             confirmations=Confirmations(self.recorder, confirms_all=confirms_all, has_prompt=False),
             blocking=blocking,
             apply=self.applied.extend,

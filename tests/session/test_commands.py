@@ -36,11 +36,13 @@ class Typed:
         self.stats = Stats(0.0)
         self.n_quit = self.n_discarded = 0
         functions = FunctionCaller({}, schedules=False, timeout_s=1.0)
+        self.recorded: list[tuple[Path, bool]] = []
         self._commands = Commands(
             self.bench.media,
             FunctionCommands(functions, [], self),
             self,
             summary=self._summarise,
+            save_recording=lambda *saved: self.recorded.append(saved),
             save=lambda: self.conversation,
             discard_speech=self._discard_speech,
             quit_session=self._quit,
@@ -299,6 +301,14 @@ async def test_the_conversation_is_saved_as_it_was_seen(folder: Path) -> None:
     typed.conversation = "you: Grüße 日本\ngemini: 🎈\n"
     assert await typed.reply_to("/save talk.txt") == "saved: talk.txt"
     assert (folder / "talk.txt").read_text(encoding="utf-8").splitlines() == ["you: Grüße 日本", "gemini: 🎈"]
+
+
+async def test_a_name_that_ends_in_jsonl_asks_for_a_recording(folder: Path) -> None:
+    typed = Typed()
+    for _ in range(2):
+        reply = await typed.reply_to("/save talk.jsonl")
+        assert reply == "saved: talk.jsonl (gemini-live inspect shows it)"
+    assert typed.recorded == [(Path("talk.jsonl"), False), (Path("talk.jsonl"), True)]
 
 
 async def test_a_file_of_somebody_elses_is_left_alone(folder: Path) -> None:

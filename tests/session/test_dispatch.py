@@ -112,6 +112,7 @@ class Bench:
             self.recorder,
             self.stats,
             self.speech,
+            record_event=lambda *_, **__: None,
             transcript_is_answer=transcript_is_answer,
             speaks_answers=speaks_answers,
             clock=lambda: self.now_s,

@@ -83,6 +83,7 @@ class Bench:
             config,
             self.uplink.uplink,
             UserSpeech(self.uplink.stats.latency),
+            record_event=lambda *_, **__: None,
             plays=False,
             listens=False,
             shows_levels=False,

@@ -64,6 +64,7 @@ class Bench:
             self.config,
             self.uplink,
             self.speech,
+            record_event=lambda *_, **__: None,
             plays=self.plays,
             listens=self.listens,
             shows_levels=self.shows_levels,
