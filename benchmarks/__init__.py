@@ -1,1 +1,1 @@
-"""Measurements, each a program of its own: `python -m benchmarks.NAME` from the root of the project."""
+"""Measures the client beside a bare loop, the official SDK and a callback script: `python -m benchmarks`."""

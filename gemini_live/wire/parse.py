@@ -3,14 +3,18 @@
 Every field and every part is read on its own, so that none hides another. A field of the wrong type counts as absent
 and is reported by `Malformed`: it costs no more than what makes no sense without it (a part, a call, a count).
 `ProtocolError` is for a message in which nothing can be understood. Pure; any thread.
+
+`_STEPS` says which fields are read in which order; only the fields that are present are looked at. A message that holds
+audio and nothing else is recognised before, by `audio_message`. Over 300 lines: one function for each kind of event.
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 from ..audio import pcm
 from ..errors import ProtocolError
+from .audio_message import read_audio_message
 from .events import (
     AudioChunk,
     CodeResult,
@@ -72,11 +76,14 @@ def parse_server_message(raw: str | bytes) -> tuple[ServerEvent, ...]:
     Raises:
         ProtocolError: Nothing in it can be understood.
     """
+    if isinstance(raw, bytes) and (chunk := read_audio_message(raw)) is not None:
+        return (chunk,)
     findings = Findings()
-    message = JsonObject(_load_object(raw), findings)
-    content = message.child_or_empty("serverContent")
-    events = list(_read_message(message, content))
-    ends = [*_read_end(message, content), *_read_error(message)]
+    message = _Message(_load_object(raw), findings)
+    events: list[ServerEvent] = []
+    ends: list[ServerEvent] = []
+    for number in message.steps():
+        (events if number < _FIRST_END else ends).extend(_STEPS[number].read(message))
     problems, unknown = findings.problems(), findings.unknown()
     if problems and not (events or ends):
         raise ProtocolError("; ".join(problems[:3]))
@@ -103,34 +110,41 @@ def _load_object(raw: str | bytes) -> dict[str, Any]:
     return message
 
 
-def _read_message(message: JsonObject, content: JsonObject) -> Iterator[ServerEvent]:
-    """Yield everything but the end of a turn and errors."""
-    if (setup_complete := message.child("setupComplete")) is not None:
+class _Message:
+    """One message, while it is read."""
+
+    __slots__ = ("calls", "content", "fields")
+
+    def __init__(self, fields: dict[str, Any], findings: Findings) -> None:
+        self.fields = JsonObject(fields, findings)
+        self.content = self.fields.child_or_empty("serverContent")
+        self.calls: list[FunctionCall] = []
+        """Calls that came in the wrong place."""
+
+    def steps(self) -> list[int]:
+        """Return the numbers of the steps that the fields of this message need, in order."""
+        due: set[int] = set()
+        for name in self.fields.fields:
+            due.update(_IN_MESSAGE.get(name, ()))
+        for name in self.content.fields:
+            due.update(_IN_CONTENT.get(name, ()))
+        return sorted(due)
+
+
+def _read_setup_complete(message: _Message) -> Iterator[ServerEvent]:
+    if (setup_complete := message.fields.child("setupComplete")) is not None:
         setup_complete.skip("sessionId", "voiceConsentSignature")
         yield SetupComplete()
-    if content.flag("interrupted"):
+
+
+def _read_interrupted(message: _Message) -> Iterator[ServerEvent]:
+    if message.content.flag("interrupted"):
         yield Interrupted()
-    yield from _read_voice_activity(message)
-    yield from _read_voice_activity(content)
-    if (usage := message.child("usageMetadata")) is not None:
-        yield _read_usage(usage)
-    turn = content.child_or_empty("modelTurn")
-    turn.skip("role")
-    parts = turn.children("parts")
-    yield from _read_content(content, parts)
-    calls = [call for part in parts for call in _read_misplaced_calls(part)]
-    if (tool_call := message.child("toolCall")) is not None:
-        calls += [_read_call(call) for call in tool_call.children("functionCalls")]
-    if calls:
-        yield ToolCall(tuple(calls))
-    if ids := message.child_or_empty("toolCallCancellation").strings("ids"):
-        yield ToolCallCancellation(ids)
-    if (go_away := message.child("goAway")) is not None:
-        yield GoAway(go_away.duration_s("timeLeft"))
-    if (update := message.child("sessionResumptionUpdate")) is not None:
-        update.skip("lastConsumedClientMessageIndex")
-        handle, resumable = update.text("newHandle"), update.flag("resumable")
-        yield ResumptionUpdate(handle, resumable and handle != "")
+
+
+def _read_activity(message: _Message) -> Iterator[ServerEvent]:
+    yield from _read_voice_activity(message.fields)
+    yield from _read_voice_activity(message.content)
 
 
 def _read_voice_activity(place: JsonObject) -> Iterator[ServerEvent]:
@@ -151,12 +165,14 @@ def _read_voice_activity(place: JsonObject) -> Iterator[ServerEvent]:
                 activity.unknown(type_, kind)
 
 
-def _read_usage(usage: JsonObject) -> Usage:
+def _read_usage(message: _Message) -> Iterator[ServerEvent]:
+    if (usage := message.fields.child("usageMetadata")) is None:
+        return
     # Google's enterprise API for the same service says candidates instead of response.
     candidates = usage.integer("candidatesTokenCount") or 0
     by_candidates = _read_by_modality(usage, "candidatesTokensDetails")
     usage.skip("cacheTokensDetails", "toolUsePromptTokensDetails", "serviceTier", "trafficType")
-    return Usage(
+    yield Usage(
         prompt_tokens=usage.integer("promptTokenCount") or 0,
         response_tokens=usage.integer("responseTokenCount") or candidates,
         total_tokens=usage.integer("totalTokenCount") or 0,
@@ -176,16 +192,28 @@ def _read_by_modality(usage: JsonObject, name: str) -> dict[str, int]:
     return counts
 
 
-def _read_content(content: JsonObject, parts: Sequence[JsonObject]) -> Iterator[ServerEvent]:
-    if text := _read_transcription(content, "inputTranscription"):
+def _read_input_transcription(message: _Message) -> Iterator[ServerEvent]:
+    if text := _read_transcription(message.content, "inputTranscription"):
         yield InputTranscription(text)
-    if text := _read_transcription(content, "interimInputTranscription"):
+
+
+def _read_interim_transcription(message: _Message) -> Iterator[ServerEvent]:
+    if text := _read_transcription(message.content, "interimInputTranscription"):
         yield InterimInputTranscription(text)
-    for part in parts:
+
+
+def _read_model_turn(message: _Message) -> Iterator[ServerEvent]:
+    turn = message.content.child_or_empty("modelTurn")
+    turn.skip("role")
+    for part in turn.children("parts"):
         yield from _read_part(part)
-    if text := _read_transcription(content, "outputTranscription"):
+        if part.fields:
+            message.calls += _read_misplaced_calls(part)
+
+
+def _read_output_transcription(message: _Message) -> Iterator[ServerEvent]:
+    if text := _read_transcription(message.content, "outputTranscription"):
         yield OutputTranscription(text)
-    yield from _read_grounding(content)
 
 
 def _read_transcription(content: JsonObject, name: str) -> str:
@@ -196,10 +224,11 @@ def _read_transcription(content: JsonObject, name: str) -> str:
 
 
 def _read_part(part: JsonObject) -> Iterator[ServerEvent]:
-    part.skip("thoughtSignature", "partMetadata", "videoMetadata", "audioMetadata", "speechMetadata", "mediaResolution")
     is_thought = part.flag("thought")
     if text := part.text("text"):
         yield Thought(text) if is_thought else ModelText(text)
+    if not part.fields:
+        return
     if (blob := part.child("inlineData")) is not None:
         yield from _read_audio(blob)
     if (code := part.child("executableCode")) is not None:
@@ -208,6 +237,7 @@ def _read_part(part: JsonObject) -> Iterator[ServerEvent]:
     if (result := part.child("codeExecutionResult")) is not None:
         result.skip("id")
         yield CodeResult(result.text("outcome"), result.text("output"))
+    part.skip("thoughtSignature", "partMetadata", "videoMetadata", "audioMetadata", "speechMetadata", "mediaResolution")
 
 
 def _read_audio(blob: JsonObject) -> Iterator[ServerEvent]:
@@ -220,7 +250,8 @@ def _read_audio(blob: JsonObject) -> Iterator[ServerEvent]:
         yield AudioChunk(data, pcm.parse_rate_hz(mime_type, pcm.OUTPUT))
 
 
-def _read_grounding(content: JsonObject) -> Iterator[ServerEvent]:
+def _read_grounding(message: _Message) -> Iterator[ServerEvent]:
+    content = message.content
     queries: list[str] = []
     sources: list[Source] = []
     if (metadata := content.child("groundingMetadata")) is not None:
@@ -262,16 +293,47 @@ def _read_call(call: JsonObject) -> FunctionCall:
     return FunctionCall(call.text("id"), call.text("name"), call.struct("args"))
 
 
-def _read_end(message: JsonObject, content: JsonObject) -> Iterator[ServerEvent]:
-    if content.flag("waitingForInput"):
+def _read_calls(message: _Message) -> Iterator[ServerEvent]:
+    if (tool_call := message.fields.child("toolCall")) is not None:
+        message.calls += [_read_call(call) for call in tool_call.children("functionCalls")]
+    if message.calls:
+        yield ToolCall(tuple(message.calls))
+
+
+def _read_cancellation(message: _Message) -> Iterator[ServerEvent]:
+    if ids := message.fields.child_or_empty("toolCallCancellation").strings("ids"):
+        yield ToolCallCancellation(ids)
+
+
+def _read_go_away(message: _Message) -> Iterator[ServerEvent]:
+    if (go_away := message.fields.child("goAway")) is not None:
+        yield GoAway(go_away.duration_s("timeLeft"))
+
+
+def _read_resumption(message: _Message) -> Iterator[ServerEvent]:
+    if (update := message.fields.child("sessionResumptionUpdate")) is not None:
+        update.skip("lastConsumedClientMessageIndex")
+        handle, resumable = update.text("newHandle"), update.flag("resumable")
+        yield ResumptionUpdate(handle, resumable and handle != "")
+
+
+def _read_waiting(message: _Message) -> Iterator[ServerEvent]:
+    if message.content.flag("waitingForInput"):
         yield WaitingForInput()
-    if content.flag("generationComplete"):
+
+
+def _read_generation_complete(message: _Message) -> Iterator[ServerEvent]:
+    if message.content.flag("generationComplete"):
         yield GenerationComplete()
+
+
+def _read_end(message: _Message) -> Iterator[ServerEvent]:
+    content = message.content
     reason = content.text("turnCompleteReason")
     if reason == "TURN_COMPLETE_REASON_UNSPECIFIED":
         reason = ""
     # Seen inside serverContent only (Sep 2026), but Google's page about thinking models shows it beside a toolCall.
-    outer_status = _read_status(message)
+    outer_status = _read_status(message.fields)
     status = _read_status(content) or outer_status
     if content.flag("turnComplete"):
         yield TurnComplete(reason or None, status)
@@ -289,14 +351,63 @@ def _read_status(object_: JsonObject) -> Status | None:
     return _STATUSES.get(name)
 
 
-def _read_error(message: JsonObject) -> Iterator[ServerEvent]:
-    if message.has("error"):
-        error = message.child_or_text("error", "message")
-    elif message.has("code", "message"):
-        error = message
+def _read_error(message: _Message) -> Iterator[ServerEvent]:
+    fields = message.fields
+    if fields.has("error"):
+        error = fields.child_or_text("error", "message")
+    elif fields.has("code", "message"):
+        error = fields
     else:
         return
     if error is not None:
         error.skip("details")
         code, words, status = error.integer("code"), error.text("message"), error.text("status")
         yield ServerError(code, words or status)
+
+
+class _Step(NamedTuple):
+    """Reads some fields of a message."""
+
+    read: Callable[[_Message], Iterator[ServerEvent]]
+    in_message: tuple[str, ...] = ()
+    """Fields of the message itself, at least one of which must be present."""
+    in_content: tuple[str, ...] = ()
+    """Or fields of serverContent."""
+
+
+_ACTIVITY_FIELDS = ("voiceActivity", "voiceActivityDetectionSignal")
+_STEPS = (
+    _Step(_read_setup_complete, ("setupComplete",)),
+    _Step(_read_interrupted, (), ("interrupted",)),
+    _Step(_read_activity, _ACTIVITY_FIELDS, _ACTIVITY_FIELDS),
+    _Step(_read_usage, ("usageMetadata",)),
+    _Step(_read_input_transcription, (), ("inputTranscription",)),
+    _Step(_read_interim_transcription, (), ("interimInputTranscription",)),
+    _Step(_read_model_turn, (), ("modelTurn",)),
+    _Step(_read_output_transcription, (), ("outputTranscription",)),
+    _Step(_read_grounding, (), ("groundingMetadata", "urlContextMetadata")),
+    _Step(_read_calls, ("toolCall",), ("modelTurn",)),
+    _Step(_read_cancellation, ("toolCallCancellation",)),
+    _Step(_read_go_away, ("goAway",)),
+    _Step(_read_resumption, ("sessionResumptionUpdate",)),
+    _Step(_read_waiting, (), ("waitingForInput",)),
+    _Step(_read_generation_complete, (), ("generationComplete",)),
+    _Step(_read_end, ("interactionStatus",), ("turnComplete", "turnCompleteReason", "interactionStatus")),
+    _Step(_read_error, ("error", "code", "message")),
+)
+"""In the order of the events. Only the steps whose fields are present are taken."""
+_FIRST_END = next(number for number, step in enumerate(_STEPS) if step.read is _read_waiting)
+"""From this step on, events follow the notes on the message."""
+
+
+def _by_name(fields: Iterable[tuple[str, ...]]) -> dict[str, list[int]]:
+    """Return the numbers of the steps that read a field, by its name."""
+    numbers: dict[str, list[int]] = {}
+    for number, names in enumerate(fields):
+        for name in names:
+            numbers.setdefault(name, []).append(number)
+    return numbers
+
+
+_IN_MESSAGE = _by_name(step.in_message for step in _STEPS)
+_IN_CONTENT = _by_name(step.in_content for step in _STEPS)

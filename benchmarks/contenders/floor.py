@@ -1,0 +1,43 @@
+"""A bare loop of `websockets`, `json` and `base64`: the least that anything in Python on these three can cost.
+
+It reads only the audio and the end of a turn, trusts every message, and knows no sound card.
+"""
+
+import base64
+import json
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+
+from . import CpuClock, run_task
+
+MODEL = "models/gemini-2.5-flash-native-audio-preview-12-2025"
+SETUP: dict[str, Any] = {"setup": {"model": MODEL, "generationConfig": {"responseModalities": ["AUDIO"]}}}
+QUESTION = {"realtimeInput": {"text": "Hello"}}
+
+
+async def receive(address: str, messages: int, turns: int = 1) -> dict[str, float]:
+    """Receive turns of the server, and put their audio into one buffer; return the CPU time for each message."""
+    buffer = bytearray()
+    n_complete = 0
+    async with connect(f"ws://{address}/", compression=None) as websocket:
+        await _set_up(websocket)
+        cpu = CpuClock()
+        await websocket.send(json.dumps(QUESTION))
+        while n_complete < turns:
+            content = json.loads(await websocket.recv()).get("serverContent", {})
+            for part in content.get("modelTurn", {}).get("parts", ()):
+                if "inlineData" in part:
+                    buffer += base64.b64decode(part["inlineData"]["data"])
+            n_complete += "turnComplete" in content
+        return {"cpu_us": cpu.us_each(messages * turns), "bytes": len(buffer)}
+
+
+async def _set_up(websocket: ClientConnection) -> None:
+    await websocket.send(json.dumps(SETUP))
+    while "setupComplete" not in json.loads(await websocket.recv()):
+        pass
+
+
+if __name__ == "__main__":
+    run_task({"receive": receive})

@@ -1,0 +1,70 @@
+"""This client: a whole session as the command holds it, with the output thrown away."""
+
+import asyncio
+import contextlib
+import dataclasses
+import sys
+from collections.abc import AsyncIterator
+
+from gemini_live.config import Config
+from gemini_live.conversation.outcomes import Answered
+from gemini_live.output import events
+from gemini_live.session.session import Session
+from tests.fakes import FakePyAudio
+
+from . import CpuClock, run_task
+from .floor import MODEL
+
+
+class _Ends:
+    """Follows a session by what it writes: when it is live, and how many answers are complete."""
+
+    def __init__(self) -> None:
+        self.cpu = CpuClock()
+        self.n_answers = 0
+        self.answered = asyncio.Event()
+        self.wanted = 1
+
+    def emit(self, event: object) -> None:
+        """Take an event, as every writer of a session does."""
+        if isinstance(event, events.SessionStarted):
+            self.cpu.restart()
+        elif isinstance(event, Answered):
+            self.n_answers += 1
+            if self.n_answers == self.wanted:
+                self.answered.set()
+
+
+@contextlib.asynccontextmanager
+async def _session(config: Config, ends: _Ends) -> AsyncIterator[Session]:
+    session = Session(config, ends)
+    task = asyncio.create_task(session.run())
+    try:
+        yield session
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def _config(address: str, **options: object) -> Config:
+    config = Config(api_key="any-key", base_url=f"http://{address}", model=MODEL.removeprefix("models/"))
+    return dataclasses.replace(config, **options)  # type: ignore[arg-type]
+
+
+async def receive(address: str, messages: int, turns: int = 1) -> dict[str, float]:
+    """Receive turns into the playout buffer of a sound card that never asks for audio."""
+    sys.modules["pyaudio"] = FakePyAudio()
+    ends = _Ends()
+    ends.wanted = turns
+    async with _session(_config(address, audio_output=True, initial_message="Hello"), ends) as session:
+        await ends.answered.wait()
+        us = ends.cpu.us_each(messages * turns)
+        speaker = session._media.speaker
+        assert speaker is not None
+        n_bytes = speaker._buffer.n_bytes
+    return {"cpu_us": us, "bytes": n_bytes}
+
+
+if __name__ == "__main__":
+    run_task({"receive": receive})
