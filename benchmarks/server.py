@@ -43,10 +43,9 @@ def build_frame(message: Any) -> bytes:
     """Return a text frame from a server, which is not masked."""
     payload = json.dumps(message).encode()
     size = len(payload)
-    if size < 126:
-        length = bytes([size])
-    else:
-        length = b"\x7e" + size.to_bytes(2) if size < 65_536 else b"\x7f" + size.to_bytes(8)
+    length = b"\x7f" + size.to_bytes(8)
+    if size < 65_536:
+        length = b"\x7e" + size.to_bytes(2) if size > 125 else bytes([size])
     return b"\x81" + length + payload
 
 

@@ -8,12 +8,14 @@ from google.genai import live, types
 from . import CpuClock, run_task
 from .floor import MODEL
 
+CONFIG = types.LiveConnectConfig(response_modalities=[types.Modality.AUDIO])
+
 
 async def receive(address: str, messages: int, turns: int = 1) -> dict[str, float]:
     """Receive turns, and put their audio into one buffer."""
     buffer = bytearray()
     n_complete = 0
-    async with _client(address).aio.live.connect(model=MODEL, config={"response_modalities": ["AUDIO"]}) as session:
+    async with _client(address).aio.live.connect(model=MODEL, config=CONFIG) as session:
         cpu = CpuClock()
         await session.send_realtime_input(text="Hello")
         while n_complete < turns:

@@ -11,10 +11,10 @@ from gemini_live.wire.audio_message import read_audio_message
 from gemini_live.wire.events import AudioChunk
 from gemini_live.wire.parse import parse_server_message
 
-PCM = bytes(range(256)) * 3
+DATA = base64.b64encode(bytes(range(256)) * 3).decode()
 
 
-def build(data: Any = base64.b64encode(PCM).decode(), mime_type: Any = "audio/pcm;rate=24000", **turn: Any) -> Any:
+def build(data: Any = DATA, mime_type: Any = "audio/pcm;rate=24000", **turn: Any) -> Any:
     part = {"inlineData": {"mimeType": mime_type, "data": data}}
     return {"serverContent": {"modelTurn": {"parts": [part], **turn}}}
 
