@@ -1,6 +1,6 @@
-"""The command: runs a session as argv and the environment say, and maps how it ended to an exit code.
+"""The command: does what argv and the environment say, and returns the exit code.
 
-The main thread runs all of this. What is slow to import is imported where it is needed, so that `--help` is not.
+The main thread runs all of this. What is slow to import is imported where it is needed, so that `--help` is fast.
 """
 
 import asyncio
@@ -9,11 +9,9 @@ import dataclasses
 import os
 import shlex
 import sys
-import threading
 import time
 import traceback
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import options
@@ -25,31 +23,17 @@ from .options import PROG
 from .output import events
 from .output.escaping import escape
 from .output.plain import Terminal
-from .process.capture import captured_output
-from .process.ending import LAST_WORDS_S, LEAVE_WITHIN_S, Deadline, leave
-from .process.lines import LineWriter, MaskedStream
+from .output.until_ended import UntilEnded
+from .process.ending import Ending
+from .process.lines import LineWriter, PrintedLines
 from .process.signals import Signals
-from .process.streams import (
-    BackgroundWriter,
-    Streams,
-    are_one_terminal,
-    claim_stdin,
-    claim_stdout,
-    is_closed_pipe,
-    is_terminal,
-)
+from .process.streams import BackgroundWriter, Streams, claim_stdin, claim_stdout
+from .run_session import SessionRun
 from .wire.address import TOKEN_PREFIX
 
 if TYPE_CHECKING:
     from .functions.call import FunctionCaller
     from .output.events import Output
-    from .prompt.prompt import Prompt
-    from .session.session import Session
-
-MAX_PASSED_ON, PASS_ON_AGAIN_S, READER_HANGS_S = 1_000, 0.01, 0.5
-"""Lines that a user's functions have printed and nobody has written yet: with more of them, the functions wait."""
-LAST_LINE_S = 0.2
-"""How long the last line may take to be written where the process hangs and is ended."""
 
 
 def run() -> NoReturn:
@@ -57,7 +41,7 @@ def run() -> NoReturn:
     stdout = claim_stdout()
     streams = Streams(claim_stdin(), stdout, sys.stderr)
     command = _Command(options.take_keys(os.environ), streams)
-    leave(command.main(sys.argv[1:]), streams.stdout, streams.stderr)
+    command.ending.leave(command.main(sys.argv[1:]))
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str], streams: Streams) -> int:
@@ -68,7 +52,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str], streams: Streams) -> i
         environ: The environment variables.
         streams: Where it reads and writes; stdin is read through its file descriptor.
     """
-    with contextlib.redirect_stdout(sys.stdout), contextlib.redirect_stderr(sys.stderr):  # gives them back
+    with contextlib.redirect_stdout(sys.stdout), contextlib.redirect_stderr(sys.stderr):  # restores them
         return _Command(environ, streams).main(argv)
 
 
@@ -76,86 +60,93 @@ class _Command:
     """One run of the command."""
 
     def __init__(self, environ: Mapping[str, str], streams: Streams) -> None:
-        self.signals = Signals(self._say_last_words)
-        self.writer = BackgroundWriter(diagnostics=streams.stderr)
-        self._keys = list(options.find_keys(environ).values())
-        self.writer.keep_secrets([*self._keys, *(key.removeprefix(TOKEN_PREFIX) for key in self._keys)])
         self._environ, self._streams = environ, streams
-        self._outputs = Outputs(environ, streams, self.writer)
         self._started_s = time.monotonic()
-        self._timeout, self._shutdown = Deadline(self._say_last_words), Deadline(self._say_last_words)
+        self._writer = BackgroundWriter(diagnostics=streams.stderr)
+        self._keys = list(options.find_keys(environ).values())
+        self._writer.keep_secrets([*self._keys, *(key.removeprefix(TOKEN_PREFIX) for key in self._keys)])
+        self.ending = Ending(self._writer, streams)
+        self._signals = Signals(self.ending)
+        self._outputs = Outputs(environ, streams, self._writer)
         self._output: Output | None = None
-        self._prompt: Prompt | None = None
-        """There is one where a person types and reads at a terminal."""
-        self._output_ended = False
-        self._ending = threading.RLock()
-        """Held while a line is written that must not follow the last one."""
-        self._timeout_report: str | None = None
-        """What is to be said when the time is over; `None`: there is no limit, or it has been said."""
-        self._printed = LineWriter(self._pass_on)
-        self._passed_on: deque[str] = deque()
-        """Lines that a user's code has printed and that were not written yet."""
-        self._is_passing_on = False
-        """Whether the loop will come to them."""
-        self._reader_hangs = False
-        self._passing_on = threading.Lock()
-        self._thread = threading.get_ident()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        """Writes the events, once it is known how."""
+        self._printed = PrintedLines(self._write_printed)
+        self.ending.report = lambda text: self._emit(events.Error(text))
+        self.ending.write_last_line = self._write_last_line
 
     def main(self, argv: Sequence[str]) -> int:
-        """Run, whatever happens, and return the exit code."""
-        with self.signals.caught():
+        """Do what the arguments say, whatever happens, and return the exit code."""
+        with self._signals.caught():
+            code: int = ExitCode.BUG
             try:
                 code = self._run(argv)
+                self._signals.stop = self.ending.interrupt
             except KeyboardInterrupt:
-                code = self.signals.exit_code or ExitCode.INTERRUPTED
-            except SystemExit as leaving:  # of the parser, which has said why
-                code = leaving.code if isinstance(leaving.code, int) else ExitCode.DONE
-            except Exception:  # noqa: BLE001 - a bug: the one place that says so
-                bug = f"{traceback.format_exc()}{PROG}: this is a bug in {PROG}\n"
-                self.writer.write(self._streams.stderr, escape(bug))
-                code = ExitCode.BUG
-            return self._finish(code)
+                code = self.ending.code or ExitCode.INTERRUPTED
+                self._signals.stop = self.ending.interrupt
+            return self.ending.finish(code)
 
     def _run(self, argv: Sequence[str]) -> int:
-        """Do what the arguments say and return the exit code."""
-        arguments = options.parse(argv)
+        """Do what the arguments say, report what fails, and return the exit code."""
+        arguments: Mapping[str, Any] = {}
         try:
-            if arguments.get("list_devices"):
-                self.writer.write(self._streams.stdout, escape(asyncio.run(_list_devices())) + "\n")
-                return ExitCode.DONE
-            if (shell := arguments.get("print_completion")) is not None:
-                self.writer.write(self._streams.stdout, _format_completion(shell))
-                return ExitCode.DONE
-            if arguments.get("list_functions"):
-                return self._list_functions(arguments)
-            config = options.read_config(arguments, self._environ)
-            streams = self._streams
-            options.check_streams(config, (streams.stdin, streams.stdout, streams.stderr))
-            simulator = _read_simulate(config.simulate)
+            arguments = options.parse(argv)
+            return self._do(arguments)
         except GeminiLiveError as error:
-            return self._refuse(error, arguments)
-        try:
-            self._output, self._prompt = self._outputs.build(config, self.signals.interrupt)
-        except ConfigError as error:
-            return self._refuse(error, arguments)
-        if config.timeout_s is not None:
-            self._timeout_report = f"timed out after {config.timeout_s:g} s (--timeout)"
-            self._timeout.set(config.timeout_s + LEAVE_WITHIN_S, ExitCode.TIMEOUT)
-        code: int = ExitCode.BUG
-        try:
-            code = self._hold(config, self._output, simulator)
-        except GeminiLiveError as error:
-            self._output.emit(events.Error(str(error)))
-            code = error.exit_code
-        except KeyboardInterrupt:
-            code = self.signals.exit_code or ExitCode.INTERRUPTED
-        finally:
-            self._end_output(code)
-        return code
+            if self._output is None:
+                self._use(self._outputs.build_plain(OutputFormat(arguments.get("output_format", OutputFormat.TEXT))))
+            self._emit(events.Error(str(error)))
+            return error.exit_code
+        except SystemExit as leaving:  # of the parser, which has said why
+            return leaving.code if isinstance(leaving.code, int) else ExitCode.DONE
+        except Exception:  # noqa: BLE001 - a bug: the one place that says so
+            bug = f"{traceback.format_exc()}{PROG}: this is a bug in {PROG}\n"
+            self._writer.write(self._streams.stderr, escape(bug))
+            return ExitCode.BUG
 
-    def _list_functions(self, arguments: Mapping[str, Any]) -> int:
-        """Print what the model would be told about the functions and return the exit code.
+    def _do(self, arguments: Mapping[str, Any]) -> int:
+        """Do what the arguments say and return the exit code."""
+        if arguments.get("list_devices"):
+            self._print(escape(asyncio.run(_list_devices())) + "\n")
+        elif (shell := arguments.get("print_completion")) is not None:
+            self._print(_format_completion(shell))
+        elif arguments.get("list_functions"):
+            self._list_functions(options.read_config(arguments, self._environ, connects=False))
+        else:
+            return self._run_session(options.read_config(arguments, self._environ))
+        return ExitCode.DONE
+
+    def _run_session(self, config: Config) -> int:
+        """Run a session and return the exit code."""
+        options.check_streams(config, (self._streams.stdin, self._streams.stdout, self._streams.stderr))
+        simulator = _read_simulate(config.simulate)
+        output, prompt = self._outputs.build(config, self._signals.interrupt)
+        self._use(output)
+        if prompt is not None:
+            self.ending.restore_terminal = prompt.restore
+        if config.timeout_s is not None:
+            self.ending.limit(config.timeout_s)
+        for warning in options.find_warnings(config, self._environ):
+            self._emit(events.Warning(warning))
+        assert self._output is not None
+        return SessionRun(
+            config=config,
+            server=_simulated(config, simulator),
+            load_functions=lambda lines: self._load_functions(config, lines),
+            output=self._output,
+            record=lambda: output.record if isinstance(output, Terminal) else "",
+            prompt=prompt,
+            stdin=self._streams.stdin if self._outputs.reads_stdin(config) else None,
+            streams=self._streams,
+            writer=self._writer,
+            printed=self._printed,
+            ending=self.ending,
+            signals=self._signals,
+            started_s=self._started_s,
+        ).run()
+
+    def _list_functions(self, config: Config) -> None:
+        """Print what the model would be told about the functions.
 
         Raises:
             GeminiLiveError: There is no file of functions, or a function cannot be declared.
@@ -163,22 +154,18 @@ class _Command:
         from .output.function_list import find_declarations, format_declarations, format_json_lines  # noqa: PLC0415
         from .wire.setup import build_setup  # noqa: PLC0415
 
-        config = options.read_config(arguments, self._environ, connects=False)
-        self._output = self._outputs.build_plain()
-        sys.stdout = self._printed  # what the files print goes to stderr
-        functions = self._load_functions(config)
+        sys.stdout = lines = LineWriter(self._printed.put)  # what the files print goes to stderr
+        functions = self._load_functions(config, lines)
         if functions is None:
             raise ConfigError("--list-functions needs functions: add --import-functions FILE")
-        self._printed.finish()
-        self._write_passed_on()
+        lines.finish()
         declarations = find_declarations(build_setup(config, functions.declarations, handle=None, seeds_history=False))
         is_json = config.output_format is OutputFormat.JSONL
         text = format_json_lines(declarations) if is_json else escape(format_declarations(declarations))
-        self.writer.write(self._streams.stdout, f"{text}\n" if text else "")
-        return ExitCode.DONE
+        self._print(f"{text}\n" if text else "")
 
-    def _load_functions(self, config: Config) -> "FunctionCaller | None":
-        """Import the user's files, if there are any.
+    def _load_functions(self, config: Config, lines: LineWriter) -> "FunctionCaller | None":
+        """Import the user's files, if there are any; what their code prints goes to `lines`.
 
         Raises:
             GeminiLiveError: A file cannot be imported, or a function cannot be declared.
@@ -193,246 +180,40 @@ class _Command:
             config.import_functions,
             capabilities=capabilities_of(config.model),
             timeout_s=config.function_timeout_s,
-            end_line=self._printed.end_line,
-            is_interrupted=lambda: self.signals.exit_code is not None,
+            end_line=lines.end_line,
+            is_interrupted=lambda: self.ending.code is not None,
         )
 
-    def _refuse(self, error: GeminiLiveError, arguments: Mapping[str, Any]) -> int:
-        """Say what keeps the session from coming about, as whoever reads expects it, and return the exit code."""
-        output = self._outputs.build_plain(OutputFormat(arguments.get("output_format", OutputFormat.TEXT)))
-        output.emit(events.Error(str(error)))
-        output.emit(events.SessionEnded(error.exit_code))
-        return error.exit_code
+    def _use(self, output: "Output") -> None:
+        """Write all events to `output` from now on."""
+        self._output = UntilEnded(output)
 
-    def _finish(self, code: int) -> int:
-        """Wait until all output has been read, unless we were told to leave; return the exit code."""
-        told_to_leave = code in {ExitCode.TIMEOUT, ExitCode.HANGUP, ExitCode.INTERRUPTED, ExitCode.TERMINATED}
-        try:
-            self.writer.flush(LAST_WORDS_S if told_to_leave else None)
-        except KeyboardInterrupt:
-            code = self.signals.exit_code or ExitCode.INTERRUPTED
-        self._timeout.lift()
-        return self._judge_output(code)
+    def _emit(self, event: events.Event) -> None:
+        """Write an event, if it is known how."""
+        if self._output is not None:
+            self._output.emit(event)
 
-    def _judge_output(self, code: int) -> int:
-        """Return the exit code that a run has whose stdout could not be written to, else `code`."""
-        error = self.writer.error_of(self._streams.stdout)
-        if error is None or code not in {ExitCode.DONE, ExitCode.CLOSED_STDOUT}:
-            return code
-        if is_closed_pipe(error):
-            return ExitCode.CLOSED_STDOUT
-        self._outputs.build_plain().emit(events.Error(f"stdout cannot be written to: {error.strerror}"))
-        self.writer.flush(LAST_WORDS_S)
-        return ExitCode.USAGE
+    def _write_printed(self, line: str) -> None:
+        """Write a line that a function, or the file that defines it, has printed."""
+        output = self._output if self._output is not None else self._outputs.build_plain()
+        output.emit(events.FunctionOutput(line))
 
-    def _end_output(self, code: int) -> None:
-        """Write the last line, once."""
-        if self._output is not None and not self._output_ended:
-            self._printed.finish()
-            self._write_passed_on()
-            # The main thread may be in the middle of a line, or hang in it.
-            is_free = self._ending.acquire(timeout=LAST_LINE_S)
-            try:
-                self._output_ended = True
-                self._output.emit(events.SessionEnded(int(code)))
-            finally:
-                if is_free:
-                    self._ending.release()
+    def _write_last_line(self, code: int) -> None:
+        """Write what functions have printed, and then the last event; nothing if that was written."""
+        self._printed.close()
+        self._emit(events.SessionEnded(int(code)))
 
-    def _report_timeout(self) -> None:
-        """Say that the time is over, once."""
-        report, self._timeout_report = self._timeout_report, None
-        if self._output is not None and report is not None:
-            self._output.emit(events.Error(report))
-
-    def _say_last_words(self, code: int) -> None:
-        """Write the last lines from a deadline's thread: the main thread hangs."""
-        if self._prompt is not None:
-            self._prompt.restore()
-        if code == ExitCode.TIMEOUT:
-            self._report_timeout()
-        self._end_output(code)
-        self.writer.flush(LAST_LINE_S)
-
-    def _hold(self, config: Config, output: "Output", simulator: Mapping[str, Any] | None) -> int:
-        """Hold a session and return the exit code."""
-        for warning in options.find_warnings(config, self._environ):
-            output.emit(events.Warning(warning))
-        # What a user's file prints while it is imported belongs to it as much as what its functions print. One that
-        # runs on must not print after the conversation either, so this lasts to the end of the process.
-        sys.stdout = self._printed
-        if self._streams.stderr is not None:
-            sys.stderr = MaskedStream(self._streams.stderr, self.writer.mask)
-        try:
-            with self._capturing():
-                functions = self._load_functions(config)
-                for warning in functions.warnings if functions else ():
-                    output.emit(events.Warning(warning))
-                return asyncio.run(self._run_session(config, output, functions, simulator))
-        except asyncio.CancelledError:
-            if self.signals.exit_code is not None:
-                return self.signals.exit_code
-            if self.writer.error_of(self._streams.stdout) is not None:
-                return ExitCode.CLOSED_STDOUT
-            raise
-        finally:
-            self._shutdown.lift()
-
-    def _capturing(self) -> contextlib.AbstractContextManager[None]:
-        """Pass on what is written past us to a terminal that has a prompt, or is about to."""
-        stdout = self._streams.stdout
-        if self._prompt is None or stdout is None or not are_one_terminal(stdout, self._streams.stderr):
-            return contextlib.nullcontext()
-        return captured_output(stdout, self._pass_on)
-
-    def _pass_on(self, line: str) -> None:
-        """Take a line that a user's code has printed, in whatever thread."""
-        is_elsewhere = self._loop is not None and threading.get_ident() != self._thread
-        if is_elsewhere and len(self._passed_on) >= MAX_PASSED_ON:
-            self._wait_for_reader()
-        if self._output_ended:
-            return
-        self._passed_on.append(line)
-        if not is_elsewhere:
-            self._write_passed_on()
-        elif not self._is_passing_on:  # once for many lines, so that there is time for keys between them
-            self._is_passing_on = True
-            with contextlib.suppress(RuntimeError):  # the loop has ended
-                assert self._loop is not None
-                self._loop.call_soon_threadsafe(self._write_passed_on)
-
-    def _wait_for_reader(self) -> None:
-        """Have a thread that prints very much wait, as whoever writes to a pipe does, but not for a loop that hangs."""
-        give_up_s = time.monotonic() + READER_HANGS_S
-        while len(self._passed_on) >= MAX_PASSED_ON and not (self._reader_hangs or self._output_ended):
-            if time.monotonic() > give_up_s:
-                self._reader_hangs = True
-            time.sleep(PASS_ON_AGAIN_S)
-
-    def _write_passed_on(self) -> None:
-        """Write the lines that are there now; more may come meanwhile, and come next."""
-        if not self._passing_on.acquire(blocking=False):  # it is being done, perhaps below us, in a `__del__`
-            return
-        try:
-            self._is_passing_on = self._reader_hangs = False
-            for _ in range(len(self._passed_on)):
-                line = self._passed_on.popleft()
-                with self._ending:
-                    if self._output is not None and not self._output_ended:
-                        self._output.emit(events.FunctionOutput(line))
-        finally:
-            self._passing_on.release()
-
-    async def _run_session(
-        self,
-        config: Config,
-        output: "Output",
-        functions: "FunctionCaller | None",
-        simulator: Mapping[str, Any] | None,
-    ) -> int:
-        from .process.daemon_executor import DaemonExecutor  # noqa: PLC0415
-
-        loop = self._loop = asyncio.get_running_loop()
-        loop.set_default_executor(DaemonExecutor())
-        loop.set_exception_handler(_report_loop_error)
-        task = asyncio.current_task()
-        assert task is not None
-
-        def post(function: Callable[[], Any]) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended
-                loop.call_soon_threadsafe(function)
-
-        def stop() -> None:
-            post(task.cancel)
-
-        self.signals.stop, self.signals.wake = stop, lambda: post(lambda: None)
-        self.writer.watch(lambda stream, _: stop() if stream is self._streams.stdout else None)
-        code: int = ExitCode.BUG
-        try:
-            code = await self._converse(config, output, functions, simulator)
-        finally:
-            self.signals.stop = self.signals.wake = None
-            self.writer.watch(None)
-            # asyncio waits for every task, and a coroutine of the user's may ignore that it is cancelled.
-            self._shutdown.set(LEAVE_WITHIN_S, self.signals.exit_code or code)
-        return code
-
-    async def _converse(
-        self,
-        config: Config,
-        output: "Output",
-        functions: "FunctionCaller | None",
-        simulator: Mapping[str, Any] | None,
-    ) -> int:
-        from .session.session import Session  # noqa: PLC0415 - brings the WebSocket library
-
-        stdin = self._streams.stdin if self._outputs.reads_stdin(config) else None
-        remaining_s = None if config.timeout_s is None else config.timeout_s - (time.monotonic() - self._started_s)
-        try:
-            async with asyncio.timeout(remaining_s) as limit, _simulated(config, simulator) as reachable:
-                session = Session(
-                    reachable,
-                    output,
-                    functions=functions,
-                    stdin=stdin,
-                    stdin_is_terminal=is_terminal(stdin),
-                    typed_lines=self._prompt.lines() if self._prompt is not None else None,
-                    save=(lambda: output.record) if isinstance(output, Terminal) else str,
-                    is_output_behind=lambda: self.writer.is_behind,
-                )
-                async with self._prompting(session):
-                    await session.run()
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            self._report_timeout()
-            return ExitCode.TIMEOUT
-        except GeminiLiveError as error:
-            output.emit(events.Error(str(error)))
-            return error.exit_code
-        return ExitCode.DONE
-
-    @contextlib.asynccontextmanager
-    async def _prompting(self, session: "Session") -> AsyncIterator[None]:
-        """Show the prompt, where there is one; what others write to its terminal is printed above it."""
-        if self._prompt is None:
-            yield
-            return
-        loop, prompt = asyncio.get_running_loop(), self._prompt
-
-        def press_ctrl_c() -> None:
-            self.signals.spare()
-            prompt.press_ctrl_c()
-
-        def post_ctrl_c() -> None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended
-                loop.call_soon_threadsafe(press_ctrl_c)
-
-        prompt.controls = session.controls
-        self.signals.restore = prompt.restore
-        async with prompt.running(self.signals.relay):
-            if sys.platform != "win32":  # whose console makes Ctrl-C a key at the prompt
-                self.signals.on_ctrl_c = post_ctrl_c
-            try:
-                yield
-            finally:
-                self.signals.on_ctrl_c = None
-
-
-def _report_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Report what was raised in a callback of the loop's, for nobody else would."""
-    from .wire.connection import is_known_failure  # noqa: PLC0415 - brings the WebSocket library
-
-    if not is_known_failure(context.get("exception")):
-        loop.default_exception_handler(context)
+    def _print(self, text: str) -> None:
+        """Write text to stdout."""
+        self._writer.write(self._streams.stdout, text)
 
 
 def _read_simulate(text: str | None) -> Mapping[str, Any] | None:
-    """Return the arguments of the simulator that `--simulate` asks for, if it does.
+    """Return the arguments of the simulator that `--simulate` asks for, or `None` without that option.
 
     Raises:
         ConfigError: They are wrong, or make no sense here.
-        SystemExit: They ask for help, which has been given.
+        SystemExit: They ask for help, which was printed.
     """
     if text is None:
         return None
@@ -450,7 +231,7 @@ def _read_simulate(text: str | None) -> Mapping[str, Any] | None:
 
 @contextlib.asynccontextmanager
 async def _simulated(config: Config, arguments: Mapping[str, Any] | None) -> AsyncIterator[Config]:
-    """Start the simulator where it was asked for; yield the settings that reach the server."""
+    """Run the simulator, unless `arguments` is `None`; yield the settings that reach the server."""
     if arguments is None:
         yield config
         return
@@ -461,12 +242,14 @@ async def _simulated(config: Config, arguments: Mapping[str, Any] | None) -> Asy
 
 
 async def _list_devices() -> str:
+    """Return a list of the sound devices, for people."""
     from .audio.portaudio import list_devices  # noqa: PLC0415 - an extra
 
     return await list_devices(None)
 
 
 def _format_completion(shell: str) -> str:
+    """Return the script that completes the options in `shell`."""
     from .completion import format_completion  # noqa: PLC0415 - a session needs none
 
     return format_completion(options.build_parser(), shell)

@@ -19,6 +19,7 @@ from gemini_live.output import plain
 from gemini_live.output.help import COMMANDS, KEYS
 from gemini_live.output.schema import format_table
 from gemini_live.process import lines, streams
+from gemini_live.process.ending import format_ways
 from gemini_live.prompt import line_history
 from gemini_live.recording import format as recording
 from gemini_live.recording import memory, write
@@ -104,6 +105,7 @@ def _limits() -> str:
             _characters(lines.MAX_PRINTED_LINE_CHARS),
             "the rest is dropped and counted",
         ),
+        ("lines that functions print and nobody wrote yet", f"{lines.MAX_PRINTED_LINES:,}", "the function waits"),
         ("microphone audio that waits for the network", f"{MIC_QUEUE_S:g} s", "the oldest is dropped"),
         ("**to you**", "", ""),
         (
@@ -162,6 +164,7 @@ TABLES = {
     "simulator options": _simulator_options,
     "jsonl": format_table,
     "causes": format_causes,
+    "endings": format_ways,
     "keys": lambda: _table("key", KEYS),
     "commands": lambda: _table("command", COMMANDS),
 }

@@ -17,7 +17,7 @@ ROWS = (
     ("conversation", "audio", "functions", "process", "recording", "screen"),
     ("wire", "output"),
     ("session", "prompt"),
-    ("choose_output", "completion", "options"),
+    ("choose_output", "completion", "options", "run_session"),
     ("cli",),
     ("__main__",),
 )

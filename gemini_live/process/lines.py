@@ -2,8 +2,10 @@
 
 import asyncio
 import codecs
+import contextlib
 import errno
 import io
+import queue
 import select
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -16,6 +18,10 @@ MAX_LINE_CHARS = 1024 * 1024
 """A longer line is no question: it would cost memory and time, and no model accepts it."""
 MAX_PRINTED_LINE_CHARS = 100_000
 """The rest of a longer line that a function prints is dropped and counted."""
+MAX_PRINTED_LINES = 1_000
+"""If more printed lines than this wait to be written, the threads that print wait."""
+LOOP_HANGS_S = 0.5
+"""After this time without a line written, the event loop is taken to hang, and the threads that print do not wait."""
 
 
 async def read_lines(stdin: TextIO) -> AsyncIterator[str]:
@@ -149,6 +155,75 @@ class _Bytes(io.RawIOBase):
 
     def close(self) -> None:
         """Do nothing, as the stream of text."""
+
+
+class PrintedLines:
+    """Passes the lines that user code prints, in whatever thread, to the thread that may write them, in order.
+
+    It uses `SimpleQueue` and bounds it itself, because user code may print in a `__del__` that runs in the middle of a
+    `put`: of the library's queues, only this one may be re-entered in the same thread (docs of `queue.SimpleQueue`).
+    """
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        """Have `write` called with each line; until `use` is called, in the thread that prints."""
+        self._write = write
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loops_thread = 0
+        self._waiting: queue.SimpleQueue[str | threading.Lock] = queue.SimpleQueue()
+        """The lines, and a lock for each thread that waits until the lines before it are written."""
+        self._is_scheduled = False
+        """True if the loop will write what waits."""
+        self._loop_hangs = self._is_closed = False
+        self._writing = threading.Lock()
+
+    def use(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Write in the thread of `loop` from now on, which must be this one."""
+        self._loop, self._loops_thread = loop, threading.get_ident()
+        self._schedule()
+
+    def put(self, line: str) -> None:
+        """Queue a line. In the loop's own thread, write it at once; in others, wait while too many lines wait."""
+        if self._is_closed:
+            return
+        self._waiting.put(line)
+        if self._loop is None or threading.get_ident() == self._loops_thread:
+            self.write_waiting()
+            return
+        self._schedule()
+        if self._waiting.qsize() > MAX_PRINTED_LINES and not self._loop_hangs:
+            written = threading.Lock()
+            written.acquire()
+            self._waiting.put(written)
+            self._loop_hangs = not written.acquire(timeout=LOOP_HANGS_S)
+
+    def _schedule(self) -> None:
+        """Have the loop write what waits: once for many lines, so that there is time for keys between them."""
+        if not self._is_scheduled and self._loop is not None:
+            self._is_scheduled = True
+            with contextlib.suppress(RuntimeError):  # the loop has ended: `close` writes what waits
+                self._loop.call_soon_threadsafe(self.write_waiting)
+
+    def write_waiting(self) -> None:
+        """Write the lines that wait now. Lines that are printed meanwhile are written later."""
+        if not self._writing.acquire(blocking=False):  # another call is writing, perhaps further up in this thread
+            return
+        try:
+            self._is_scheduled = self._loop_hangs = False
+            for _ in range(self._waiting.qsize()):
+                match self._waiting.get_nowait():
+                    case str(line):
+                        self._write(line)
+                    case written:
+                        written.release()
+        finally:
+            self._writing.release()
+        if not self._waiting.empty():
+            self._schedule()
+
+    def close(self) -> None:
+        """Write what waits, and ignore what is printed from now on."""
+        self._is_closed = True
+        self.write_waiting()
 
 
 class MaskedStream(io.TextIOBase):
