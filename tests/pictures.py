@@ -197,6 +197,30 @@ def picture_resumed(environ: dict[str, str]) -> None:
         take("resumed", "The connection was lost in mid-answer; the question is asked again on a new one", terminal)
 
 
+def picture_booking(environ: dict[str, str]) -> None:
+    """The script of docs/simulator.md reads like this."""
+    folder = Path(environ["XDG_STATE_HOME"])
+    page = (ROOT / "docs" / "simulator.md").read_text(encoding="utf-8")
+    (folder / "booking.toml").write_text(
+        page.partition("begin -->\n```toml\n")[2].partition("```")[0], encoding="utf-8"
+    )
+    (folder / "tables.py").write_text(
+        "def find_table(people: int, time: str) -> dict:\n    return {'free': True, 'table': 7}\n\n"
+        "def book_table(people: int, name: str) -> str:\n    return 'booked'\n",
+        encoding="utf-8",
+    )
+    arguments = (
+        *("--no-audio-input", "--no-audio-output", "--text-output", f"--import-functions={folder / 'tables.py'}"),
+        f"--simulate=--pace 0 --script {folder / 'booking.toml'}",
+    )
+    with at_prompt(*arguments, environ=environ) as terminal:
+        terminal.type("A table for 2 at 19:30, please.\r")
+        terminal.wait_for("What is your name?", "tokens")
+        terminal.type("My name is Ada.\r")
+        terminal.wait_for("for 2 at 19:30.", "tokens")
+        take("booking", "A table is booked with a script: two questions, two calls, two answers", terminal)
+
+
 def main() -> None:
     """Take all the pictures anew."""
     with ExitStack() as stack:
@@ -210,7 +234,7 @@ def main() -> None:
             audio.feed(folder / "words.wav")
 
         picture_voice(environ | audio.environ, speak_to)
-        for picture in (picture_tools, picture_search, picture_resumed):
+        for picture in (picture_tools, picture_search, picture_resumed, picture_booking):
             picture(environ)
 
 

@@ -27,6 +27,7 @@ from gemini_live.session import calls, link, recovery
 from gemini_live.session.inputs import MAX_WAITING_LINES
 from gemini_live.simulator import FAULT_KINDS, http, records, server, speech
 from gemini_live.simulator.arguments import build_parser as build_simulator_parser
+from gemini_live.simulator.script_file import MAX_SCRIPT_BYTES
 from gemini_live.simulator.session import SETUP_S
 from gemini_live.wire import connection
 from gemini_live.wire.json_fields import MAX_ITEMS
@@ -138,6 +139,7 @@ def _limits() -> str:
         ("headers of an HTTP request", _size(http._MAX_HEAD_BYTES), "HTTP 431"),
         ("body of an HTTP request", _size(http._MAX_BODY_BYTES), "HTTP 413"),
         ("voices (espeak-ng) at once", str(speech.MAX_VOICES), "others wait"),
+        ("`--script FILE`", _size(MAX_SCRIPT_BYTES), "exit code 2"),
         ("one spoken sound", _size(speech.MAX_SOUND_BYTES), "cut"),
         ("sounds that are kept", _size(speech.MAX_CACHED_BYTES), "the oldest is dropped"),
         ("records of ended sessions (command)", f"{server._MAX_RECORDS:,}", "the oldest without mistakes is dropped"),

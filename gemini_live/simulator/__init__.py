@@ -11,6 +11,21 @@ The server is loaded when one of the names is used: pytest imports this package 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .actions import (
+        Answer,
+        Call,
+        Close,
+        End,
+        FunctionResult,
+        Play,
+        Question,
+        Say,
+        Search,
+        Silent,
+        Think,
+        Together,
+        Wait,
+    )
     from .faults import FAULT_KINDS, Fault, parse_fault
     from .in_thread import SimulatorInThread
     from .records import CallRecord, SessionRecord, TurnRecord
@@ -18,12 +33,25 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FAULT_KINDS",
+    "Answer",
+    "Call",
     "CallRecord",
+    "Close",
+    "End",
     "Fault",
+    "FunctionResult",
+    "Play",
+    "Question",
+    "Say",
+    "Search",
     "SessionRecord",
+    "Silent",
     "Simulator",
     "SimulatorInThread",
+    "Think",
+    "Together",
     "TurnRecord",
+    "Wait",
     "parse_fault",
 ]
 
@@ -32,6 +60,7 @@ def __getattr__(name: str) -> Any:
     """Load what is asked for."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import faults, in_thread, records, server  # noqa: PLC0415 - see above
+    from . import actions, faults, in_thread, records, server  # noqa: PLC0415 - see above
 
-    return next(getattr(module, name) for module in (faults, in_thread, records, server) if hasattr(module, name))
+    modules = (actions, faults, in_thread, records, server)
+    return next(getattr(module, name) for module in modules if hasattr(module, name))

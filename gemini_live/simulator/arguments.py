@@ -108,6 +108,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seed", type=int, metavar="N", help="of everything that is random; makes handles and tokens repeatable too"
     )
+    parser.add_argument("--script", type=Path, metavar="FILE", help="answer by the rules in FILE, in TOML")
     parser.add_argument("--fault", dest="faults", action="append", metavar="SPEC", help="do something wrong; see below")
     parser.add_argument("--log", type=Path, metavar="FILE", help="write every message to FILE, as JSON lines")
     parser.add_argument("--log-media", action="store_true", help="sound and pictures too, in base64")

@@ -37,7 +37,14 @@ class Ask:
     """What the model does about the results, if it was decided when the calls were made."""
     about: str = ""
     """The question that the calls of these results belong to."""
+    is_about_speech: bool = False
+    """True if that question was spoken."""
     images: tuple[tuple[int, int] | None, ...] = ()
     """Width and height of the pictures inside a typed turn."""
     end_s: float = 0.0
     """Where a spoken question ended, in seconds of the session's audio."""
+
+    @property
+    def is_spoken(self) -> bool:
+        """True if the question is spoken, or the results belong to a spoken one."""
+        return self.origin is Origin.VOICE or self.is_about_speech

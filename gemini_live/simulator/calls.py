@@ -48,6 +48,8 @@ class CallBatch:
     """What the model does when all have results; empty: the script is asked."""
     about: str
     """The question that the calls belong to."""
+    is_about_speech: bool
+    """True if that question was spoken."""
     results: dict[str, Result] = field(default_factory=dict)
     """By id, the last result that the model may speak of."""
 

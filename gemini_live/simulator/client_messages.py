@@ -266,7 +266,13 @@ class ClientMessages:
             if not self._turns.calls.close_batch(batch) or not batch.results:
                 return
             results = tuple(batch.results.values())
-            ask = Ask(Origin.RESULT, results=results, next_actions=batch.next_actions, about=batch.about)
+            ask = Ask(
+                Origin.RESULT,
+                results=results,
+                next_actions=batch.next_actions,
+                about=batch.about,
+                is_about_speech=batch.is_about_speech,
+            )
         elif not result.is_spoken:
             return
         else:

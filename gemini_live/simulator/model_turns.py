@@ -290,7 +290,7 @@ class ModelTurns:
             return None
         question = Question(
             text=ask.about or ask.text,
-            spoken=ask.origin is Origin.VOICE,
+            spoken=ask.is_spoken,
             turn=self.history.n_questions,
             spoken_turn=self.history.n_spoken,
             results=tuple(FunctionResult(result.name, result.response) for result in results),

@@ -217,7 +217,8 @@ class Performer:
         awaited, message = self._calls.make(calls, self.settings)
         ids = [call["id"] for call in message["toolCall"]["functionCalls"]]
         if self.scripted and not awaited:
-            self._calls.add_batch(CallBatch(frozenset(ids), next_actions, self._ask.about or self._ask.text))
+            about = self._ask.about or self._ask.text
+            self._calls.add_batch(CallBatch(frozenset(ids), next_actions, about, self._ask.is_spoken))
         await self._handles.withhold()
         await self.delivery.send_output(message)
         if self._faults.at_turn("duplicate-call"):

@@ -18,6 +18,8 @@ from websockets.http11 import Request, Response
 
 from gemini_live.errors import ConfigError
 
+from .actions import AnswerFunction
+from .answerer import Answerer, FunctionAnswerer
 from .clock import Clock
 from .faults import Fault, FaultPlan, SessionFaults, parse_fault
 from .history import HandleBook
@@ -25,6 +27,7 @@ from .http import Callers, HttpFailure, SocketRequest, is_loopback, read_socket_
 from .http_connection import SERVER_HEADER, HttpConnection
 from .records import MessageLog, SessionRecord, build_verdict, format_verdict, printable
 from .rest import RestService, build_error
+from .script_file import read_script
 from .session import ServerContext, Session
 from .speech import Synthesizer
 from .tls import Certificate
@@ -75,6 +78,10 @@ class Simulator:
         ends_call_turn_s: How long a 2.5 model leaves the turn of an unanswered call open; None: until the answer.
             google-adk 2.13 waits for that turnComplete; recordings with quick answers have none.
         typed_text: `interrupts`: realtimeInput.text ends an answer in progress; `queues`: it waits for its end.
+        answer: A function that decides what the model answers; gemini_live.simulator.actions says what it gets and
+            returns.
+        heard: With `answer`, the transcripts of the spoken questions, in their order.
+        script: A file of rules that decide what the model answers, instead of `answer`.
         on_event: Called with a line for people at each session, call and mistake.
         espeak: True if espeak-ng is the voice, where it is installed; else tones.
         clock: What tells the time; None: the event loop.
@@ -99,6 +106,9 @@ class Simulator:
         keep: bool = True,
         ends_call_turn_s: float | None = 0.1,
         typed_text: str = "interrupts",
+        answer: AnswerFunction | None = None,
+        heard: Sequence[str] = (),
+        script: str | Path | None = None,
         on_event: Callable[[str], None] | None = None,
         espeak: bool = True,
         clock: Clock | None = None,
@@ -121,6 +131,7 @@ class Simulator:
         self._log_path, self._log_media = log, log_media
         self._ends_call_turn_s = ends_call_turn_s
         self._typed_text_cuts = typed_text == "interrupts"
+        self._answerer = _find_answerer(answer, heard, script)
         self._clock_given = clock
         self._espeak = espeak
         self._stack = AsyncExitStack()
@@ -177,6 +188,7 @@ class Simulator:
             seed=self._seed or 0,
             ends_call_turn_s=self._ends_call_turn_s,
             typed_text_cuts=self._typed_text_cuts,
+            answerer=self._answerer,
         )
         async with AsyncExitStack() as stack:
             if self._log_path is not None:
@@ -355,6 +367,19 @@ def _answer_in_json(connection: ServerConnection, request: Request, response: Re
         if name in response.headers:
             answer.headers[name] = response.headers[name]
     return answer
+
+
+def _find_answerer(answer: AnswerFunction | None, heard: Sequence[str], script: str | Path | None) -> Answerer | None:
+    """Return what decides the answers; None: the simulator's own rules.
+
+    Raises:
+        ConfigError: There is a mistake in the script, or there are two deciders.
+    """
+    if script is not None:
+        if answer is not None or heard:
+            raise ConfigError("a script decides the answers: leave out answer and heard")
+        return read_script(script)
+    return FunctionAnswerer(answer or (lambda question: None), heard) if answer or heard else None
 
 
 def _status(number: float) -> HTTPStatus:
