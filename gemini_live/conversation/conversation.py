@@ -24,7 +24,6 @@ from .outcomes import (
     Question,
     QuestionComplete,
     Restarted,
-    Silence,
     SpeechLost,
     Unfinished,
     UserSaid,
@@ -84,6 +83,8 @@ class Conversation:
         """How many questions, typed or spoken, were reported as unanswered."""
         self.last_question: Question | None = None
         """The newest question, asked or not."""
+        self.silence_s: float | None = None
+        """How long the server had sent nothing when the connection was given up for that; `None`: it was not."""
         self._model = model
         self._thinks_long = model.interaction_status
         self._plain_end_pauses = model.interaction_status and may_call
@@ -203,7 +204,7 @@ class Conversation:
             return []
         text = text if self._shows_user_words else ""
         current = self._current
-        if current is not None and not speaks and self._is_late(current, now_s):
+        if current is not None and not speaks and self._is_late(current):
             current.heard.append(text)
             return [UserSaid(current.number, text, late=True)] if text else []
         outcomes = self._complete_question(current)
@@ -254,9 +255,8 @@ class Conversation:
             by_user = bool(n_waiting) or speaks
             if now_s - self._result_s > RESULT_INTERRUPTS_S:  # else the result may be the cause
                 by_user |= self._audio_sent_s is not None and self._audio_sent_s >= current.began_s
-        else:  # a typed question is cut off before its answer; one that was only spoken goes on
-            is_typed = first is not None and first.question is not None
-            by_user = is_typed and (n_waiting > 1 or speaks or bool(first and first.heard))
+        else:  # only a typed line is cut off before its answer; speech goes on
+            by_user = first is not None and first.question is not None and (n_waiting > 1 or speaks)
         return self._step(Event.CUT if by_user else Event.BROKEN, now_s)
 
     def input_awaited(self, now_s: float) -> list[Outcome]:
@@ -454,7 +454,7 @@ class Conversation:
     def connected(self, opening: Opening, now_s: float) -> None:
         """Note that a connection is live; what a resumed session knows already is not asked again at once."""
         self._handles.begin_connection(is_seeded=bool(opening.history))
-        self._message_s = now_s
+        self._message_s, self.silence_s = now_s, None
         queue = self._questions.queue
         is_known = self._handles.knows_questions and bool(queue) and queue[0].times_asked > 0
         if is_known:
@@ -612,7 +612,8 @@ class Conversation:
         return [Notice("no answer came after the end of the audio")]
 
     def _lose(self, now_s: float) -> list[Outcome]:
-        return [Silence(now_s - self._message_s)]
+        self.silence_s = now_s - self._message_s
+        return []
 
     # Inside
 
@@ -665,12 +666,10 @@ class Conversation:
         """True if transcripts can be speech; without any audio they can only be echoes of typed lines."""
         return self._audio_sent_s is not None or self.last_question is None
 
-    def _is_late(self, current: OpenExchange, now_s: float) -> bool:
-        """True if words of the user belong to the question whose answer has begun."""
-        is_recent = not current.has_output or now_s - current.began_s <= self.timings.late_transcript_s
-        is_new = self._questions.waiting or self._state in {State.CUT, State.BROKEN}
-        is_new = is_new or (self._state is State.TRAILING and bool(current.heard))
-        return is_recent and not is_new and self._awaits_transcript(current)
+    def _is_late(self, current: OpenExchange) -> bool:
+        """True if words of the user belong to the question whose answer has begun, not to a new one."""
+        has_new = bool(self._questions.waiting) or self._state in {State.CUT, State.BROKEN, State.TRAILING}
+        return self._awaits_transcript(current) and not has_new
 
     def _restart(self, current: OpenExchange) -> list[Outcome]:
         """Discard the text of an answer that is asked for again."""

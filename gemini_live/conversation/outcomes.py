@@ -139,26 +139,7 @@ class Notice:
     """One line."""
 
 
-@dataclass(frozen=True)
-class Silence:
-    """The server sent nothing for too long while a typed question was open: the connection is lost."""
-
-    silence_s: float
-    """Seconds since the last message."""
-
-
-Outcome = (
-    UserSaid
-    | QuestionComplete
-    | ModelSaid
-    | Restarted
-    | Answered
-    | LateWords
-    | Unfinished
-    | SpeechLost
-    | Notice
-    | Silence
-)
+Outcome = UserSaid | QuestionComplete | ModelSaid | Restarted | Answered | LateWords | Unfinished | SpeechLost | Notice
 
 
 # What is told to a new connection

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from ..audio.pcm import PcmFormat
 from ..conversation.conversation import IN_PROGRESS, Conversation
-from ..conversation.outcomes import Answered, ModelSaid, Notice, Outcome, Silence
+from ..conversation.outcomes import Answered, ModelSaid, Notice, Outcome
 from ..output import events
 from ..output.events import Output
 from ..wire.events import (
@@ -161,19 +161,14 @@ class Dispatcher:
         self._clear_playback()
         self._discards = self.playout is not None and self._conversation.is_generating
 
-    def apply(self, outcomes: Sequence[Outcome]) -> Silence | None:
-        """Write outcomes of the conversation; return the `Silence`, if there is one, for the session to act on."""
-        silence = None
+    def apply(self, outcomes: Sequence[Outcome]) -> None:
+        """Write outcomes of the conversation."""
         for outcome in outcomes:
-            match outcome:
-                case Notice(text=text):
-                    self._warn(text)
-                case Silence():
-                    silence = outcome
-                case _:
-                    self._stats.n_answers += isinstance(outcome, Answered)
-                    self._output.emit(outcome)
-        return silence
+            if isinstance(outcome, Notice):
+                self._warn(outcome.text)
+            else:
+                self._stats.n_answers += isinstance(outcome, Answered)
+                self._output.emit(outcome)
 
     def _apply_event(  # noqa: PLR0912, PLR0915 - one case for each event
         self, event: ServerEvent, now_s: float

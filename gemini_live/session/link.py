@@ -42,7 +42,7 @@ from ..wire.setup_facts import SetupFacts, lacks_words, read_setup, unknown_fiel
 from .changes import Changes
 from .dispatch import Dispatcher
 from .journal import Journal
-from .recovery import STABLE_AFTER_S, Recovery, ResumedSession, Stage
+from .recovery import STABLE_AFTER_S, Departure, Recovery, ResumedSession, Stage
 from .stats import Stats
 from .uplink import Uplink
 
@@ -53,13 +53,6 @@ READER_CHECK_S = 0.05
 """How often the client checks whether the reader of its output has caught up, if it is far behind."""
 INVALID_ARGUMENT = 1007
 """Close code of a refused message."""
-UNKNOWN_TIME_LEFT_S = 10.0
-LEAVE_IDLE_S, HOLD_QUESTIONS_S, LEAVE_S = 60.0, 20.0, 10.0
-"""How long before the announced end an idle connection is left, questions begin to wait for the next connection, and
-any connection is left. 3.8 announced 300 s one second into a session, and leaving at once cut off the answer (livekit's
-agents-js, 15 Sep 2026)."""
-SHORT_NOTICE_S, LEAVE_SHORT_NOTICE_S = 15.0, 2.0
-"""After a notice shorter than the first, a connection is left the second before its end."""
 SETTLE_MARGIN_S = 0.1
 """Audio may reach the service so long after it was sent."""
 WORTH_TELLING_S = 2.0
@@ -91,25 +84,6 @@ class End:
     how: How
     failure: SessionClosed = field(default_factory=lambda: SessionClosed(GOING_AWAY, ""))
     """Why it was closed; without meaning if it was not."""
-
-
-@dataclass(frozen=True)
-class Departure:
-    """When to leave a connection that the server is going to close, on the loop's clock."""
-
-    idle_s: float
-    """From then on it is left as soon as nothing is open."""
-    hold_s: float
-    """From then on new questions wait for the next connection."""
-    latest_s: float
-
-    @classmethod
-    def plan(cls, now_s: float, time_left_s: float | None) -> "Departure":
-        """Plan to leave a connection that ends in `time_left_s`; `None`: the server did not say when."""
-        left_s = UNKNOWN_TIME_LEFT_S if time_left_s is None else time_left_s
-        early_s = LEAVE_SHORT_NOTICE_S if left_s < SHORT_NOTICE_S else LEAVE_S
-        end_s = now_s + left_s
-        return cls(end_s - LEAVE_IDLE_S, end_s - HOLD_QUESTIONS_S, max(now_s, end_s - early_s))
 
 
 class Link:

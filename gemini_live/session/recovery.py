@@ -1,10 +1,11 @@
-"""Decides whether a failed connection is replaced, when, and with which handle.
+"""Decides when a connection is left, and whether a failed one is replaced, when, and with which handle.
 
 Pure: a table of what failures mean, and times that are passed in.
 """
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from ..errors import ConnectionFailed, SessionClosed
@@ -21,6 +22,13 @@ SAME_HANDLE_DELAYS_S = (0.5, 1.0, 2.0)
 (measured on 3.8, livekit fork's tests, 2026)."""
 SHORTEST_INTERVAL_S, MAX_BURST = 1.0, 3
 """Connections start at most once a second, whatever ended the one before; a few may follow each other faster."""
+UNKNOWN_TIME_LEFT_S = 10.0
+LEAVE_IDLE_S, HOLD_QUESTIONS_S, LEAVE_S = 60.0, 20.0, 10.0
+"""How long before the announced end an idle connection is left, questions begin to wait for the next connection, and
+any connection is left. 3.8 announced 300 s one second into a session, and leaving at once cut off the answer (livekit's
+agents-js, 15 Sep 2026)."""
+SHORT_NOTICE_S, LEAVE_SHORT_NOTICE_S = 15.0, 2.0
+"""After a notice shorter than the first, a connection is left the second before its end."""
 
 _DROPPED = {1001, 1006, 1011, 1012, 1013} | {408, 429, *range(500, 600)}
 """Close codes, and HTTP statuses of error messages, after which a new connection may work at any stage."""
@@ -123,6 +131,25 @@ class Recovery:
                 return failure.code in _DROPPED | _REFUSED
             case Stage.LIVE | Stage.LEAVING:
                 return failure.code in _DROPPED | _ENDED
+
+
+@dataclass(frozen=True)
+class Departure:
+    """When to leave a connection that the server is going to close, on the loop's clock."""
+
+    idle_s: float
+    """From then on it is left as soon as nothing is open."""
+    hold_s: float
+    """From then on new questions wait for the next connection."""
+    latest_s: float
+
+    @classmethod
+    def plan(cls, now_s: float, time_left_s: float | None) -> "Departure":
+        """Plan to leave a connection that ends in `time_left_s`; `None`: the server did not say when."""
+        left_s = UNKNOWN_TIME_LEFT_S if time_left_s is None else time_left_s
+        early_s = LEAVE_SHORT_NOTICE_S if left_s < SHORT_NOTICE_S else LEAVE_S
+        end_s = now_s + left_s
+        return cls(end_s - LEAVE_IDLE_S, end_s - HOLD_QUESTIONS_S, max(now_s, end_s - early_s))
 
 
 class ResumedSession:

@@ -370,14 +370,13 @@ class Session:
 
     def _tick(self) -> SessionClosed | None:
         """Apply what the passing of time has brought; return an error if the server was silent for too long."""
-        outcomes = self._conversation.tick(self._clock())
-        if not outcomes:
+        if outcomes := self._conversation.tick(self._clock()):
+            self._apply(outcomes)
+            self._changes.notify()  # an answer is complete: an input may have waited for that
+        silence_s = self._conversation.silence_s
+        if silence_s is None:
             return None
-        silence = self._dispatcher.apply(outcomes)
-        self._changes.notify()  # an answer is complete: an input may have waited for that
-        if silence is None:
-            return None
-        return SessionClosed(ABNORMAL_CLOSURE, f"the server has said nothing for {silence.silence_s:.0f} s")
+        return SessionClosed(ABNORMAL_CLOSURE, f"the server has said nothing for {silence_s:.0f} s")
 
     def _apply(self, outcomes: Sequence[Outcome]) -> None:
         self._dispatcher.apply(outcomes)

@@ -211,8 +211,8 @@ class Client:
     def step(self, outcomes: list[Outcome]) -> None:
         """Write outcomes, let the conversation look at the time, and send what may be sent."""
         self._stream()
-        silence = self.dispatcher.apply(outcomes + self.conversation.tick(self.now_s))
-        if silence is not None:
+        self.dispatcher.apply(outcomes + self.conversation.tick(self.now_s))
+        if self.conversation.silence_s is not None:
             self.on_silence()
         while (question := self.conversation.next_question()) is not None:
             self._ask(question)

@@ -14,7 +14,6 @@ from gemini_live.conversation.outcomes import (
     Question,
     QuestionComplete,
     Restarted,
-    Silence,
     SpeechLost,
     Unfinished,
     UserSaid,
@@ -622,7 +621,7 @@ def test_a_malformed_part_is_a_warning_and_the_rest_is_applied() -> None:
 )
 def test_outcomes_are_written_as_they_are_and_notices_as_warnings(outcome: Outcome, written: events.Event) -> None:
     bench = Bench()
-    assert bench.dispatcher.apply([outcome]) is None
+    bench.dispatcher.apply([outcome])
     assert bench.recorder.events == [written]
 
 
@@ -634,15 +633,15 @@ def test_a_line_break_is_written_between_two_turns_of_an_answer() -> None:
     assert bench.written == [("words", "One moment."), ("words", "\nIt is one.")]
 
 
-def test_silence_is_for_the_session() -> None:
+def test_a_notice_is_a_warning() -> None:
     bench = Bench()
-    assert bench.dispatcher.apply([Silence(60.0), Notice("and this")]) == Silence(60.0)
+    bench.dispatcher.apply([Notice("and this")])
     assert bench.written == [("warning", "and this")]
 
 
 def test_no_outcome_writes_nothing() -> None:
     bench = Bench()
-    assert bench.dispatcher.apply([]) is None
+    bench.dispatcher.apply([])
     assert bench.receive() == []
     assert bench.written == []
 

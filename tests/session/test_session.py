@@ -24,6 +24,7 @@ from gemini_live.output.status import ConnectionState, MicrophoneState
 from gemini_live.process.daemon_executor import DaemonExecutor
 from gemini_live.session import inputs as inputs_module
 from gemini_live.session import link as link_module
+from gemini_live.session import recovery
 from gemini_live.session.session import Session
 from gemini_live.simulator import SessionRecord, Simulator
 from tests.accelerated import run_accelerated
@@ -612,7 +613,7 @@ async def test_go_away_moves_to_a_new_connection_without_losing_a_line(stdin: Li
 
 
 async def test_a_turn_that_outlasts_the_time_left_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link_module, "LEAVE_SHORT_NOTICE_S", 0.1)
+    monkeypatch.setattr(recovery, "LEAVE_SHORT_NOTICE_S", 0.1)
     async with simulator("go-away:0.4@turn1*1", "no-turn-end@turn1*1") as server:
         written = await hold(configure(server, initial_message="Hello."), timings=replace(QUICK, silence_s=20.0))
     assert written.of("answered") == ["Hello."]
@@ -623,7 +624,7 @@ async def test_waiting_for_room_costs_nothing_once_the_time_to_leave_is_over(
     monkeypatch: pytest.MonkeyPatch, stdin: Lines
 ) -> None:
     """Lines that wait while the connection is out must not make the loop spin."""
-    monkeypatch.setattr(link_module, "LEAVE_SHORT_NOTICE_S", 30.0)
+    monkeypatch.setattr(recovery, "LEAVE_SHORT_NOTICE_S", 30.0)
     monkeypatch.setattr(inputs_module, "MAX_WAITING_LINES", 1)
     stdin.type(*"abc")
     stdin.end()
