@@ -23,9 +23,10 @@ from gemini_live.process.ending import format_ways
 from gemini_live.prompt import line_history
 from gemini_live.recording import format as recording
 from gemini_live.recording import memory, write
+from gemini_live.recording.format import MAX_FILE_BYTES
 from gemini_live.session import calls, link, recovery
 from gemini_live.session.inputs import MAX_WAITING_LINES
-from gemini_live.simulator import FAULT_KINDS, http, records, server, speech
+from gemini_live.simulator import FAULT_KINDS, http, server, speech
 from gemini_live.simulator.arguments import build_parser as build_simulator_parser
 from gemini_live.simulator.script_file import MAX_SCRIPT_BYTES
 from gemini_live.simulator.session import SETUP_S
@@ -143,7 +144,7 @@ def _limits() -> str:
         ("one spoken sound", _size(speech.MAX_SOUND_BYTES), "cut"),
         ("sounds that are kept", _size(speech.MAX_CACHED_BYTES), "the oldest is dropped"),
         ("records of ended sessions (command)", f"{server._MAX_RECORDS:,}", "the oldest without mistakes is dropped"),
-        ("`--log FILE`", _size(records._MAX_LOG_BYTES), "the log ends, the server goes on"),
+        ("`--log FILE`", _size(MAX_FILE_BYTES), "the log ends, the server goes on"),
     ]
     return "\n".join(["| what | limit | beyond it |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
 

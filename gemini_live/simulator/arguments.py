@@ -110,8 +110,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--script", type=Path, metavar="FILE", help="answer by the rules in FILE, in TOML")
     parser.add_argument("--fault", dest="faults", action="append", metavar="SPEC", help="do something wrong; see below")
-    parser.add_argument("--log", type=Path, metavar="FILE", help="write every message to FILE, as JSON lines")
-    parser.add_argument("--log-media", action="store_true", help="sound and pictures too, in base64")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="record every message in FILE (docs/recording.md)")
+    parser.add_argument("--log-media", action="store_true", help="record sound and pictures too")
     parser.add_argument(
         "--verdict", type=Path, metavar="FILE", help="write the verdict on the clients to FILE, as JSON"
     )

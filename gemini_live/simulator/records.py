@@ -1,22 +1,17 @@
-"""Keeps a record of each session, writes a log of every message, and gives a verdict on the client.
+"""Keeps a record of each session, and gives a verdict on the client.
 
-Records are for tests (`Simulator.sessions`) and for the verdict; the log is JSON lines. Neither ever holds a key. What
-a client sent is escaped before it is printed.
+Records are for tests (`Simulator.sessions`) and for the verdict. They never hold a key. What a client sent is escaped
+before it is printed.
 """
 
 import asyncio
-import base64
-import errno
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TextIO
-
-from gemini_live.errors import ConfigError
+from typing import Any
 
 _MAX_MISTAKES = 100
 _MAX_NOTES = 20
-_MAX_LOG_BYTES = 2**30
 _MAX_PRINTED = 200
 _GAP_S = 0.1
 
@@ -212,65 +207,6 @@ def printable(text: str) -> str:
     """Return text from a client as one line that no terminal acts upon, and that any encoding can write."""
     shown = text if len(text) <= _MAX_PRINTED else f"{text[:_MAX_PRINTED]}..."
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
-
-
-def elide(value: Any, *, media: bool = False) -> Any:
-    """Return a message as JSON can hold it: bytes as their length, or as base64 where media is wanted."""
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode() if media else f"<{len(value)} bytes>"
-    if isinstance(value, dict):
-        return {
-            key: _elide_base64(item)
-            if key == "data" and isinstance(item, str) and not media
-            else elide(item, media=media)
-            for key, item in value.items()
-        }
-    if isinstance(value, list):
-        return [elide(item, media=media) for item in value]
-    return value
-
-
-def _elide_base64(text: str) -> str:
-    return f"<{len(text) * 3 // 4 - text[-2:].count('=')} bytes>"
-
-
-class MessageLog:
-    """Writes every message, both ways, as a line of JSON with the time since the server started."""
-
-    def __init__(self, file: TextIO, *, media: bool) -> None:
-        self._file, self._media = file, media
-        self._error: OSError | None = None
-        """Why nothing more is written: a full disk ends the log, not the server."""
-        self._n_left = _MAX_LOG_BYTES
-
-    def write(self, t_s: float, session: int, event: str, content: Any) -> None:
-        """Write one line: `event` is `client`, `server` (a message), `open`, `close` or `mistake`."""
-        if self._error is not None:
-            return
-        line = {"t_s": round(t_s, 4), "session": session, "event": event, "content": elide(content, media=self._media)}
-        text = json.dumps(line, ensure_ascii=False) + "\n"
-        self._n_left -= len(text)
-        if self._n_left < 0:
-            self._error = OSError(errno.EFBIG, f"it would be larger than {_MAX_LOG_BYTES} bytes")
-            return
-        try:
-            self._file.write(text)
-            self._file.flush()
-        except OSError as error:
-            self._error = error
-
-    def close(self) -> None:
-        """Close the file.
-
-        Raises:
-            ConfigError: It could not be written to the end.
-        """
-        try:
-            self._file.close()
-        except OSError as error:
-            self._error = self._error or error
-        if self._error is not None:
-            raise ConfigError(f"the log could not be written to the end: {self._error.strerror}")
 
 
 def build_verdict(records: Iterable[SessionRecord], n_forgotten: int = 0, n_refused: int = 0) -> dict[str, Any]:

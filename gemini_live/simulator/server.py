@@ -11,7 +11,7 @@ from http import HTTPStatus
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, Self
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
@@ -25,7 +25,8 @@ from .faults import Fault, FaultPlan, SessionFaults, parse_fault
 from .history import HandleBook
 from .http import Callers, HttpFailure, SocketRequest, is_loopback, read_socket_request
 from .http_connection import SERVER_HEADER, HttpConnection
-from .records import MessageLog, SessionRecord, build_verdict, format_verdict, printable
+from .log import SERVER_ROLE, Log
+from .records import SessionRecord, build_verdict, format_verdict, printable
 from .rest import RestService, build_error
 from .script_file import read_script
 from .session import ServerContext, Session
@@ -73,7 +74,7 @@ class Simulator:
         seed: Of everything that is random; None: handles and tokens are secret, the rest is repeatable.
         faults: What goes wrong, as `--fault` takes it.
         allow_origins: Origins of web pages that may connect, besides those of this machine; `*`: all.
-        log: A file for every message, as JSON lines; with `log_media`, sound and pictures too.
+        log: A file for a recording of all sessions; with `log_media`, sound and pictures too.
         keep: True if the session records hold messages and sound; False if they only count them.
         ends_call_turn_s: How long a 2.5 model leaves the turn of an unanswered call open; None: until the answer.
             google-adk 2.13 waits for that turnComplete; recordings with quick answers have none.
@@ -136,7 +137,7 @@ class Simulator:
         self._espeak = espeak
         self._stack = AsyncExitStack()
         self._server: Server
-        self._log: MessageLog | None = None
+        self._log: Log | None = None
         self._open_sessions: dict[int, Wire] = {}
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._closing = asyncio.Event()
@@ -171,7 +172,6 @@ class Simulator:
             ConfigError: The port is taken, the log cannot be written, or TLS lacks its extra.
         """
         clock = self._clock_given or asyncio.get_running_loop()
-        self._started_s = clock.time()
         tokens = TokenBook(clock, None if self._seed is None else Random(f"tokens {self._seed}"))
         names = frozenset(name.lower() for name in self._tls_names)
         self._callers = Callers(self.host, names, self._origins)
@@ -192,8 +192,8 @@ class Simulator:
         )
         async with AsyncExitStack() as stack:
             if self._log_path is not None:
-                self._log = MessageLog(_open_log(self._log_path), media=self._log_media)
-                stack.callback(self._log.close)
+                self._log = self._open_log(Path(self._log_path), clock)
+                stack.push_async_callback(self._log.close)
             context: ssl.SSLContext | None = None
             if self._tls:
                 self.certificate = stack.enter_context(Certificate.make(self.host, self._tls_names, self._tls_dir))
@@ -247,6 +247,13 @@ class Simulator:
     def verdict_data(self) -> dict[str, Any]:
         """Return the verdict on the clients as JSON can hold it."""
         return build_verdict(self.sessions, self.n_sessions - len(self.sessions), self.n_refused)
+
+    def _open_log(self, path: Path, clock: Clock) -> Log:
+        def tell(words: str) -> None:
+            if self._on_event is not None:
+                self._on_event(f"the log {printable(words)}")
+
+        return Log(path, role=SERVER_ROLE, media=self._log_media, clock=clock.time, on_failure=tell)
 
     async def _listen(self, context: ssl.SSLContext | None) -> Server:
         try:
@@ -323,9 +330,10 @@ class Simulator:
             record.on_event = functools.partial(self._tell_people, record.number)
         self.sessions.append(record)
         faults = SessionFaults(self._plan, record.number)
-        wire = Wire(connection, record, faults, clock=clock, log=self._log, started_s=self._started_s)
+        wire = Wire(connection, record, faults, clock=clock, log=self._log)
         self._open_sessions[record.number] = wire
-        wire.log("open", {"path": record.path})
+        if self._log is not None:
+            self._log.opened(record.number, f"{self.url.replace('http', 'ws', 1)}{record.path}")
         self._tell_waiters()
         try:
             await Session(wire, self._context, request).run()
@@ -387,11 +395,3 @@ def _status(number: float) -> HTTPStatus:
         return HTTPStatus(int(number))
     except ValueError:
         return HTTPStatus.SERVICE_UNAVAILABLE
-
-
-def _open_log(path: str | Path) -> TextIO:
-    try:
-        # Half of a surrogate pair cannot be written; its escape means the same in JSON.
-        return open(path, "w", encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise ConfigError(f"--log {path}: {error.strerror}") from error

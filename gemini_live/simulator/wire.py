@@ -28,7 +28,8 @@ from .close_reasons import (
     cut_reason,
 )
 from .faults import END_CAUSES, Fault, SessionFaults
-from .records import MessageLog, SessionRecord
+from .log import Log
+from .records import SessionRecord
 from .schema import parse_client_message
 
 _encoder = json.JSONEncoder(ensure_ascii=False, indent=2)
@@ -55,21 +56,20 @@ class Wire:
         faults: SessionFaults,
         *,
         clock: Clock,
-        log: MessageLog | None,
-        started_s: float,
+        log: Log | None,
     ) -> None:
         self._websocket = websocket
         self.record = record
         self.faults = faults
         self._clock = clock
         self._log = log
-        self._started_s = started_s
         self._stalled_until_s = 0.0
         self._dripping = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self.on_go_away: Callable[[float], None] = lambda time_left_s: None
         self.on_interrupted: Callable[[], None] = lambda: None
-        record.on_mistake = lambda words: self.log("mistake", words)
+        if log is not None:
+            record.on_mistake = lambda words: log.mistake(record.number, words)
         self._intercept_pongs()
         self._read_in_small_pieces()
 
@@ -81,10 +81,10 @@ class Wire:
             Refusal: It is not a message of the API.
         """
         raw = await self._websocket.recv(decode=False)
+        if self._log is not None:
+            self._log.received(self.record.number, raw)
         message = parse_client_message(raw)
         self.record.received(message)
-        if self._log is not None:
-            self.log("client", message)
         return message
 
     async def send(self, message: dict[str, Any]) -> None:
@@ -115,7 +115,7 @@ class Wire:
         if "toolCall" in message:
             self.record.report_calls(message["toolCall"]["functionCalls"])
         if self._log is not None:
-            self.log("server", message)
+            self._log.sent(self.record.number, text)
         if drip := self.faults.state("drip"):
             async with self._dripping:
                 await self._websocket.send(self._drops(text.encode(), drip.number))
@@ -198,11 +198,6 @@ class Wire:
         if seconds is None:
             await self.receive()
 
-    def log(self, event: str, content: Any) -> None:
-        """Write a line to the log, if there is one."""
-        if self._log is not None:
-            self._log.write(self._clock.time() - self._started_s, self.record.number, event, content)
-
     def settle(self) -> None:
         """Note how the session ended."""
         protocol = self._websocket.protocol
@@ -211,7 +206,8 @@ class Wire:
         self.record.closed_by_client = by_client
         self.record.close_code = close.code if close else 1006
         self.record.close_reason = close.reason if close else ""
-        self.log("close", {"code": self.record.close_code, "reason": self.record.close_reason})
+        if self._log is not None:
+            self._log.closed(self.record.number, self.record.close_code, self.record.close_reason, by_client=by_client)
         reason = f" ({self.record.close_reason})" if self.record.close_reason else ""
         by = "client" if by_client else "server"
         n_mistakes = len(self.record.mistakes)

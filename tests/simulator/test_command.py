@@ -156,7 +156,7 @@ def test_signal_ends_it_with_a_verdict_and_exit_0(number: signal.Signals, tmp_pa
     ]
     assert "session 1: /ws/" in out
     assert "1 turns, 1 complete" in out and "no protocol mistakes found" in out
-    assert '"event": "close"' in log.read_text(encoding="utf-8")
+    assert '"type":"closed"' in log.read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a pipe that breaks is another thing on Windows")

@@ -317,12 +317,6 @@ async def test_host_that_is_none_is_one_line() -> None:
             pass
 
 
-async def test_log_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--log .*nowhere/log.jsonl: No such file or directory"):
-        async with quick(log=tmp_path / "nowhere/log.jsonl"):
-            pass
-
-
 async def test_tls_with_a_certificate_of_its_own() -> None:
     async with quick(tls=True) as server:
         assert server.url.startswith("https://")
