@@ -11,6 +11,7 @@ import pytest
 
 from gemini_live.audio import portaudio
 from gemini_live.audio.buffers import MIC_QUEUE_S
+from gemini_live.conversation import handles, history, questions
 from gemini_live.errors import EXIT_CODE_MEANINGS, format_causes
 from gemini_live.functions import load
 from gemini_live.functions.call import MAX_THREADS
@@ -24,13 +25,13 @@ from gemini_live.prompt import line_history
 from gemini_live.recording import format as recording
 from gemini_live.recording import memory, write
 from gemini_live.recording.format import MAX_FILE_BYTES
-from gemini_live.session import calls, link, recovery
+from gemini_live.session import calls, dispatch, link, recovery, stats, uplink
 from gemini_live.session.inputs import MAX_WAITING_LINES
 from gemini_live.simulator import FAULT_KINDS, http, server, speech
 from gemini_live.simulator.arguments import build_parser as build_simulator_parser
 from gemini_live.simulator.script_file import MAX_SCRIPT_BYTES
 from gemini_live.simulator.session import SETUP_S
-from gemini_live.wire import connection
+from gemini_live.wire import connection, parse
 from gemini_live.wire.json_fields import MAX_ITEMS
 from gemini_live.wire.setup import MAX_SETUP_FILE_BYTES
 
@@ -77,8 +78,15 @@ def _limits() -> str:
     rows = [
         ("**from the server**", "", ""),
         ("one message", _size(connection.MAX_MESSAGE_BYTES), "the session ends, exit code 4"),
+        ("pieces of one message", f"{connection.MAX_FRAGMENTS:,}", "the connection is replaced"),
+        ("messages that wait to be received", str(connection.MAX_WAITING_FRAMES), "nothing more is read"),
+        ("events before setupComplete", f"{link.MAX_BEFORE_SETUP:,}", "the connection is replaced"),
         ("one list in a message, such as calls", f"{MAX_ITEMS:,} items", "the rest is skipped, with a warning"),
-        ("words of one turn", _characters(link.MAX_TURN_CHARS), "the session ends, exit code 4"),
+        (
+            "words, code and calls of one question",
+            f"{_characters(link.MAX_EXCHANGE_CHARS)}; a piece counts {link.PIECE_CHARS} more",
+            "the session ends, exit code 4",
+        ),
         (
             "speech that waits to be played",
             f"{portaudio.MAX_QUEUED_S / 60:g} minutes",
@@ -91,6 +99,21 @@ def _limits() -> str:
         ),
         ("function calls that run at once", str(calls.MAX_RUNNING), "others wait"),
         ("function calls that are open", str(calls.MAX_OPEN), "others are answered with an error"),
+        ("results of calls that it does not read", f"{uplink.MAX_RESULTS:,}", "nothing more is received"),
+        ("the id or name of a call", _characters(parse.MAX_NAME_CHARS), "the call is skipped, with a warning"),
+        (
+            "ids of one question's calls, to recognise a call that comes twice",
+            f"{questions.MAX_KNOWN_CALLS:,}",
+            "the oldest is forgotten",
+        ),
+        ("calls left open by lost connections", f"{handles.MAX_STALE_CALLS:,}", "the oldest is forgotten"),
+        ("unknown fields that are told of", str(dispatch.MAX_UNKNOWN), "others are ignored"),
+        ("modalities that tokens are counted by", str(stats.MAX_MODALITIES), "others are counted together"),
+        (
+            "the conversation that is told to a fresh session",
+            f"{history.MAX_HISTORY_EXCHANGES} exchanges, {_characters(history.MAX_HISTORY_CHARS)}",
+            "the oldest is dropped",
+        ),
         ("threads of functions, timed out ones included", str(MAX_THREADS), "calls are answered with an error"),
         (
             "connections",

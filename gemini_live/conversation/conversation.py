@@ -294,9 +294,7 @@ class Conversation:
         outcomes = self._step(Event.CALLED, now_s)
         self._open_calls.append((call_id, name))
         if self._current is not None:
-            self._current.calls.add(call_id)
-            if self._current.question is not None:
-                self._current.question.called.setdefault(name)
+            self._current.add_call(call_id, name)
         return outcomes
 
     def call_closed(self, call_id: str, now_s: float, *, answered: bool) -> list[Outcome]:
@@ -316,7 +314,7 @@ class Conversation:
         """Note that the server cancels a call: because the user came, or to make it again."""
         if not self._close_call(call_id) or self._current is None:
             return []
-        self._current.calls.discard(call_id)  # the same id may come again
+        self._current.calls.pop(call_id, None)  # the same id may come again
         if self._open_calls:
             return []
         return self._step(Event.CUT if self._questions.waiting else Event.CANCELLED, now_s)

@@ -2,6 +2,9 @@
 
 from ..models import Coverage, ObservedBehavior, StaleCalls
 
+MAX_STALE_CALLS = 1_000
+"""Calls that are answered on a later connection: the newest are kept."""
+
 
 class Handles:
     """The newest handle that covers the whole conversation, if there is one."""
@@ -48,3 +51,5 @@ class Handles:
         """Remember the calls that the resumed session will wait for."""
         if self._keeps_calls and self.handle is not None:
             self.stale_calls |= open_calls
+            for call_id in list(self.stale_calls)[:-MAX_STALE_CALLS]:
+                del self.stale_calls[call_id]

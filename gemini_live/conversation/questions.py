@@ -7,6 +7,8 @@ from .outcomes import Question
 
 MAX_ASKED = 3
 """On how many connections one question is asked."""
+MAX_KNOWN_CALLS = 1_000
+"""Ids of the calls of one exchange that are remembered: a call that comes twice is run once."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -24,8 +26,8 @@ class OpenExchange:
     """The text of the answer."""
     stray: list[str] = field(default_factory=list)
     """Text that a model which speaks has written instead of saying it."""
-    calls: set[str] = field(default_factory=set)
-    """The ids of the calls that the model made for it."""
+    calls: dict[str, None] = field(default_factory=dict)
+    """The ids of the calls that the model made for it, the newest last."""
     has_output: bool = False
     """True if there is anything that can be an answer, be it a result that needs none."""
     answered_call: bool = False
@@ -51,6 +53,14 @@ class OpenExchange:
         """What the user said and typed."""
         said = "".join(self.heard).strip(), self.question.text if self.question else ""
         return "\n".join(filter(None, said))
+
+    def add_call(self, call_id: str, name: str) -> None:
+        """Remember the id of a call, and its function if the exchange has a question."""
+        self.calls[call_id] = None
+        if len(self.calls) > MAX_KNOWN_CALLS:
+            del self.calls[next(iter(self.calls))]
+        if self.question is not None and len(self.question.called) < MAX_KNOWN_CALLS:
+            self.question.called.setdefault(name)
 
     def add_words(self, text: str) -> str:
         """Append words to the answer; return them, after a line break if a new server turn needs one."""

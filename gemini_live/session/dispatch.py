@@ -43,6 +43,9 @@ from .journal import RecordEvent
 from .speech import UserSpeech
 from .stats import Stats
 
+MAX_UNKNOWN = 200
+"""Unknown fields that are remembered and reported."""
+
 
 class Playout(Protocol):
     """Plays speech: `Speaker`, or a test's."""
@@ -299,7 +302,7 @@ class Dispatcher:
 
     def _report_unknown(self, keys: Sequence[str]) -> None:
         """Report fields that this program does not know, each once."""
-        new = [key for key in keys if key not in self._unknown]
+        new = [key for key in keys if key not in self._unknown][: MAX_UNKNOWN - len(self._unknown)]
         self._unknown.update(new)
         if new:
             self._output.emit(events.Detail(f"unknown fields of the server, ignored: {', '.join(new)}"))

@@ -24,6 +24,7 @@ from ..wire.events import (
     AudioChunk,
     CodeResult,
     ExecutableCode,
+    Grounding,
     InputTranscription,
     ModelText,
     OutputTranscription,
@@ -32,7 +33,6 @@ from ..wire.events import (
     SetupComplete,
     Thought,
     ToolCall,
-    TurnComplete,
     VoiceActivity,
 )
 from ..wire.messages import build_stale_response, format_message
@@ -47,8 +47,11 @@ from .stats import Stats
 from .uplink import Uplink
 
 SETUP_TIMEOUT_S = 10.0
-MAX_TURN_CHARS = 4 * 1024 * 1024
-"""Words of one turn: days of speech. A server that sends more without ending the turn would fill the memory."""
+MAX_EXCHANGE_CHARS, PIECE_CHARS = 8 * 1024 * 1024, 64
+"""Words, code, pages and calls of one exchange, each piece with what it costs beside its text: days of speech. A server
+that sends more without ending the exchange would fill the memory."""
+MAX_BEFORE_SETUP = 1_000
+"""Events before setupComplete, of which there are none by rights."""
 READER_CHECK_S = 0.05
 """How often the client checks whether the reader of its output has caught up, if it is far behind."""
 INVALID_ARGUMENT = 1007
@@ -153,8 +156,8 @@ class Link:
         """True if the user typed or spoke on this connection."""
         self._has_generated = False
         """True if the model has generated anything on this connection."""
-        self._n_turn_chars = 0
-        """Size of the words of the present turn."""
+        self._n_exchange_chars, self._measured_exchange = 0, 0
+        """Size of what belongs to the exchange that is being answered, and its number."""
         self._outage_told = False
         """True if the user was told of the present outage: one line is enough, however many tries it takes."""
         self._connecting_since_s: float | None = None
@@ -260,7 +263,7 @@ class Link:
             self._on_first_live(facts)
         self._departure, self._leaves_because = None, SERVER_LEAVES
         self._user_came = self._has_generated = False
-        self._n_turn_chars = 0
+        self._n_exchange_chars = 0
         self._resumed.begin_connection(resumed=opening.handle is not None)
         self._dispatcher.begin_connection()
         self._conversation.connected(opening, self._clock())
@@ -285,6 +288,9 @@ class Link:
                     for event in received:
                         if isinstance(event, ServerError):
                             raise SessionClosed(event.code or ABNORMAL_CLOSURE, event.message)
+                    if len(received) > MAX_BEFORE_SETUP:
+                        words = f"the server sent more than {MAX_BEFORE_SETUP:,} events before setupComplete"
+                        raise ConnectionFailed(words, opened=True, transient=True)
         except TimeoutError:
             raise ConnectionFailed(
                 f"the server has not completed the setup within {SETUP_TIMEOUT_S:g} s", opened=True, transient=True
@@ -380,31 +386,28 @@ class Link:
     async def _receive(self, connection: Connection) -> End:
         error: SessionClosed | None = None
         while error is None:
-            while self._is_output_behind():  # noqa: ASYNC110 - a thread writes the output
+            # A thread writes the output, and the results wait for a server that may never read them.
+            while self._is_output_behind() or self._uplink.has_too_many_results:  # noqa: ASYNC110
                 await asyncio.sleep(READER_CHECK_S)
             try:
                 received = self._parse(await connection.receive())
             except SessionClosed as closed:
                 self._journal.closed(closed.code, closed.reason, "server")
                 return End(How.CLOSED, closed)
-            error = self._take(received) or self._measure_turn(received)
+            error = self._take(received) or self._measure_exchange(received)
             self._note_signs(received)
             self._changes.notify()
         return End(How.CLOSED, error)
 
-    def _measure_turn(self, received: Sequence[ServerEvent]) -> SessionClosed | None:
-        """Count the words of the present turn; return an error if there are more than any turn has."""
-        for event in received:
-            match event:
-                case ModelText(text=text) | OutputTranscription(text=text) | InputTranscription(text=text):
-                    self._n_turn_chars += len(text)
-                case Thought(text=text):
-                    self._n_turn_chars += len(text)
-                case TurnComplete():
-                    self._n_turn_chars = 0
-        if self._n_turn_chars <= MAX_TURN_CHARS:
+    def _measure_exchange(self, received: Sequence[ServerEvent]) -> SessionClosed | None:
+        """Count what belongs to the present exchange; return an error if there is more than any exchange has."""
+        if self._conversation.exchange != self._measured_exchange:
+            self._n_exchange_chars, self._measured_exchange = 0, self._conversation.exchange
+        self._n_exchange_chars += sum(map(_size, received))
+        if self._n_exchange_chars <= MAX_EXCHANGE_CHARS:
             return None
-        return SessionClosed(TOO_BIG, f"the server sent more than {MAX_TURN_CHARS:,} characters in one turn")
+        words = f"the server sent more than {MAX_EXCHANGE_CHARS:,} characters that belong to one question"
+        return SessionClosed(TOO_BIG, words)
 
     async def _send(self, connection: Connection) -> End:
         # What the server sent before it closed is still to be read: the receiving side reports the end.
@@ -478,6 +481,21 @@ class Link:
         self._journal.message("client" if direction == ">" else "server", raw)
         if self._config.verbose:
             self._output.emit(events.Detail(f"{direction} {format_message(raw)}"))
+
+
+def _size(event: ServerEvent) -> int:
+    """Return the size of what an event adds to its exchange."""
+    match event:
+        case ModelText(text=text) | OutputTranscription(text=text) | InputTranscription(text=text) | Thought(text=text):
+            return PIECE_CHARS + len(text)
+        case ExecutableCode(code=text) | CodeResult(output=text):
+            return PIECE_CHARS + len(text)
+        case Grounding(queries=queries, sources=sources):
+            pages = sum(PIECE_CHARS + len(source.title) + len(source.uri) for source in sources)
+            return pages + sum(PIECE_CHARS + len(query) for query in queries)
+        case ToolCall(calls=calls):
+            return sum(PIECE_CHARS + len(str(call.args)) for call in calls)
+    return 0
 
 
 async def first_of(*coroutines: Coroutine[Any, Any, _Result]) -> _Result:

@@ -13,7 +13,9 @@ from ..wire.events import Usage
 MAX_LATENCIES = 10_000
 """How many of the newest answers the median and the worst are computed from."""
 _OTHER = "OTHER"
-"""The modality of tokens that a report counts in its total only."""
+"""The modality of tokens that a report counts in its total only, and of those beyond `MAX_MODALITIES`."""
+MAX_MODALITIES = 32
+"""Modalities that are counted on their own: the service has six, and a server may invent others."""
 
 
 class Latency:
@@ -66,7 +68,9 @@ class Tokens:
 
     def take(self, usage: Usage) -> None:
         """Add a report."""
-        self._counts.update(dict(_read(usage)))
+        for (side, modality), n in _read(usage):
+            is_known = (side, modality) in self._counts or len(self._counts) < MAX_MODALITIES
+            self._counts[side, modality if is_known else _OTHER] += n
         self.context = usage.prompt_tokens or self.context
 
     @property

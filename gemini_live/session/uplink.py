@@ -27,6 +27,8 @@ FIRST_FRAME_WAIT_S = 1.0
 """How long a typed turn waits for the first frame of the screen, so that it can carry the frame."""
 FRAME_EXPIRES_S = 10.0
 """A typed turn carries the newest frame of the screen if the frame is not older than this."""
+MAX_RESULTS = 1_000
+"""Results of functions that wait to be sent before nothing more is received: the server does not read them."""
 MAX_PICTURES = 16
 """How many pictures wait for a typed turn; more are sent, but not with that turn."""
 SILENCE_CHUNK_S = 0.1
@@ -154,6 +156,11 @@ class Uplink:
     def ends_file(self) -> bool:
         """True if the end of a sound file, or audio before it, is still to be sent."""
         return self._audio_end is AudioEnd.FILE
+
+    @property
+    def has_too_many_results(self) -> bool:
+        """True if so many results wait to be sent that the server may make no more calls."""
+        return sum(map(len, self._results)) > MAX_RESULTS
 
     def wake(self) -> None:
         """Look again for something to send."""

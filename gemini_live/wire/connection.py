@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidProxy, InvalidURI
+from websockets.frames import DATA_OPCODES, Frame
+from websockets.protocol import Event
 from websockets.version import version as websockets_version
 
 from .. import __version__
@@ -33,6 +35,10 @@ SEND_TIMEOUT_S = 40.0
 """How long the network may accept nothing. The library's own pings wait behind what cannot be sent."""
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 MAX_UNSENT_PONG_BYTES = 256 * 1024
+MAX_FRAGMENTS = 10_000
+"""Frames of one message: a server that sends empty ones would fill the memory with them."""
+MAX_WAITING_FRAMES = 4
+"""Frames that wait to be received before no more are read, each of which may be a message of the largest size."""
 NORMAL_CLOSURE, GOING_AWAY, NO_STATUS, ABNORMAL_CLOSURE, TOO_BIG = 1000, 1001, 1005, 1006, 1009
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -70,7 +76,7 @@ class _Socket(ClientConnection):
 
     lost_reason = ""
     """Why it was dropped here; empty if it was not."""
-    _unsent_bytes = _unsent_pong_bytes = 0
+    _unsent_bytes = _unsent_pong_bytes = _n_fragments = 0
     _check: asyncio.TimerHandle | None = None
 
     def data_received(self, data: bytes) -> None:
@@ -79,6 +85,15 @@ class _Socket(ClientConnection):
         self._unsent_pong_bytes += max(0, self.transport.get_write_buffer_size() - before_bytes)
         if self._unsent_pong_bytes > MAX_UNSENT_PONG_BYTES:
             self._drop("the server sends pings and does not read the answers")
+
+    def process_event(self, event: Event) -> None:
+        if isinstance(event, Frame) and event.opcode in DATA_OPCODES:
+            self._n_fragments = 0 if event.fin else self._n_fragments + 1
+            if self._n_fragments > MAX_FRAGMENTS:
+                if not self.lost_reason:
+                    self._drop(f"the server sent a message in more than {MAX_FRAGMENTS:,} pieces")
+                return
+        super().process_event(event)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -146,6 +161,7 @@ class Connection:
                 ping_interval=PING_INTERVAL_S,
                 ping_timeout=PING_TIMEOUT_S,
                 max_size=MAX_MESSAGE_BYTES,
+                max_queue=MAX_WAITING_FRAMES,
                 logger=_silent_logger,
                 create_connection=_Socket,
             )

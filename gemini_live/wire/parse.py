@@ -64,6 +64,9 @@ _ACTIVITIES = {
 }
 
 
+MAX_NAME_CHARS = 1_000
+"""The id and name of a call, and the name of a modality: they are kept."""
+
 _DECODER = json.JSONDecoder(parse_constant=refuse_constant)
 
 
@@ -187,7 +190,7 @@ def _read_usage(message: _Message) -> Iterator[ServerEvent]:
 def _read_by_modality(usage: JsonObject, name: str) -> dict[str, int]:
     counts: dict[str, int] = {}
     for detail in usage.children(name):
-        modality = detail.text("modality")
+        modality = detail.text("modality")[:MAX_NAME_CHARS]
         counts[modality] = counts.get(modality, 0) + (detail.integer("tokenCount") or 0)
     return counts
 
@@ -286,16 +289,22 @@ def _read_misplaced_calls(part: JsonObject) -> Iterator[FunctionCall]:
     """Yield a call that is a part of modelTurn. Its place is toolCall; here it would be lost without a word."""
     if (call := part.child("functionCall")) is not None:
         part.unknown("functionCall", "treated as a toolCall")
-        yield _read_call(call)
+        yield from _read_call(call)
 
 
-def _read_call(call: JsonObject) -> FunctionCall:
-    return FunctionCall(call.text("id"), call.text("name"), call.struct("args"))
+def _read_call(call: JsonObject) -> Iterator[FunctionCall]:
+    """Yield a call, unless its id or name is so long that it can only be meant to fill the memory."""
+    call_id, name = call.text("id"), call.text("name")
+    if max(len(call_id), len(name)) > MAX_NAME_CHARS:
+        call.wrong("id" if len(call_id) > MAX_NAME_CHARS else "name", f"is longer than {MAX_NAME_CHARS:,} characters")
+        call.skip("args")
+        return
+    yield FunctionCall(call_id, name, call.struct("args"))
 
 
 def _read_calls(message: _Message) -> Iterator[ServerEvent]:
     if (tool_call := message.fields.child("toolCall")) is not None:
-        message.calls += [_read_call(call) for call in tool_call.children("functionCalls")]
+        message.calls += [each for call in tool_call.children("functionCalls") for each in _read_call(call)]
     if message.calls:
         yield ToolCall(tuple(message.calls))
 

@@ -91,11 +91,11 @@ class Bench:
 
 async def test_the_output_file_is_begun_when_the_session_is_live(tmp_path: Path) -> None:
     path = tmp_path / "out.wav"
-    path.write_bytes(b"as it was")
+    path.write_bytes(b"RIFF\0\0\0\0WAVEas it was")
     bench = Bench(Config(output_file=path, audio_output=False, force=True), plays=False)
     async with bench.opened():
         pass
-    assert path.read_bytes() == b"as it was"
+    assert path.read_bytes() == b"RIFF\0\0\0\0WAVEas it was"
     async with bench.opened() as media:
         await media.start()
     with wave.open(str(path)) as file:

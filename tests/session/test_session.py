@@ -775,12 +775,12 @@ async def test_everything_the_model_says_is_recorded_though_nothing_is_played(tm
 
 async def test_a_session_that_never_was_leaves_the_output_file_as_it_was(tmp_path: Path) -> None:
     old, new = tmp_path / "old.wav", tmp_path / "new.wav"
-    old.write_bytes(b"as it was")
+    old.write_bytes(b"RIFF\0\0\0\0WAVEas it was")
     async with simulator("refuse:403") as server:
         for path in (old, new):
             with pytest.raises(ConnectionFailed):
                 await hold(configure(server, initial_message="Hi.", output_file=path, force=True))
-    assert old.read_bytes() == b"as it was"
+    assert old.read_bytes() == b"RIFF\0\0\0\0WAVEas it was"
     assert not new.exists()
 
 

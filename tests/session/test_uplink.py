@@ -17,6 +17,7 @@ from gemini_live.session.stats import Stats
 from gemini_live.session.uplink import (
     FIRST_FRAME_WAIT_S,
     FRAME_EXPIRES_S,
+    MAX_RESULTS,
     MAX_SILENCE_S,
     MIN_SILENCE_S,
     SILENCE_CHUNK_S,
@@ -269,6 +270,15 @@ async def test_a_line_overtakes_the_speech_that_waits() -> None:
 
 
 # Function results
+
+
+async def test_results_that_a_server_does_not_read_are_bounded() -> None:
+    uplink = Bench().uplink
+    result = Result(response("c1"), is_silent=False)
+    uplink.respond([result] * MAX_RESULTS)
+    assert not uplink.has_too_many_results
+    uplink.respond([result])
+    assert uplink.has_too_many_results
 
 
 async def test_every_result_is_sent_once_in_a_message_of_its_own() -> None:

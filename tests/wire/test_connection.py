@@ -419,6 +419,23 @@ async def test_a_flood_of_pings_from_a_server_that_reads_no_pongs_is_cut_off(mon
             await c.receive()
 
 
+async def test_a_message_in_too_many_pieces_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "MAX_FRAGMENTS", 1_000)
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await shake_hands(reader, writer)
+        writer.write(b"\x01\x00" + b"\x00\x00" * 998 + b"\x80\x02{}")  # as many as may be
+        writer.write(b"\x01\x00")
+        while True:
+            writer.write(b"\x00\x00" * 1_000)
+            await writer.drain()
+
+    async with raw_server(handle) as port, connected(f"http://127.0.0.1:{port}") as c:
+        assert await c.receive() == b"{}"
+        with pytest.raises(SessionClosed, match="the server sent a message in more than 1,000 pieces"):
+            await c.receive()
+
+
 async def test_many_pings_from_a_server_that_reads_pongs_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "MAX_UNSENT_PONG_BYTES", 10_000)
 
