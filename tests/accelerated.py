@@ -5,6 +5,7 @@ Other threads are not waited for. Everything that asks the loop for the time fol
 """
 
 import asyncio
+import functools
 import selectors
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
@@ -74,3 +75,13 @@ def run_accelerated(main: Coroutine[Any, Any, None]) -> None:
     """Run `main` to its end on a loop of its own."""
     with asyncio.Runner(loop_factory=AcceleratedLoop) as runner:
         runner.run(main)
+
+
+def accelerated(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Let an async test run on a loop of its own, whose time jumps."""
+
+    @functools.wraps(test)
+    def run(*args: Any, **named: Any) -> None:
+        run_accelerated(test(*args, **named))
+
+    return run

@@ -1,10 +1,9 @@
 """Sessions that outlive what networks and servers do to them: DESIGN section 4, in accelerated time."""
 
 import asyncio
-import functools
 import itertools
 import wave
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,22 +20,10 @@ from gemini_live.functions.load import load_functions
 from gemini_live.models import MODELS, capabilities_of
 from gemini_live.session.recovery import OUTAGE_S
 from gemini_live.simulator import faults
-from tests.accelerated import run_accelerated
+from tests.accelerated import accelerated
 from tests.talk import CHUNK_S, TEXT_MODEL, asked, read_numbers, speech, talking
 
 pytestmark = pytest.mark.usefixtures("typed_lines")
-
-Test = Callable[..., Coroutine[Any, Any, None]]
-
-
-def accelerated(test: Test) -> Callable[..., None]:
-    """Run a test on a loop of its own, whose time jumps."""
-
-    @functools.wraps(test)
-    def run(*args: Any, **named: Any) -> None:
-        run_accelerated(test(*args, **named))
-
-    return run
 
 
 def now_s() -> float:

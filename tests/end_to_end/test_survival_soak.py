@@ -4,16 +4,14 @@ In accelerated time within this process; as a process in a pipe, in real time. `
 """
 
 import asyncio
-import functools
 import random
 import tracemalloc
-from collections.abc import Callable, Coroutine
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.accelerated import run_accelerated
+from tests.accelerated import accelerated
 from tests.breaking import BREAKING, STALLING, count_turns, misbehaving
 from tests.talk import CHUNK_S, Written, asked, read_numbers, speech, talking
 
@@ -30,16 +28,6 @@ EVERY_MODEL = pytest.mark.parametrize(
 FILLER = "One moment.\n"
 """What extended thinking says first."""
 AGAIN = "asked again on the new connection: "
-
-
-def accelerated(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run a test on a loop of its own, whose time jumps."""
-
-    @functools.wraps(test)
-    def run(*args: Any, **named: Any) -> None:
-        run_accelerated(test(*args, **named))
-
-    return run
 
 
 def questions_asked_again(written: Written, lines: list[str]) -> list[str]:
