@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TextIO
 
 from .config import Color, Config, OutputFormat
-from .errors import ConfigError
+from .errors import STDIN, ConfigError
 from .output.events import Output, Warning
 from .output.jsonl import Jsonl
 from .output.plain import Terminal
@@ -27,9 +27,9 @@ class Outputs:
         self._environ, self._streams, self._writer = environ, streams, writer
 
     def reads_stdin(self, config: Config) -> bool:
-        """True if lines are read from stdin: it is not a terminal, or both stdin and stdout are terminals."""
+        """True if lines are read from stdin: it is no input file, and no terminal unless stdout is one too."""
         stdin, stdout = self._streams.stdin, self._streams.stdout
-        if stdin is None or not config.stdin:
+        if stdin is None or not config.stdin or STDIN in config.input_file:
             return False
         return not is_terminal(stdin) or is_terminal(stdout)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from . import options
 from .choose_output import Outputs
 from .config import Config, OutputFormat
-from .errors import ConfigError, ExitCode, GeminiLiveError
+from .errors import STDIN, ConfigError, ExitCode, GeminiLiveError
 from .models import capabilities_of
 from .options import PROG
 from .output import events
@@ -106,6 +106,8 @@ class _Command:
 
     def _do(self, arguments: Mapping[str, Any]) -> int:
         """Do what the arguments say and return the exit code."""
+        if self._streams.stdout is None:
+            raise ConfigError("stdout is closed: redirect it, e.g. to /dev/null, if you do not want the answers")
         if arguments.get("list_devices"):
             self._print(escape(asyncio.run(_list_devices())) + "\n")
         elif (shell := arguments.get("print_completion")) is not None:
@@ -118,7 +120,7 @@ class _Command:
 
     def _run_session(self, config: Config) -> int:
         """Run a session and return the exit code."""
-        options.check_streams(config, (self._streams.stdin, self._streams.stdout, self._streams.stderr))
+        options.check_streams(config, self._streams.stdin, self._streams.stdout, self._streams.stderr)
         simulator = _read_simulate(config.simulate)
         output, prompt = self._outputs.build(config, self._signals.interrupt)
         self._use(output)
@@ -137,6 +139,7 @@ class _Command:
             record=lambda: output.record if isinstance(output, Terminal) else "",
             prompt=prompt,
             stdin=self._streams.stdin if self._outputs.reads_stdin(config) else None,
+            stdin_sound=self._streams.stdin if STDIN in config.input_file else None,
             streams=self._streams,
             writer=self._writer,
             printed=self._printed,

@@ -18,6 +18,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
+STDIN = Path("-")
+"""The path that stands for stdin in options that can read it."""
+
 
 class ExitCode(IntEnum):
     """The exit codes of the command."""

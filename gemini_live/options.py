@@ -12,14 +12,14 @@ import math
 import os
 import re
 import stat
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from . import __version__
 from .config import Color, Config, OutputFormat
-from .errors import EXIT_CODE_MEANINGS, ConfigError, ExitCode, is_same_file
+from .errors import EXIT_CODE_MEANINGS, STDIN, ConfigError, ExitCode, is_same_file
 from .models import MODELS, VOICES
 from .output.escaping import one_line
 from .wire.setup import build_setup, model_of, parse_setup_option
@@ -168,6 +168,12 @@ def _file(purpose: str) -> Any:
     return convert
 
 
+def _sound(text: str) -> Path:
+    """Return the path of a sound file, which may be stdin."""
+    path = Path(text)
+    return path if text == "-" or path != STDIN else path.absolute()  # ./- is a file
+
+
 def _setup(text: str) -> tuple[Mapping[str, Any], Path | None]:
     """Return the setup and the path of the file that it was read from."""
     try:
@@ -309,10 +315,10 @@ def _add_devices(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--input-file",
         metavar="FILE",
-        type=_file("stdin is for questions; name a sound file"),
+        type=_sound,
         action="append",
-        help="send this sound file instead of the microphone (WAV; FLAC, Ogg, MP3 with the files extra); repeatable: "
-        "each waits for the answer to the one before",
+        help="send this sound file instead of the microphone (WAV; FLAC, Ogg, MP3 with the files extra; -: stdin, WAV "
+        "or 16-bit PCM of 16 kHz, mono); repeatable: each waits for the answer to the one before",
     )
     group.add_argument(
         "--output-file",
@@ -456,6 +462,10 @@ def _check(config: Config) -> None:
         raise ConfigError(f"--model: {config.model!r} is not the id of a model")
     if config.input_file and (config.audio_input or config.input_device is not None):
         raise ConfigError("--input-file replaces the microphone: leave out --audio-input and --input-device")
+    if config.input_file.count(STDIN) > 1:
+        raise ConfigError("--input-file - is given twice, but stdin can be read only once: leave out one of them")
+    if STDIN in config.input_file and not config.stdin:
+        raise ConfigError("--no-stdin and --input-file - contradict each other: leave out one of them")
     if config.push_to_talk and (config.input_file or config.audio_input is False):
         raise ConfigError("--push-to-talk needs the microphone: leave out --input-file and --no-audio-input")
     if config.record is not None and config.record.suffix.lower() != ".jsonl":
@@ -490,20 +500,23 @@ def _check_files(config: Config) -> None:
 
 def _paths(value: object) -> Sequence[Path]:
     values = value if isinstance(value, tuple) else (value,)
-    return [each for each in values if isinstance(each, Path)]
+    return [each for each in values if isinstance(each, Path) and each != STDIN]
 
 
 def _option_of(setting: str) -> str:
     return "--setup" if setting == "setup_file" else f"--{setting.replace('_', '-')}"
 
 
-def check_streams(config: Config, streams: Iterable[TextIO | None]) -> None:
-    """Check that no file is written to which a standard stream is redirected.
+def check_streams(config: Config, stdin: TextIO | None, stdout: TextIO | None, stderr: TextIO | None) -> None:
+    """Check that the standard streams can be used as the options say, and that no option overwrites their files.
 
     Raises:
-        ConfigError: A standard stream reads or writes the same file.
+        ConfigError: stdin is to be read as sound, but is closed or a terminal; or an option names a stream's own file.
     """
-    for stream in streams:
+    if STDIN in config.input_file and (stdin is None or stdin.closed or stdin.isatty()):
+        what = "a terminal" if stdin is not None and not stdin.closed else "closed"
+        raise ConfigError(f"--input-file - reads sound from stdin, but stdin is {what}: pipe a WAV file into it")
+    for stream in (stdin, stdout, stderr):
         try:
             status = os.fstat(stream.fileno()) if stream is not None else None
         except (OSError, ValueError):  # a stream without a descriptor, or closed

@@ -18,7 +18,7 @@ from .output import events
 from .output.events import Output
 from .process.capture import captured_output
 from .process.ending import OVER, TIMED_OUT, Ending
-from .process.lines import LineWriter, MaskedStream, PrintedLines
+from .process.lines import LineWriter, MaskedStream, PrintedLines, read_bytes
 from .process.signals import Signals
 from .process.streams import BackgroundWriter, Streams, are_one_terminal, is_terminal
 
@@ -44,6 +44,8 @@ class SessionRun:
     """Set if a person types and reads at a terminal."""
     stdin: TextIO | None
     """Set if questions are read from stdin."""
+    stdin_sound: TextIO | None
+    """Set if stdin is an input file."""
     streams: Streams
     writer: BackgroundWriter
     printed: PrintedLines
@@ -135,6 +137,7 @@ class SessionRun:
                     functions=functions,
                     stdin=self.stdin,
                     stdin_is_terminal=is_terminal(self.stdin),
+                    stdin_sound=read_bytes(self.stdin_sound) if self.stdin_sound is not None else None,
                     typed_lines=self.prompt.lines() if self.prompt is not None else None,
                     save=self.record,
                     is_output_behind=lambda: self.writer.is_behind,

@@ -582,8 +582,18 @@ def test_a_failure_is_worth_more_than_a_closed_stdout() -> None:
     assert result.code == ExitCode.SESSION
 
 
-def test_without_any_stream_it_works_and_says_nothing() -> None:
-    assert main([*SIMULATED, *ASK], {}, Streams(None, None, None)) == 0
+@pytest.mark.parametrize("argv", [[*SIMULATED, *ASK], ["--print-completion", "bash"], ["--list-devices"]])
+def test_a_closed_stdout_is_a_usage_error(argv: list[str]) -> None:
+    err = io.StringIO()
+    assert main(argv, {}, Streams(None, None, err)) == ExitCode.USAGE
+    assert err.getvalue().startswith("gemini-live: error: stdout is closed: redirect it, e.g. to /dev/null")
+    assert main(argv, {}, Streams(None, None, None)) == ExitCode.USAGE
+
+
+def test_without_stdin_and_stderr_it_answers() -> None:
+    out = io.StringIO()
+    assert main([*SIMULATED, *ASK], {}, Streams(None, out, None)) == 0
+    assert out.getvalue() == "Good morning.\n"
 
 
 def test_outside_the_main_thread_it_works_without_signals() -> None:

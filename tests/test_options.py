@@ -1,19 +1,21 @@
 """What argv and the environment make of a `Config`, and what bad ones print."""
 
 import argparse
+import contextlib
+import io
 import itertools
 import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 
 from gemini_live import __version__, options
 from gemini_live.config import DEFAULT_BASE_URL, DEFAULT_MODEL, Color, Config, OutputFormat
-from gemini_live.errors import EXIT_CODE_MEANINGS, ConfigError, ExitCode
+from gemini_live.errors import EXIT_CODE_MEANINGS, STDIN, ConfigError, ExitCode
 from gemini_live.models import MODELS, Modality
 from gemini_live.options import SHELLS, SIMULATED_KEY, build_parser, find_warnings, parse, read_config
 
@@ -138,6 +140,30 @@ def test_options_with_files_can_be_repeated() -> None:
         assert getattr(config_of(option, "a", option, "b"), field) == (Path("a"), Path("b"))
 
 
+def test_an_input_file_may_be_stdin_or_a_file_of_that_name() -> None:
+    config = config_of("--input-file", "-", "--input-file", "./-")
+    assert config.input_file == (STDIN, Path("-").absolute())
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stdin", "words"),
+    [
+        (None, "stdin is closed: pipe a WAV file into it"),
+        (Terminal(), "stdin is a terminal: pipe a WAV file into it"),
+        (io.StringIO(), None),
+    ],
+)
+def test_stdin_as_an_input_file_must_be_open_and_no_terminal(stdin: TextIO | None, words: str | None) -> None:
+    config = config_of("--input-file", "-")
+    with pytest.raises(ConfigError, match=words) if words else contextlib.nullcontext():
+        options.check_streams(config, stdin, io.StringIO(), io.StringIO())
+
+
 def test_every_field_of_config_can_be_set() -> None:
     tried = {name for _, name, _ in VALUES.values()} | {name for name, _ in FLAGS.values()}
     tried |= {switch.replace("-", "_") for switch in SWITCHES + OPTIONAL_SWITCHES}
@@ -235,7 +261,6 @@ def test_an_unknown_option_tells_the_nearest_one(
     [
         ("--output-file", "stdout is for the conversation; name a .wav file"),
         ("--import-functions", "stdin is for questions; name a Python file"),
-        ("--input-file", "stdin is for questions; name a sound file"),
     ],
 )
 def test_a_standard_stream_is_no_file(option: str, reason: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -324,6 +349,8 @@ def test_setup_errors_name_the_option_once(capsys: pytest.CaptureFixture[str]) -
         (["--simulate", "--base-url", "https://host"], ["--simulate", "--base-url"]),
         (["--input-file", "a.wav", "--audio-input"], ["--input-file", "--audio-input"]),
         (["--input-file", "a.wav", "--input-device", "1"], ["--input-file", "--input-device"]),
+        (["--input-file", "-", "--input-file", "-"], ["--input-file", "stdin can be read only once"]),
+        (["--input-file", "-", "--no-stdin"], ["--input-file", "--no-stdin"]),
         (["--input-file", "a.wav", "--output-file", "a.wav"], ["--input-file", "--output-file"]),
         (["--text-output", "--no-transcription"], ["--text-output", "--no-transcription"]),
         (["--text-output", "--audio-output", "--no-transcription"], ["--text-output", "--no-transcription"]),

@@ -30,9 +30,9 @@ _MAX_CHUNKS = 1_000
 """Chunks that are looked at for the sound; a broken file may seem to have hundreds of millions."""
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _SAMPLE_BYTES = {_PCM: (1, 2, 3, 4), _FLOAT: (4, 8)}
-_UNKNOWN_SIZE = 0xFFFF_FFFF
+UNKNOWN_SIZE = 0xFFFF_FFFF
 
-_AUDIO_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"fLaC", b"OggS", b"ID3", b"FORM", b".snd", b"caff")
+AUDIO_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"fLaC", b"OggS", b"ID3", b"FORM", b".snd", b"caff")
 """First bytes of files that soundfile may read. MP3 may begin in other ways, too."""
 
 
@@ -75,7 +75,7 @@ class InputFile:
             raise ConfigError(f"{self.path} cannot be read to its end: {exc}") from exc
 
 
-class _NotAudioError(Exception):
+class NotAudioError(Exception):
     """A file is no usable sound file. The message continues a sentence that begins with the file's name."""
 
 
@@ -98,7 +98,7 @@ def open_input(path: Path) -> InputFile:
             source = _open_with_soundfile(path)
     except OSError as exc:
         raise ConfigError(f"cannot read {path}: {exc.strerror or exc}") from exc
-    except _NotAudioError as exc:
+    except NotAudioError as exc:
         raise ConfigError(f"{path} {exc}") from exc
     if source.is_empty:
         source.close()
@@ -110,7 +110,7 @@ def _open_wav(file: BinaryIO) -> _Source | None:
     """Return the source in a WAV file of whole numbers or floating point; None for any other file."""
     start = file.read(12)
     if not start:
-        raise _NotAudioError("is empty")
+        raise NotAudioError("is empty")
     if start[:4] != b"RIFF" or start[8:] != b"WAVE":
         return None
     layout = None
@@ -119,21 +119,21 @@ def _open_wav(file: BinaryIO) -> _Source | None:
             break
         name, size = struct.unpack("<4sI", header)
         if name == b"fmt ":
-            layout = _read_layout(file.read(min(size, _MAX_LAYOUT_BYTES)))
+            layout = read_layout(file.read(min(size, _MAX_LAYOUT_BYTES)))
             if layout is None:
                 return None
             file.seek(max(0, size - _MAX_LAYOUT_BYTES) + size % 2, os.SEEK_CUR)
         elif name == b"data":
             if layout is None:
-                raise _NotAudioError("is a WAV file with a broken header")
+                raise NotAudioError("is a WAV file with a broken header")
             return _open_data(file, size, layout)
         else:
             file.seek(size + size % 2, os.SEEK_CUR)
-    raise _NotAudioError("is a WAV file without sound in it")
+    raise NotAudioError("is a WAV file without sound in it")
 
 
 @dataclass(frozen=True)
-class _Layout:
+class Layout:
     """How the samples of a WAV file are stored."""
 
     rate_hz: int
@@ -142,10 +142,10 @@ class _Layout:
     is_float: bool
 
 
-def _read_layout(body: bytes) -> _Layout | None:
+def read_layout(body: bytes) -> Layout | None:
     """Return what a format chunk says; None if the samples are encoded in another way."""
     if len(body) < 16:
-        raise _NotAudioError("is a WAV file with a broken header")
+        raise NotAudioError("is a WAV file with a broken header")
     tag, channels, rate_hz, _, frame_bytes = struct.unpack_from("<HHIIH", body)
     if tag == _EXTENSIBLE and len(body) >= 26:
         (tag,) = struct.unpack_from("<H", body, 24)
@@ -153,11 +153,11 @@ def _read_layout(body: bytes) -> _Layout | None:
         return None
     is_plausible = formats.MIN_RATE_HZ <= rate_hz <= formats.MAX_RATE_HZ and 0 < channels <= _MAX_CHANNELS
     if not is_plausible or frame_bytes % channels or frame_bytes // channels not in _SAMPLE_BYTES[tag]:
-        raise _NotAudioError("is a WAV file with a broken header")
-    return _Layout(rate_hz, channels, frame_bytes // channels, tag == _FLOAT)
+        raise NotAudioError("is a WAV file with a broken header")
+    return Layout(rate_hz, channels, frame_bytes // channels, tag == _FLOAT)
 
 
-def _open_data(file: BinaryIO, size: int, layout: _Layout) -> _Source:
+def _open_data(file: BinaryIO, size: int, layout: Layout) -> _Source:
     frame_bytes = layout.channels * layout.sample_bytes
     n_left = _count_data_bytes(file, size)
 
@@ -165,7 +165,7 @@ def _open_data(file: BinaryIO, size: int, layout: _Layout) -> _Source:
         nonlocal n_left
         data = file.read(min(n_frames * frame_bytes, n_left))
         n_left -= len(data)
-        return _to_16_bits(data[: len(data) // frame_bytes * frame_bytes], layout)
+        return to_16_bits(data[: len(data) // frame_bytes * frame_bytes], layout)
 
     return _Source(layout.rate_hz, layout.channels, n_left < frame_bytes, read, file.close)
 
@@ -179,10 +179,10 @@ def _count_data_bytes(file: BinaryIO, size: int) -> int:
         file.seek(-len(following), os.SEEK_CUR)
         if len(following) == 8 and following[:4].isalpha() and struct.unpack_from("<I", following, 4)[0] <= n_there - 8:
             return 0
-    return n_there if size in (0, _UNKNOWN_SIZE) else min(size, n_there)
+    return n_there if size in (0, UNKNOWN_SIZE) else min(size, n_there)
 
 
-def _to_16_bits(data: bytes, layout: _Layout) -> bytes:
+def to_16_bits(data: bytes, layout: Layout) -> bytes:
     """Return little-endian samples of another size as 16-bit PCM."""
     sample_bytes = layout.sample_bytes
     if layout.is_float:
@@ -212,7 +212,7 @@ def _open_with_soundfile(path: Path) -> _Source:
     except ImportError as exc:
         if _looks_like_sound(path):
             raise MissingExtraError(f"reading {path}", "files") from exc
-        raise _NotAudioError("is not a sound file") from exc
+        raise NotAudioError("is not a sound file") from exc
 
     class Stream(soundfile.SoundFile):  # type: ignore[misc] # it has no types
         """A sound file that does not seek: soundfile does so after every read, which damages MP3 at each seam."""
@@ -223,7 +223,7 @@ def _open_with_soundfile(path: Path) -> _Source:
     try:
         sound = Stream(path)
     except (soundfile.LibsndfileError, TypeError) as exc:  # TypeError: the file's name says that it has no header
-        raise _NotAudioError("is not a sound file that can be read") from exc
+        raise NotAudioError("is not a sound file that can be read") from exc
 
     def read(n_frames: int) -> bytes:
         # Not as 16 bits: libsndfile would not scale samples that are stored as floating point.
@@ -236,4 +236,4 @@ def _open_with_soundfile(path: Path) -> _Source:
 def _looks_like_sound(path: Path) -> bool:
     with path.open("rb") as file:
         start = file.read(4)
-    return start.startswith(_AUDIO_MAGIC) or (start[:1] == b"\xff" and start[1:2] >= b"\xe0")
+    return start.startswith(AUDIO_MAGIC) or (start[:1] == b"\xff" and start[1:2] >= b"\xe0")

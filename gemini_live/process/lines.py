@@ -24,36 +24,44 @@ LOOP_HANGS_S = 0.5
 """After this time without a line written, the event loop is taken to hang, and the threads that print do not wait."""
 
 
-async def read_lines(stdin: TextIO) -> AsyncIterator[str]:
-    """Yield the lines of `stdin` as they come, without their ends, until it ends; undecodable bytes are replaced.
-
-    A stdin that is closed has ended.
+async def read_bytes(stdin: TextIO) -> AsyncIterator[bytes]:
+    """Yield the bytes of `stdin` as they come, until it ends. A stdin that is closed has ended.
 
     It reads the file descriptor itself, in the loop's default executor: a thread that waits inside Python's own
-    buffered stdin holds a lock that the interpreter wants at exit.
+    buffered stdin holds a lock that the interpreter needs at exit.
 
     Raises:
-        OSError: stdin cannot be read, or a line is longer than `MAX_LINE_CHARS`.
+        OSError: stdin cannot be read.
     """
     if stdin.closed:
         return
     loop = asyncio.get_running_loop()
-    decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")  # without the mark that Windows puts first
     # Raw and unbuffered; on a Windows console this is the object that speaks Unicode, os.read is not.
     with open(stdin.fileno(), "rb", buffering=0, closefd=False) as raw:  # noqa: ASYNC230 - it is open already
-        pieces, n_chars = list[str](), 0  # of the line that has not ended
         while data := await loop.run_in_executor(None, _read, raw):
-            first, *others = decoder.decode(data).split("\n")
-            pieces.append(first)
-            n_chars += len(first)
-            if n_chars > MAX_LINE_CHARS:
-                raise OSError(errno.EMSGSIZE, f"a line is longer than {MAX_LINE_CHARS:,} characters")
-            for rest in others:
-                yield "".join(pieces).removesuffix("\r")
-                pieces, n_chars = [rest], len(rest)
-        pieces.append(decoder.decode(b"", final=True))
-        if line := "".join(pieces):
-            yield line.removesuffix("\r")
+            yield data
+
+
+async def read_lines(stdin: TextIO) -> AsyncIterator[str]:
+    """Yield the lines of `stdin` as they come, without their ends, until it ends; replace undecodable bytes.
+
+    Raises:
+        OSError: stdin cannot be read, or a line is longer than `MAX_LINE_CHARS`.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")  # without the mark that Windows puts first
+    pieces, n_chars = list[str](), 0  # of the line that has not ended
+    async for data in read_bytes(stdin):
+        first, *others = decoder.decode(data).split("\n")
+        pieces.append(first)
+        n_chars += len(first)
+        if n_chars > MAX_LINE_CHARS:
+            raise OSError(errno.EMSGSIZE, f"a line is longer than {MAX_LINE_CHARS:,} characters")
+        for rest in others:
+            yield "".join(pieces).removesuffix("\r")
+            pieces, n_chars = [rest], len(rest)
+    pieces.append(decoder.decode(b"", final=True))
+    if line := "".join(pieces):
+        yield line.removesuffix("\r")
 
 
 def _read(raw: BinaryIO) -> bytes:

@@ -8,7 +8,7 @@ duplex decide about each chunk of the microphone, and depend on which devices ar
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from ..audio.buffers import PlayoutBuffer
 from ..audio.conversion import CHUNK_S, SPEAKER_BUFFER_S
 from ..audio.voice_detector import BLOCK_S, SpeechStarted, VoiceDetector, VoiceSettings
 from ..config import Config
-from ..errors import ConfigError, DeviceError, MissingExtraError
+from ..errors import STDIN, ConfigError, DeviceError, MissingExtraError
 from ..output.status import MicrophoneState, SoundMode
 from .journal import RecordEvent
 from .speech import UserSpeech
@@ -25,6 +25,7 @@ from .uplink import Uplink
 
 if TYPE_CHECKING:
     from ..audio.input_file import InputFile
+    from ..audio.input_stream import InputStream
     from ..audio.output_file import OutputFile
     from ..audio.portaudio import AudioSystem, Microphone, Speaker
     from ..screen import ScreenGrabber
@@ -78,6 +79,7 @@ class Media:
         plays: bool,
         listens: bool,
         shows_levels: bool,
+        stdin_sound: AsyncIterator[bytes] | None = None,
         warn: Callable[[str], None],
         on_microphone_lost: Callable[[], None],
         on_speaker_lost: Callable[[], None],
@@ -92,13 +94,15 @@ class Media:
             plays: True to play the model's speech.
             listens: True to open the microphone even if the user did not ask for it.
             shows_levels: True to measure the levels that the status bar shows.
+            stdin_sound: The bytes of stdin, if it is one of the input files.
             warn: Called with one line about each device that is missing.
             on_microphone_lost: Called when the microphone fails during the session.
             on_speaker_lost: Called when the speaker fails during the session.
         """
         self.microphone: Microphone | None = None
         self.speaker: Speaker | None = None
-        self.input_files: list[InputFile] = []
+        self._stdin_sound = stdin_sound
+        self.input_files: list[InputFile | InputStream] = []
         """Sound files in place of the microphone, in the order in which they are played to the model."""
         self.user_level, self.model_level = Level(CHUNK_S), Level(SPEAKER_BUFFER_S)
         self.record: Callable[[bytes, int], None] | None = None
@@ -268,10 +272,15 @@ class Media:
 
         return await list_devices(self._audio)
 
-    async def give_file(self, file: "InputFile", live: asyncio.Event) -> None:
-        """Send a sound file in real time; pause while there is no connection."""
+    async def give_file(self, file: "InputFile | InputStream", live: asyncio.Event) -> None:
+        """Send a sound file in real time; pause while there is no connection.
+
+        Raises:
+            ConfigError: The file is damaged, or stdin is no sound.
+        """
         next_s = self._clock()
-        for chunk in file.chunks():
+        chunks = file.chunks()
+        async for chunk in chunks if isinstance(chunks, AsyncIterator) else _iterate(chunks):
             if not live.is_set():
                 await live.wait()
                 next_s = self._clock()
@@ -293,7 +302,8 @@ class Media:
         if self.microphone is not None:
             parts.append(f"microphone {self.microphone.device.name}")
         if self.input_files:
-            parts.append(f"file {', '.join(str(file.path) for file in self.input_files)}")
+            names = ["stdin" if file.path == STDIN else str(file.path) for file in self.input_files]
+            parts.append(f"file {', '.join(names)}")
         if self.speaker is not None:
             parts.append(f"speaker {self.speaker.device.name}")
         if self.sound_mode is not None:
@@ -305,8 +315,11 @@ class Media:
     def _open_files(self) -> None:
         if self._config.input_file:
             from ..audio.input_file import open_input  # noqa: PLC0415 - only if it is needed
+            from ..audio.input_stream import InputStream  # noqa: PLC0415
 
-            self.input_files = [open_input(path) for path in self._config.input_file]
+            for path in self._config.input_file:
+                sound = self._stdin_sound if path == STDIN else None
+                self.input_files.append(open_input(path) if sound is None else InputStream(sound))
         if self._config.output_file is not None:
             from ..audio.output_file import OutputFile  # noqa: PLC0415
 
@@ -438,3 +451,8 @@ class Media:
 
 def _demands(switch: bool | None, device: str | None) -> bool:
     return switch is True or device is not None
+
+
+async def _iterate(chunks: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for chunk in chunks:
+        yield chunk

@@ -58,6 +58,7 @@ class Session:
         stdin: TextIO | None = None,
         stdin_is_terminal: bool = False,
         typed_lines: AsyncIterator[str] | None = None,
+        stdin_sound: AsyncIterator[bytes] | None = None,
         save: Callable[[], str] = str,
         is_output_behind: Callable[[], bool] = bool,
         timings: Timings | None = None,
@@ -71,6 +72,7 @@ class Session:
             stdin: Where lines come from, if stdin is an input.
             stdin_is_terminal: True if a person types there.
             typed_lines: What a person types at a prompt, which then reads the terminal instead of the session.
+            stdin_sound: The bytes of stdin, if it is an input file.
             save: Returns the conversation as the person has seen it.
             is_output_behind: Returns True while so much output waits for its reader that no message should be received.
             timings: How long to wait for what.
@@ -121,6 +123,7 @@ class Session:
             plays=plays,
             listens=stdin_is_terminal,
             shows_levels=typed_lines is not None,
+            stdin_sound=stdin_sound,
             warn=self._warn,
             on_microphone_lost=self._on_microphone_lost,
             on_speaker_lost=self._on_speaker_lost,

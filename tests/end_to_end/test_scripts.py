@@ -28,6 +28,7 @@ WITH_KEY = {"GEMINI_API_KEY": KEY}
 ASK = ("--no-stdin", "--initial-message=Good morning.")
 MORE_THAN_A_PIPE_HOLDS = [f"{n} {'x' * 9_999}\n" for n in range(20)]
 MORE_THAN_A_PIPE_HOLDS = [f"{n} {'x' * 9_999}\n" for n in range(20)]
+CLOSED = "stdout is closed: redirect it, e.g. to /dev/null, if you do not want the answers"
 LEAVES_WITHIN_S = 3.0 + 2.0
 """After a signal; with what a busy machine takes to end a process."""
 
@@ -195,10 +196,10 @@ def test_ctrl_c_while_nobody_reads_leaves() -> None:
     [
         ("</dev/null", 0, "Good morning.\n", ""),
         ("<&-", 0, "Good morning.\n", ""),
-        (">&-", 0, "", ""),
+        (">&-", 2, "", f"gemini-live: error: {CLOSED}\n"),
         ("2>&-", 0, "Good morning.\n", ""),
         ("2>/dev/full", 0, "Good morning.\n", ""),
-        ("<&- >&- 2>&-", 0, "", ""),
+        ("<&- >&- 2>&-", 2, "", ""),
         (">/dev/full", 2, "", "gemini-live: error: stdout cannot be written to: No space left on device\n"),
     ],
 )
@@ -206,6 +207,11 @@ def test_streams_that_are_closed_full_or_no_files(redirect: str, code: int, out:
     with Command(*SIMULATED, "-q", "--initial-message=Good morning.", redirect=redirect) as command:
         command.close_stdin()
         assert command.wait() == (code, out, err)
+
+
+def test_text_where_sound_was_asked_for_is_refused() -> None:
+    error = "gemini-live: error: --input-file -: stdin is text, not sound: leave out --input-file - to ask lines\n"
+    assert run(*SIMULATED, "-q", "--input-file=-", stdin="What is a monad?\n") == (2, "", error)
 
 
 def test_no_stdin_does_not_wait_for_its_end() -> None:

@@ -18,7 +18,7 @@ from gemini_live import screen as screen_module
 from gemini_live.audio import pcm
 from gemini_live.config import Config
 from gemini_live.conversation.conversation import Conversation
-from gemini_live.errors import ConfigError, DeviceError
+from gemini_live.errors import STDIN, ConfigError, DeviceError
 from gemini_live.models import capabilities_of
 from gemini_live.output.status import MicrophoneState
 from gemini_live.session import media as media_module
@@ -42,6 +42,7 @@ class Bench:
     listens: bool = False
     plays: bool = True
     shows_levels: bool = True
+    stdin_sound: AsyncIterator[bytes] | None = None
     warnings: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
 
@@ -68,6 +69,7 @@ class Bench:
             plays=self.plays,
             listens=self.listens,
             shows_levels=self.shows_levels,
+            stdin_sound=self.stdin_sound,
             warn=self.warnings.append,
             on_microphone_lost=lambda: self.lost.append("microphone"),
             on_speaker_lost=lambda: self.lost.append("speaker"),
@@ -252,6 +254,23 @@ async def test_a_file_stands_still_while_there_is_no_connection(tmp_path: Path) 
         assert not giving.done()
         live.set()
     assert len(bench.uplink.microphone) == 7
+
+
+async def test_stdin_is_an_input_file_among_others(tmp_path: Path) -> None:
+    async def stdin() -> AsyncIterator[bytes]:
+        yield CHUNK[:1]
+        yield CHUNK[1:] + CHUNK
+
+    files = (write_chunks(tmp_path / "first.wav", 1), STDIN)
+    bench = Bench(Config(input_file=files), plays=False, stdin_sound=stdin())
+    live = asyncio.Event()
+    live.set()
+    async with bench.opened() as media:
+        assert media.describe_sound() == [f"file {files[0]}, stdin"]
+        await media.give_file(media.input_files[0], live)
+        assert await bench.heard(1) == [CHUNK]
+        await media.give_file(media.input_files[1], live)
+        assert await bench.heard(2) == [CHUNK, CHUNK]
 
 
 async def test_a_file_that_was_held_up_is_not_made_up_for_in_a_burst(tmp_path: Path) -> None:
