@@ -27,12 +27,12 @@ class PlayoutBuffer:
     @property
     def n_bytes(self) -> int:
         """Return the size of the audio to play, in whole samples and without the tail."""
-        return len(self._pcm) // formats.SAMPLE_BYTES * formats.SAMPLE_BYTES
+        return len(self._pcm) & -formats.SAMPLE_BYTES
 
     @property
     def is_silent(self) -> bool:
         """True if the buffer is empty and the last read found less than it asked for."""
-        return not self._is_sounding and not self.n_bytes
+        return not self._is_sounding and len(self._pcm) < formats.SAMPLE_BYTES
 
     def write(self, pcm: bytes, tail: bytes = b"") -> None:
         """Append `pcm`, which may have any length: a sample that is split between two writes is joined again.
@@ -46,7 +46,7 @@ class PlayoutBuffer:
             if self._tail_begun:
                 self._pcm += self._tail
             self._pcm += pcm
-            self._set_tail(tail)
+            self._tail, self._tail_begun = tail, False
 
     def read(self, n_bytes: int) -> bytes:
         """Remove and return exactly `n_bytes`, in whole samples: the audio, then the tail, then silence."""
@@ -75,11 +75,8 @@ class PlayoutBuffer:
         """Discard all audio, including half a sample, and play `tail` instead."""
         with self._lock:
             self._pcm.clear()
-            self._set_tail(tail)
+            self._tail, self._tail_begun = tail, False
             self._is_sounding = False
-
-    def _set_tail(self, tail: bytes) -> None:
-        self._tail, self._tail_begun = tail, False
 
 
 class MicQueue:

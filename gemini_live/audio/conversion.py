@@ -80,6 +80,11 @@ class SpeakerConverter:
 
     def feed(self, pcm: bytes, from_hz: int, *, after_silence: bool = False) -> bytes:
         """Add mono PCM of any length; return the output that is ready. Half a sample waits for its other half."""
+        if from_hz == self._rate_hz == self._from_hz and self._channels == 1 and not after_silence:
+            pcm = self._half_sample + pcm
+            n_whole = len(pcm) & -formats.SAMPLE_BYTES
+            self._half_sample = pcm[n_whole:]
+            return pcm[:n_whole]
         rest = b""
         if from_hz != self._from_hz:
             rest = self.flush()

@@ -387,16 +387,20 @@ class Speaker(_Stream):
 
         A closed speaker drops it, and a full one, which reports it to `on_full`.
         """
-        if not self.is_open:
+        if self._stream is None:
             return
-        if self._buffer.n_bytes >= self._max_bytes:
+        buffer = self._buffer
+        if buffer.n_bytes >= self._max_bytes:
             if self.on_full is not None:
                 self.on_full()
-        else:
-            is_silent, self._is_sounding = self._buffer.is_silent, True
-            self._n_callbacks_at_write = self._n_callbacks
-            self._enqueue(self._converter.feed(pcm, rate_hz, after_silence=is_silent))
-            self._is_starting |= is_silent
+            return
+        self._is_sounding = True
+        self._n_callbacks_at_write = self._n_callbacks
+        after_silence = buffer.is_silent
+        if output := self._converter.feed(pcm, rate_hz, after_silence=after_silence):
+            self._enqueue(output, after_silence=after_silence)
+        if after_silence:
+            self._is_starting = True
 
     def clear(self) -> None:
         """Stop playback at once and discard everything that was written."""
@@ -430,17 +434,18 @@ class Speaker(_Stream):
             self._n_callbacks - self._n_callbacks_at_write >= _CALLBACKS_BEFORE_FLUSH
             and self._buffer.n_bytes < self._low_bytes
         ):
-            self._enqueue(self._converter.flush())
+            rest = self._converter.flush()
+            if rest:
+                self._enqueue(rest, after_silence=self._buffer.is_silent)
         if self._is_sounding and not self._converter.withholds and not self._buffer.n_bytes:
             self._end_sound("playback_ended", self.latency_s)
         if self._report_played is not None and self.is_open:
             self._report_played(formats.downmix(pcm, self.channels))
 
-    def _enqueue(self, pcm: bytes) -> None:
-        if pcm:
-            if self._buffer.is_silent:
-                pcm = self._converter.fade_in(pcm) + pcm
-            self._buffer.write(pcm, tail=self._converter.fade_to_silence(pcm))
+    def _enqueue(self, pcm: bytes, *, after_silence: bool) -> None:
+        if after_silence:
+            pcm = self._converter.fade_in(pcm) + pcm
+        self._buffer.write(pcm, self._converter.fade_to_silence(pcm))
 
     def _begin_sound(self, pcm: bytes) -> None:
         if self.on_playback is not None:

@@ -42,7 +42,8 @@ _HARMLESS_REASONS = {"TURN_COMPLETE_REASON_UNSPECIFIED", NEED_MORE_INPUT}
 """Reasons of a `turnComplete` that reject nothing."""
 _RESULT_SENT = {State.AWAITING, State.FINISHING}
 _ANSWER_DUE = _RESULT_SENT | {State.RESUMED, State.ASKED, State.ASKED_AGAIN, State.EMPTY, State.ANSWERING, State.PAUSED}
-_CALL_OPEN = {State.CALLING, State.SPEAKING, State.BETWEEN}
+_CALL_OPEN_IN_SILENCE = (State.CALLING, State.BETWEEN)
+_GENERATING = (State.ANSWERING, State.SPEAKING, State.FINISHING)
 
 
 class Conversation:
@@ -227,7 +228,7 @@ class Conversation:
 
     def output_received(self, now_s: float, *, text: str = "", speech_s: float = 0.0) -> list[Outcome]:
         """Add output of the model to the present answer: text of its own, speech of `speech_s` seconds, code."""
-        if self._state in _CALL_OPEN - {State.SPEAKING}:
+        if self._state in _CALL_OPEN_IN_SILENCE:
             self._result_due = False
         outcomes = self._output(Event.OUTPUT, now_s)
         self._playback_ends_s = max(self._playback_ends_s, now_s) + speech_s
@@ -403,7 +404,7 @@ class Conversation:
     @property
     def is_generating(self) -> bool:
         """True if more of the speech that has begun is to come."""
-        return self._state in {State.ANSWERING, State.SPEAKING, State.FINISHING}
+        return self._state in _GENERATING
 
     @property
     def n_waiting(self) -> int:

@@ -13,7 +13,13 @@ from enum import Enum, auto
 from typing import TypeAlias
 
 
-class State(Enum):
+class _Member(Enum):
+    """A member is its own hash: `Enum` computes the hash of the name each time, which costs more than the look-up."""
+
+    __hash__ = object.__hash__
+
+
+class State(_Member):
     """Where a connection stands."""
 
     QUIET = "nothing is asked or open"
@@ -35,7 +41,7 @@ class State(Enum):
     NEXT = "ASKED if something waits, else QUIET"
 
 
-class Event(Enum):
+class Event(_Member):
     """What happens on a connection."""
 
     SENT = "question sent"
@@ -57,7 +63,7 @@ class Event(Enum):
     DEADLINE = "deadline"
 
 
-class Act(Enum):
+class Act(_Member):
     """What a step does before it enters its state."""
 
     BEGIN = auto()
@@ -78,7 +84,7 @@ class Act(Enum):
     """Give up the connection."""
 
 
-class Wait(Enum):
+class Wait(_Member):
     """How long a state may last without a message, counted from the end of playback if that is later."""
 
     NONE = "no deadline"

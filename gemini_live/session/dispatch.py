@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..audio.pcm import PcmFormat
+from ..audio.pcm import SAMPLE_BYTES
 from ..conversation.conversation import IN_PROGRESS, Conversation
 from ..conversation.outcomes import Answered, ModelSaid, Notice, Outcome
 from ..output import events
@@ -91,6 +91,7 @@ class Fail:
 
 
 Action = StartCalls | CancelCalls | LeaveBefore | Fail
+_HANDLES = frozenset({ResumptionUpdate})
 
 
 class Dispatcher:
@@ -148,14 +149,15 @@ class Dispatcher:
     def dispatch(self, server_events: Sequence[ServerEvent]) -> list[Action]:
         """Apply the events of one message; return what the session must do."""
         now_s = self._clock()
-        if not all(isinstance(event, ResumptionUpdate) for event in server_events) or not server_events:
+        if not server_events or not _HANDLES.issuperset(map(type, server_events)):
             self._conversation.message_received(now_s)  # handles arrive all the time, whatever was asked
-        is_interrupted = any(isinstance(event, Interrupted) for event in server_events)
+        is_interrupted = False
         actions: list[Action] = []
         for event in server_events:
             if isinstance(event, AudioChunk):
                 self._receive_speech(event, now_s, plays=not is_interrupted)
             else:
+                is_interrupted |= isinstance(event, Interrupted)  # which comes before the audio of its message
                 actions += self._apply_event(event, now_s)
         return actions
 
@@ -258,7 +260,7 @@ class Dispatcher:
             self.record(chunk.pcm, chunk.rate_hz)
         if not plays:
             return
-        speech_s = PcmFormat(chunk.rate_hz).duration_s(len(chunk.pcm))
+        speech_s = len(chunk.pcm) / (SAMPLE_BYTES * chunk.rate_hz)
         self._stats.spoken_s += speech_s
         is_continued = self._conversation.is_generating and self._n_sounding == self._conversation.n_begun
         self.apply(self._conversation.output_received(now_s, speech_s=speech_s))

@@ -65,7 +65,9 @@ NO_GENERATION_S, NO_GENERATION_THINKING_S = 9.0, 30.0
 
 SERVER_LEAVES = "the server is about to close the connection; going on with a new one"
 _HISTORY_CONFIG = "historyConfig"
-_GENERATED = (AudioChunk, ModelText, OutputTranscription, Thought, ToolCall, ExecutableCode, CodeResult)
+_GENERATED = frozenset({AudioChunk, ModelText, OutputTranscription, Thought, ToolCall, ExecutableCode, CodeResult})
+_MORE_OF_AN_ANSWER = frozenset({AudioChunk, ModelText, OutputTranscription, Thought})
+"""Events that change nothing that a task waits for, if an answer is in progress."""
 _Result = TypeVar("_Result")
 
 
@@ -394,9 +396,11 @@ class Link:
             except SessionClosed as closed:
                 self._journal.closed(closed.code, closed.reason, "server")
                 return End(How.CLOSED, closed)
+            is_more = self._conversation.is_generating and _MORE_OF_AN_ANSWER.issuperset(map(type, received))
             error = self._take(received) or self._measure_exchange(received)
             self._note_signs(received)
-            self._changes.notify()
+            if not (is_more and self._conversation.is_generating):
+                self._changes.notify()
         return End(How.CLOSED, error)
 
     def _measure_exchange(self, received: Sequence[ServerEvent]) -> SessionClosed | None:
@@ -423,15 +427,17 @@ class Link:
             return ()
 
     def _note_signs(self, received: Sequence[ServerEvent]) -> None:
-        if any(isinstance(event, _GENERATED) for event in received):
-            self._has_generated = True
-            self._resumed.generated()
-            self._uplink.note_sign_of_answer()
-        if any(isinstance(event, InputTranscription) for event in received):
-            self.user_came()
-            self._uplink.note_sign_of_answer()
-        if any(isinstance(event, VoiceActivity) and not event.started for event in received):
-            self._uplink.note_sign_of_answer()
+        """Note what shows that the server answers, or that it has heard the user."""
+        for event in received:
+            if type(event) in _GENERATED:
+                self._has_generated = True
+                self._resumed.generated()
+                self._uplink.note_sign_of_answer()
+            elif isinstance(event, InputTranscription):
+                self.user_came()
+                self._uplink.note_sign_of_answer()
+            elif isinstance(event, VoiceActivity) and not event.started:
+                self._uplink.note_sign_of_answer()
 
     # Leaving
 
@@ -486,6 +492,8 @@ class Link:
 def _size(event: ServerEvent) -> int:
     """Return the size of what an event adds to its exchange."""
     match event:
+        case AudioChunk():
+            return 0
         case ModelText(text=text) | OutputTranscription(text=text) | InputTranscription(text=text) | Thought(text=text):
             return PIECE_CHARS + len(text)
         case ExecutableCode(code=text) | CodeResult(output=text):
