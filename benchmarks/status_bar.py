@@ -61,7 +61,7 @@ def measure(seconds: float) -> dict[str, dict[str, float]]:
             for name, term in (("with the prompt", "xterm-256color"), ("without", "dumb"))
         }
         for client in clients.values():
-            client.wait_for("use headphones")
+            client.wait_for("echo cancelled")
         has_ended = threading.Event()
 
         def talk() -> None:

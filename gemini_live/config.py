@@ -65,6 +65,8 @@ class Config:
     context_compression: bool = True
     push_to_talk: bool = False
     half_duplex: bool | None = None
+    echo_cancellation: bool | None = None
+    """`None`: on if the extra is installed."""
 
     input_device: str | None = None
     """Index, or part of a name; `None`: the system's default. Likewise for output."""

@@ -242,7 +242,11 @@ def _add_conversation(group: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="keep the microphone off until you press the talk key: Ctrl-T, or Space on an empty line",
     )
-    _switch(group, "half-duplex", "mute the microphone while the model speaks [off; on with --simulate]")
+    _switch(
+        group,
+        "half-duplex",
+        "mute the microphone while the model speaks, until a loud voice breaks in [on if the echo is not cancelled]",
+    )
 
 
 def _add_functions(group: argparse._ArgumentGroup) -> None:
@@ -310,6 +314,7 @@ def _add_recording(group: argparse._ArgumentGroup) -> None:
 
 def _add_devices(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--list-devices", action="store_true", help="list the sound devices, and exit")
+    _switch(group, "echo-cancellation", "remove the model's voice from the microphone's audio [on with the echo extra]")
     group.add_argument("--input-device", metavar="X", help="microphone: index or part of its name")
     group.add_argument("--output-device", metavar="X", help="speaker: index or part of its name")
     group.add_argument(

@@ -24,7 +24,7 @@ ENVIRON = {"GEMINI_API_KEY": KEY}
 TEXT_MODEL = next(name for name, row in MODELS.items() if Modality.AUDIO not in row.output)
 
 SWITCHES = ("search", "code-execution", "text-output", "transcription", "context-compression", "reconnect")
-OPTIONAL_SWITCHES = ("audio-input", "audio-output", "half-duplex")
+OPTIONAL_SWITCHES = ("audio-input", "audio-output", "half-duplex", "echo-cancellation")
 VALUES = {
     "--system-instruction": ("Be brief.", "system_instruction", "Be brief."),
     "--initial-message": ("Hello", "initial_message", "Hello"),

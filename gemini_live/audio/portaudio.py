@@ -440,7 +440,8 @@ class Speaker(_Stream):
         if self._is_sounding and not self._converter.withholds and not self._buffer.n_bytes:
             self._end_sound("playback_ended", self.latency_s)
         if self._report_played is not None and self.is_open:
-            self._report_played(formats.downmix(pcm, self.channels))
+            # All channels are alike.
+            self._report_played(formats.from_samples(formats.to_samples(pcm)[:: self.channels]))
 
     def _enqueue(self, pcm: bytes, *, after_silence: bool) -> None:
         if after_silence:

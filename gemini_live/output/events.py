@@ -79,6 +79,10 @@ class Summary:
     """How often playback ran dry inside an answer."""
     xruns: int
     """How often PortAudio reported lost sound."""
+    echo_leak_db: float | None
+    """Level of the echo in the microphone relative to what was played, in dB, the median; null: not measured."""
+    erle_db: float | None
+    """How much of the echo was removed (echo return loss enhancement), in dB, the median; null: not measured."""
     reconnects: int
     """How often the connection was replaced."""
     prompt_tokens: Mapping[str, int]
@@ -95,6 +99,18 @@ class SessionEnded:
 
     exit_code: int
     """The exit code of the process."""
+
+
+@dataclass(frozen=True)
+class SoundModeChanged:
+    """The way in which the model is kept from hearing its own voice has changed, because of a measurement."""
+
+    mode: str
+    """`echo cancelled`, `half duplex`, `headphones` (no echo was measured) or `echo not cancelled`."""
+    echo_leak_db: float | None
+    """Level of the echo in the microphone relative to what was played, in dB; null: not measured."""
+    erle_db: float | None
+    """How much of the echo is removed, in dB; null: not measured."""
 
 
 # The conversation, beside the outcomes of `conversation/`
@@ -336,6 +352,7 @@ Event = (
     | Commanded
     | Reply
     | Summary
+    | SoundModeChanged
     | SessionEnded
 )
 

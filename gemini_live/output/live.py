@@ -191,7 +191,7 @@ class LiveTerminal(Terminal):
                 transcript.finish(UNFINISHED)
                 self._print_whole()
                 super().emit(event)
-            case events.Status() | events.Detail():
+            case events.Status() | events.Detail() | events.SoundModeChanged():
                 super().emit(event)
 
     def _show_answer(self, answered: outcomes.Answered) -> None:

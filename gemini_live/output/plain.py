@@ -119,6 +119,8 @@ class Terminal:
                 self._write_line(f"{self._style('error', 'gemini-live: error:')} {one_line(text, fold=False)}")
             case events.Detail(text=text):
                 self._write_detail(text)
+            case events.SoundModeChanged(mode=mode):
+                self._write_detail(f"sound: {mode}")
             case events.Reply() if self._speaker == "model":
                 self._held.append(event)
             case events.Reply():

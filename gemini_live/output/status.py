@@ -28,9 +28,13 @@ class MicrophoneState(StrEnum):
 class SoundMode(StrEnum):
     """How the client keeps the model from hearing its own voice."""
 
-    NO_ECHO_CANCELLATION = "no echo cancellation"
-    """The client does nothing: the user needs headphones."""
+    ECHO_CANCELLED = "echo cancelled"
     HALF_DUPLEX = "half duplex"
+    """The microphone is muted while the model speaks, but a loud voice can break in."""
+    HEADPHONES = "headphones"
+    """Measured: the microphone does not pick up the loudspeaker."""
+    NOT_CANCELLED = "echo not cancelled"
+    """The user has turned off half duplex, and cancellation is off, missing or does not work."""
     PUSH_TO_TALK = "push to talk"
 
 
@@ -74,6 +78,8 @@ class Status:
     """Seconds from the end of the last question to the begin of its answer, rounded to 0.01 s."""
     tokens: int
     sound_mode: SoundMode | None
+    erle_db: int | None
+    """By how many dB the echo was reduced in the last second that was measured; `None` if that is unknown."""
     unsent: tuple[str, ...]
     """Typed lines that were not sent yet, which are shown above the input line."""
 

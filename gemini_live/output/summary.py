@@ -29,6 +29,9 @@ def format_summary(summary: Summary) -> list[str]:
         parts.append(_count(summary.xruns, "xrun"))
     if summary.audio_dropped_s:
         parts.append(f"{summary.audio_dropped_s:.1f} s of your voice dropped")
+    if summary.echo_leak_db is not None:
+        removed = "" if summary.erle_db is None else f", reduced by {summary.erle_db:.0f} dB"
+        parts.append(f"echo at {summary.echo_leak_db:.0f} dB{removed}")
     parts.append(_count(summary.reconnects, "reconnect"))
     lines = [f"session: {'; '.join(parts)}"]
     sides = {"prompt": summary.prompt_tokens, "response": summary.response_tokens}

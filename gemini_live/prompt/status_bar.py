@@ -111,8 +111,11 @@ def _latency(status: Status, size: int) -> Fragments:
 
 
 def _sound_mode(status: Status, size: int) -> Fragments:
-    """Format how echo is avoided."""
-    return [("", status.sound_mode)] if status.sound_mode and not size else []
+    """Format how echo is avoided, with the measured reduction of the echo if there is room."""
+    if status.sound_mode is None or size > 1:
+        return []
+    reduction = f" {status.erle_db} dB" if status.erle_db is not None and size == 0 else ""
+    return [("", f"{status.sound_mode}{reduction}")]
 
 
 def _tokens(status: Status, size: int) -> Fragments:
@@ -142,7 +145,7 @@ _FIELDS: dict[str, Callable[[Status, int], Fragments]] = {
     "model": _model,
 }
 _SHRINKING = (
-    *("model", "tokens", "model", "sound mode", "speaker", "microphone"),
+    *("model", "tokens", "sound mode", "model", "sound mode", "speaker", "microphone"),
     *("latency", "activity", "speaker", "server", "microphone"),
 )
 """The fields in the order in which each takes its next shorter form, until all fit."""

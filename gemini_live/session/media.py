@@ -12,13 +12,16 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..audio import echo as echo_extra
 from ..audio import pcm
 from ..audio.buffers import PlayoutBuffer
 from ..audio.conversion import CHUNK_S, SPEAKER_BUFFER_S
 from ..audio.voice_detector import BLOCK_S, SpeechStarted, VoiceDetector, VoiceSettings
 from ..config import Config
 from ..errors import STDIN, ConfigError, DeviceError, MissingExtraError
+from ..output import events
 from ..output.status import MicrophoneState, SoundMode
+from .echo import EchoControl
 from .journal import RecordEvent
 from .speech import UserSpeech
 from .uplink import Uplink
@@ -30,8 +33,6 @@ if TYPE_CHECKING:
     from ..audio.portaudio import AudioSystem, Microphone, Speaker
     from ..screen import ScreenGrabber
 
-ECHO_TAIL_S = 0.3
-"""Seconds that half duplex waits after the end of playback, until the room is silent."""
 PREROLL_S = 0.3
 """Seconds of audio before the talk key that are sent too, because people begin to speak as they press it."""
 LEVEL_S = 0.1
@@ -81,6 +82,7 @@ class Media:
         shows_levels: bool,
         stdin_sound: AsyncIterator[bytes] | None = None,
         warn: Callable[[str], None],
+        on_sound_mode: Callable[[events.SoundModeChanged], None],
         on_microphone_lost: Callable[[], None],
         on_speaker_lost: Callable[[], None],
     ) -> None:
@@ -96,6 +98,7 @@ class Media:
             shows_levels: True to measure the levels that the status bar shows.
             stdin_sound: The bytes of stdin, if it is one of the input files.
             warn: Called with one line about each device that is missing.
+            on_sound_mode: Called when a measurement changes how echo is avoided.
             on_microphone_lost: Called when the microphone fails during the session.
             on_speaker_lost: Called when the speaker fails during the session.
         """
@@ -118,7 +121,9 @@ class Media:
         self._audio: AudioSystem | None = None
         self._output_file: OutputFile | None = None
         self._screen: ScreenGrabber | None = None
-        self._half_duplex = False
+        self._echo: EchoControl | None = None
+        """Keeps the model from hearing its own voice; None unless there is a microphone and a speaker."""
+        self._report_sound_mode = on_sound_mode
         self._is_muted = config.push_to_talk
         self._record_event = record_event
         self._level_due_s = 0.0
@@ -127,7 +132,6 @@ class Media:
         self._detector = VoiceDetector(VoiceSettings(silence_s=PAUSE_S), keeps_pcm=False)
         self._speech = speech
         self._shows_levels = shows_levels
-        self._echo_until_s = 0.0
         self._streams: list[Microphone | Speaker] = []
         """Every stream that was started, also those that failed since."""
         self._started = False
@@ -214,18 +218,32 @@ class Media:
             return MicrophoneState.FILE if self.input_files else MicrophoneState.OFF
         if self._is_muted:
             return MicrophoneState.TALK_KEY_UP if self._config.push_to_talk else MicrophoneState.MUTED
-        if self._half_duplex and self._clock() < self._echo_until_s:
+        if self._echo is not None and self._echo.is_waiting:
             return MicrophoneState.WAITING
         return MicrophoneState.TALKING if self._config.push_to_talk else MicrophoneState.LIVE
 
     @property
     def sound_mode(self) -> SoundMode | None:
         """Return what keeps the model's speech out of the microphone; None if that is not needed."""
-        if self.microphone is None or self.speaker is None:
+        if self._echo is None or self.microphone is None:
             return None
-        if self._config.push_to_talk:
-            return SoundMode.PUSH_TO_TALK
-        return SoundMode.HALF_DUPLEX if self._half_duplex else SoundMode.NO_ECHO_CANCELLATION
+        return SoundMode.PUSH_TO_TALK if self._config.push_to_talk else self._echo.mode
+
+    @property
+    def erle_db(self) -> int | None:
+        """Return by how many dB the echo was reduced in the last measured second; None if that is unknown."""
+        erle_db = self._echo.current_erle_db if self._echo is not None else None
+        return None if erle_db is None else round(erle_db)
+
+    @property
+    def echo_leak_db(self) -> float | None:
+        """Return the median level of the echo relative to what was played, in dB; None if it was not measured."""
+        return self._echo.leak_db if self._echo is not None else None
+
+    @property
+    def median_erle_db(self) -> float | None:
+        """Return the median of how many dB of the echo were removed; None if it was not measured."""
+        return self._echo.erle_db if self._echo is not None else None
 
     async def set_screen(self, *, on: bool) -> None:
         """Start or stop sharing the screen.
@@ -307,7 +325,7 @@ class Media:
         if self.speaker is not None:
             parts.append(f"speaker {self.speaker.device.name}")
         if self.sound_mode is not None:
-            parts.append("use headphones" if self.sound_mode is SoundMode.NO_ECHO_CANCELLATION else self.sound_mode)
+            parts.append(self.sound_mode)
         return parts
 
     # Inside
@@ -340,9 +358,9 @@ class Media:
             return
         if self._wants_speaker:
             with self._doing_without("the answers are not played", demanded=self._demands_speaker):
-                on_played = self.model_level.take if self._shows_levels else None
+                reports = self._shows_levels or self._wants_microphone
                 self.speaker = await audio.open_speaker(
-                    config.output_device, PlayoutBuffer(), self._lose_speaker, on_played
+                    config.output_device, PlayoutBuffer(), self._lose_speaker, self._take_played if reports else None
                 )
                 self.speaker.on_full = self._warn_full
                 self.speaker.on_playback = self._record_playback
@@ -351,10 +369,34 @@ class Media:
                 self.microphone = await audio.open_microphone(
                     config.input_device, self._take_chunk, self._lose_microphone
                 )
-        both = self.speaker is not None and self.microphone is not None
-        # The simulator answers with an echo: through loudspeakers it would answer itself for ever.
-        wanted = config.half_duplex if config.half_duplex is not None else config.simulate is not None
-        self._half_duplex = both and wanted and not config.push_to_talk
+        if self.speaker is not None and self.microphone is not None:
+            self._echo = self._open_echo(self.speaker.rate_hz)
+
+    def _open_echo(self, played_hz: int) -> EchoControl:
+        config = self._config
+        is_installed = echo_extra.is_installed()
+        if config.echo_cancellation and not is_installed:
+            raise MissingExtraError("--echo-cancellation", "echo")
+        chooses = config.echo_cancellation is None and config.half_duplex is None and not config.push_to_talk
+        if chooses and not is_installed:
+            self._warn(
+                "echo cancellation is not installed, so the microphone is muted while the model speaks: "
+                "pip install 'gemini-live[echo]'"
+            )
+        cancels = is_installed and config.echo_cancellation is not False
+        path = echo_extra.EchoPath(played_hz, cancels=cancels) if echo_extra.can_measure() else None
+        half_duplex = False if config.push_to_talk else config.half_duplex
+        return EchoControl(path, half_duplex=half_duplex, clock=self._clock, on_mode=self._change_sound_mode)
+
+    def _change_sound_mode(self, mode: SoundMode) -> None:
+        if self._config.push_to_talk:
+            return
+        if mode is SoundMode.HALF_DUPLEX and self._config.echo_cancellation is not False and echo_extra.is_installed():
+            self._warn(
+                "too much of the model's voice comes back through the microphone, which is now muted while the model "
+                "speaks; gemini-live --check-audio measures why"
+            )
+        self._report_sound_mode(events.SoundModeChanged(mode, _tenths(self.echo_leak_db), _tenths(self.median_erle_db)))
 
     async def _start(self, stream: "Microphone | Speaker", lose: Callable[[str], None], *, demanded: bool) -> None:
         try:
@@ -393,17 +435,20 @@ class Media:
     def _take_chunk(self, chunk: bytes) -> None:
         if self.microphone is None:
             return
-        if self._is_muted:
-            if self._config.push_to_talk:
-                self._preroll.append(chunk)
-            return
-        if self._half_duplex:
-            now_s = self._clock()
-            if self.queued_s > 0:
-                self._echo_until_s = now_s + ECHO_TAIL_S
-            if now_s < self._echo_until_s:
-                chunk = bytes(len(chunk))  # silence and not nothing: the server measures time in samples
-        self._offer(chunk)
+        # A muted microphone is listened to as well, so that the canceller keeps what it knows.
+        chunks = [chunk] if self._echo is None else self._echo.process(chunk, is_playing=self.queued_s > 0)
+        for cleaned in chunks:
+            if not self._is_muted:
+                self._offer(cleaned)
+            elif self._config.push_to_talk:
+                self._preroll.append(cleaned)
+
+    def _take_played(self, pcm: bytes) -> None:
+        """Take audio that was handed to the speaker's device."""
+        if self._shows_levels:
+            self.model_level.take(pcm)
+        if self._echo is not None:
+            self._echo.played(pcm)
 
     def _offer(self, chunk: bytes) -> None:
         """Send a chunk of the user's audio, and watch it for speech."""
@@ -445,8 +490,12 @@ class Media:
 
     def _lose_speaker(self, reason: str) -> None:
         self._warn(f"{reason}; the answers are no longer played")
-        self.speaker = None
+        self.speaker = self._echo = None
         self._report_speaker_lost()
+
+
+def _tenths(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
 
 
 def _demands(switch: bool | None, device: str | None) -> bool:

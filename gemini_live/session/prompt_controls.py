@@ -138,6 +138,7 @@ class PromptControls:
             latency_s=None if latency_s is None else round(latency_s, 2),
             tokens=self._stats.tokens.total,
             sound_mode=media.sound_mode,
+            erle_db=media.erle_db,
             unsent=tuple(self._conversation.unsent),
         )
 

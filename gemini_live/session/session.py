@@ -125,6 +125,7 @@ class Session:
             shows_levels=typed_lines is not None,
             stdin_sound=stdin_sound,
             warn=self._warn,
+            on_sound_mode=output.emit,
             on_microphone_lost=self._on_microphone_lost,
             on_speaker_lost=self._on_speaker_lost,
         )
@@ -473,6 +474,7 @@ class Session:
         dropped_s = INPUT.duration_s(self._uplink.microphone.n_bytes_dropped)
         self._stats.dropped_s = dropped_s - self._stats.withheld_s
         self._stats.n_xruns = self._media.n_xruns
+        self._stats.echo_leak_db, self._stats.erle_db = self._media.echo_leak_db, self._media.median_erle_db
         return self._stats.summary(self._clock())
 
     def _describe(self, facts: SetupFacts) -> events.SessionStarted:

@@ -119,6 +119,10 @@ class Stats:
         """Audio of the user that was dropped because the network was too slow, in seconds."""
         self.withheld_s = 0.0
         """Audio of the user that was dropped because it waited for the end of a function call, in seconds."""
+        self.echo_leak_db: float | None = None
+        """Median level of the echo relative to what was played, in dB; `None` if it was not measured."""
+        self.erle_db: float | None = None
+        """Median of how much of the echo was removed, in dB; `None` if it was not measured."""
         self._began_s = now_s
 
     def summary(self, now_s: float) -> Summary:
@@ -134,6 +138,8 @@ class Stats:
             audio_dropped_s=round(self.dropped_s, 3),
             underruns=self.n_underruns,
             xruns=self.n_xruns,
+            echo_leak_db=_rounded(self.echo_leak_db),
+            erle_db=_rounded(self.erle_db),
             reconnects=max(0, self.n_connections - 1),
             prompt_tokens=self.tokens.by_modality("prompt"),
             response_tokens=self.tokens.by_modality("response"),

@@ -51,9 +51,9 @@ def at_prompt(server: Served, *arguments: str) -> Iterator[PseudoTerminal]:
 
 def test_one_talks_and_types(say: Callable[[str], None]) -> None:
     with PseudoTerminal("--simulate", "--voice=Aoede", columns=140) as terminal:
-        terminal.wait_for("voice Aoede; tools: none; microphone default; speaker default; half duplex", "mic")
+        terminal.wait_for("voice Aoede; tools: none; microphone default; speaker default; echo cancelled", "mic")
         say("Good morning.")
-        terminal.wait_for("you: (speech, ", "gemini: (speech, ", "latency", "half duplex")
+        terminal.wait_for("you: (speech, ", "gemini: (speech, ", "latency", "echo cancelled")
         terminal.type("Hello\n")
         terminal.wait_for("you: Hello", "gemini: Hello")
         terminal.type("\x04")
@@ -71,7 +71,7 @@ def test_the_bar_shows_who_is_heard_and_how_long_it_took(say: Callable[[str], No
         peer.say("Here I am.", sounds=False)
 
     with scripted(script) as url, PseudoTerminal(f"--base-url={url}", environ=WITH_KEY, columns=140) as terminal:
-        terminal.wait_for("live 0:", "127.0.0.1", "mic [      ] live", "no echo cancellation")
+        terminal.wait_for("live 0:", "127.0.0.1", "mic [      ] live", "echo cancelled")
         talker = threading.Thread(target=say, args=["Is anybody there? I have been waiting for so long."])
         talker.start()
         terminal.wait_for("mic [###")

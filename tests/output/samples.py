@@ -68,5 +68,6 @@ def sample_events(text: str) -> list[Event]:
         Unfinished(2, text),
         events.Error(text),
         Stats(0.0).summary(1.0),
+        events.SoundModeChanged("half duplex", -8.0, 3.5),
         events.SessionEnded(0),
     ]

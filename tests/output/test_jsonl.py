@@ -36,6 +36,8 @@ SUMMARY: dict[str, Any] = {
     "audio_dropped_s": 0.0,
     "underruns": 0,
     "xruns": 0,
+    "echo_leak_db": None,
+    "erle_db": None,
     "reconnects": 0,
     "prompt_tokens": {NASTY: 3},
     "response_tokens": {},
@@ -91,6 +93,11 @@ TABLE: list[tuple[Event, str, dict[str, Any]]] = [
     (events.Error(NASTY), "error", {"text": NASTY}),
     (events.Reply("a\nb"), "reply", {"text": "a\nb"}),
     (events.Summary(**SUMMARY), "summary", SUMMARY),
+    (
+        events.SoundModeChanged("half duplex", -8.0, 3.5),
+        "sound_mode_changed",
+        {"mode": "half duplex", "echo_leak_db": -8.0, "erle_db": 3.5},
+    ),
     (events.SessionEnded(124), "session_ended", {"exit_code": 124}),
 ]
 """Each event of version 1 of the schema: its class, its type, and its fields. Add to this table; change none of it."""

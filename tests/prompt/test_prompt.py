@@ -43,6 +43,7 @@ STATUS = Status(
     latency_s=None,
     tokens=0,
     sound_mode=None,
+    erle_db=None,
     unsent=(),
 )
 BAR = "live 0:05 | model"

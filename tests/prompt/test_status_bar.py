@@ -37,6 +37,7 @@ FULL = Status(
     latency_s=0.62,
     tokens=12_345,
     sound_mode=SoundMode.HALF_DUPLEX,
+    erle_db=None,
     unsent=(),
 )
 FULL_TEXT = (
@@ -78,6 +79,7 @@ statuses = st.builds(
     latency_s=st.none() | st.floats(0, 1000),
     tokens=st.integers(0, 10**9),
     sound_mode=st.none() | st.sampled_from(SoundMode),
+    erle_db=st.none() | st.integers(-10, 60),
     unsent=st.just(()),
 )
 
@@ -245,6 +247,7 @@ def test_a_slow_answer_is_marked(latency_s: float, shown: str, style: str) -> No
 def test_the_sound_mode_is_shown_if_it_is_worth_a_word() -> None:
     assert fields(sound_mode=SoundMode.PUSH_TO_TALK)[4] == "push to talk"
     assert fields(sound_mode=None)[4] == "12.3k tokens"
+    assert fields(sound_mode=SoundMode.ECHO_CANCELLED, erle_db=35)[4] == "echo cancelled 35 dB"
 
 
 @pytest.mark.parametrize(

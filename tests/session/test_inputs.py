@@ -88,6 +88,7 @@ class Bench:
             listens=False,
             shows_levels=False,
             warn=self.warnings.append,
+            on_sound_mode=lambda _: None,
             on_microphone_lost=lambda: None,
             on_speaker_lost=lambda: None,
         )

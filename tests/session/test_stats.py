@@ -201,6 +201,8 @@ def test_a_session_in_which_nothing_happened_has_a_summary_too() -> None:
         audio_dropped_s=0.0,
         underruns=0,
         xruns=0,
+        echo_leak_db=None,
+        erle_db=None,
         reconnects=0,
         prompt_tokens={},
         response_tokens={},
@@ -212,6 +214,7 @@ def test_the_summary_has_all_that_was_counted_as_json_can_hold_it() -> None:
     stats = Stats(100.0)
     stats.n_answers, stats.n_interruptions, stats.n_underruns, stats.n_connections = 3, 1, 2, 4
     stats.n_xruns = 3
+    stats.echo_leak_db, stats.erle_db = -8.25, 35.5
     stats.heard_s, stats.spoken_s, stats.dropped_s = 1.23456, 7.0, 0.5
     for waited_s in (0.5, 0.33333):
         stats.latency.asked(0.0)
@@ -230,6 +233,8 @@ def test_the_summary_has_all_that_was_counted_as_json_can_hold_it() -> None:
         audio_dropped_s=0.5,
         underruns=2,
         xruns=3,
+        echo_leak_db=-8.25,
+        erle_db=35.5,
         reconnects=3,
         prompt_tokens={"OTHER": 9},
         response_tokens={"TEXT": 4},
@@ -281,6 +286,8 @@ def test_nothing_that_did_not_happen_is_told_of_but_answers_and_reconnects() -> 
         ({"audio_out_s": 1.0}, "0 underruns"),
         ({"audio_in_s": 1.0, "underruns": 1}, "1 underrun"),
         ({"audio_dropped_s": 2.5}, "2.5 s of your voice dropped"),
+        ({"echo_leak_db": -8.4}, "echo at -8 dB"),
+        ({"echo_leak_db": -8.4, "erle_db": 35.4}, "echo at -8 dB, reduced by 35 dB"),
         ({"reconnects": 1}, "1 reconnect"),
     ],
 )

@@ -1,0 +1,100 @@
+"""Keep the model from hearing its own voice: choose between cancellation, half duplex and nothing, by measurement.
+
+Runs on the event loop, for every chunk of the microphone. `audio/` does the work.
+"""
+
+from collections.abc import Callable
+from statistics import median
+
+from ..audio.echo import EchoPath
+from ..audio.echo_meter import Leak
+from ..audio.half_duplex import HalfDuplex
+from ..output.status import SoundMode
+
+MAX_LEAK_DB = 0.0
+"""The leak that is assumed until it is measured: the microphone records as much as was played."""
+
+
+class EchoControl:
+    """What happens to the microphone's audio while a loudspeaker is open."""
+
+    def __init__(
+        self,
+        path: EchoPath | None,
+        *,
+        half_duplex: bool | None,
+        clock: Callable[[], float],
+        on_mode: Callable[[SoundMode], None],
+    ) -> None:
+        """Begin in silence.
+
+        Args:
+            path: Cancels or measures the echo; None if neither is possible.
+            half_duplex: True to use half duplex always, False never; None where it is needed.
+            clock: Returns the time in seconds.
+            on_mode: Called with the new mode when the measurements change it.
+        """
+        self._path, self._half_duplex, self._clock, self._on_mode = path, half_duplex, clock, on_mode
+        self._gate = HalfDuplex()
+        self.mode = self._choose_mode()
+        """How the model is kept from hearing its own voice at present."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """True while half duplex keeps the microphone closed."""
+        return self._gate.is_closed
+
+    @property
+    def leak_db(self) -> float | None:
+        """Return the median of the measured leaks, in dB relative to the level that was played; None if none was."""
+        return median(self._path.meter.leaks_db) if self._path and self._path.meter.leaks_db else None
+
+    @property
+    def erle_db(self) -> float | None:
+        """Return the median of the measured ERLE in dB; None without a canceller or a measurement."""
+        return (
+            median(self._path.meter.erles_db)
+            if self._path and self._path.cancels and self._path.meter.erles_db
+            else None
+        )
+
+    @property
+    def current_erle_db(self) -> float | None:
+        """Return the newest ERLE in dB, while the echo is cancelled."""
+        return self._path.meter.erle_db if self._path and self.mode is SoundMode.ECHO_CANCELLED else None
+
+    def played(self, pcm: bytes) -> None:
+        """Add mono PCM that was just handed to the loudspeaker's device."""
+        if self._path is not None:
+            self._path.played(pcm)
+
+    def process(self, chunk: bytes, *, is_playing: bool) -> list[bytes]:
+        """Return the chunks to send in place of a chunk of the microphone's audio."""
+        if self._path is not None:
+            chunk = self._path.process(chunk)
+            mode = self._choose_mode()
+            if mode is not self.mode:
+                self.mode = mode
+                self._on_mode(mode)
+        if self.mode is not SoundMode.HALF_DUPLEX:
+            self._gate.reset()
+            return [chunk]
+        return self._gate.process(
+            chunk, self._clock(), is_playing=is_playing, expected_dbfs=self._expect_echo_dbfs() if self._path else None
+        )
+
+    def _choose_mode(self) -> SoundMode:
+        if self._half_duplex:
+            return SoundMode.HALF_DUPLEX
+        if self._path is not None and self._path.meter.leak is Leak.ABSENT:
+            return SoundMode.HEADPHONES
+        if self._path is not None and self._path.cancels and not self._path.meter.is_audible:
+            return SoundMode.ECHO_CANCELLED
+        return SoundMode.NOT_CANCELLED if self._half_duplex is False else SoundMode.HALF_DUPLEX
+
+    def _expect_echo_dbfs(self) -> float:
+        """Return the highest level that the echo can have at present in what `path` returns."""
+        assert self._path is not None
+        meter = self._path.meter
+        leak_db = MAX_LEAK_DB if meter.leak_db is None or meter.erle_db is None else meter.leak_db - meter.erle_db
+        return meter.expected_dbfs(leak_db)

@@ -1,0 +1,115 @@
+"""Which way of avoiding the echo is chosen: by the options, by what is installed, and by what is measured."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from gemini_live.audio.echo import EchoPath
+from gemini_live.audio.pcm import OUTPUT
+from gemini_live.output.status import SoundMode
+from gemini_live.session.echo import EchoControl
+from tests.audio.room import RATE_HZ, Room, Signal, level_db, make_noise, make_voice
+
+NOISE = make_noise(12, -65, 2)
+FAR = make_voice(12, -22, 1)
+
+
+class Bench:
+    """An `EchoControl` in a room, in the room's time."""
+
+    def __init__(self, *, cancels: bool = True, half_duplex: bool | None = None, measures: bool = True) -> None:
+        self.now_s = 0.0
+        self.modes: list[SoundMode] = []
+        self.control = EchoControl(
+            EchoPath(OUTPUT.rate_hz, cancels=cancels) if measures else None,
+            half_duplex=half_duplex,
+            clock=lambda: self.now_s,
+            on_mode=self.modes.append,
+        )
+
+    def hear(self, room: Room) -> Signal:
+        """Return what is sent while all of `room.far` is played."""
+
+        def process(chunk: bytes) -> bytes:
+            self.now_s += 0.02
+            return b"".join(self.control.process(chunk, is_playing=True))
+
+        return room.run(self.control.played, process)
+
+
+@pytest.mark.parametrize(
+    ("half_duplex", "cancels", "measures", "mode"),
+    [
+        (None, True, True, SoundMode.ECHO_CANCELLED),
+        (True, True, True, SoundMode.HALF_DUPLEX),
+        (False, True, True, SoundMode.ECHO_CANCELLED),
+        (None, False, True, SoundMode.HALF_DUPLEX),
+        (False, False, True, SoundMode.NOT_CANCELLED),
+        (None, False, False, SoundMode.HALF_DUPLEX),
+        (False, False, False, SoundMode.NOT_CANCELLED),
+    ],
+)
+def test_the_first_mode_follows_the_options(
+    *, half_duplex: bool | None, cancels: bool, measures: bool, mode: SoundMode
+) -> None:
+    assert Bench(cancels=cancels, half_duplex=half_duplex, measures=measures).control.mode is mode
+
+
+def test_a_cancelled_echo_stays_cancelled_and_is_measured() -> None:
+    bench, room = Bench(), Room(FAR, NOISE)
+    sent = bench.hear(room)
+    assert bench.modes == []
+    assert level_db(sent[3 * RATE_HZ :]) < level_db(room.recorded[3 * RATE_HZ :]) - 30
+    assert bench.control.leak_db == pytest.approx(-7, abs=3)
+    assert bench.control.erle_db == pytest.approx(34, abs=5)
+    assert bench.control.current_erle_db is not None
+
+
+@pytest.mark.parametrize("cancels", [True, False])
+def test_on_headphones_the_microphone_is_always_open(cancels: bool) -> None:
+    bench = Bench(cancels=cancels)
+    sent = bench.hear(Room(FAR, NOISE, gain=0))
+    assert bench.modes == [SoundMode.HEADPHONES]
+    assert np.count_nonzero(sent[8 * RATE_HZ :]) > RATE_HZ
+    assert bench.control.erle_db is None
+    bench.hear(Room(FAR, NOISE))  # the headphones are taken off
+    assert bench.modes[1] is (SoundMode.ECHO_CANCELLED if cancels else SoundMode.HALF_DUPLEX)
+
+
+def test_where_too_much_is_left_the_microphone_is_gated_until_cancellation_works(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    path = bench.control._path
+    assert path is not None
+    cancel: Callable[[bytes, bytes], bytes] = path._cancel
+    monkeypatch.setattr(path, "_cancel", lambda recorded, reference: recorded)
+    sent = bench.hear(Room(FAR, NOISE))
+    assert bench.modes == [SoundMode.HALF_DUPLEX]
+    assert bench.control.is_waiting
+    assert np.count_nonzero(sent[8 * RATE_HZ :]) == 0
+    monkeypatch.setattr(path, "_cancel", cancel)
+    bench.hear(Room(FAR, NOISE))
+    assert bench.modes == [SoundMode.HALF_DUPLEX, SoundMode.ECHO_CANCELLED]
+
+
+def test_without_cancellation_no_echo_is_sent_and_a_loud_voice_breaks_in() -> None:
+    near = make_voice(12, -12, 8, pitch_hz=210)
+    near[: 8 * RATE_HZ] = 0
+    bench = Bench(cancels=False)
+    sent = bench.hear(Room(FAR, NOISE + near, gain=0.1))
+    assert np.count_nonzero(sent[: 8 * RATE_HZ]) == 0
+    assert level_db(sent[8 * RATE_HZ :]) > level_db(near[8 * RATE_HZ :]) - 6
+
+
+def test_a_voice_as_loud_as_the_echo_does_not_break_in() -> None:
+    near = make_voice(12, -30, 8, pitch_hz=210)
+    bench = Bench(cancels=False)
+    assert np.count_nonzero(bench.hear(Room(FAR, NOISE + near, gain=0.4))) == 0
+
+
+def test_what_is_sent_and_recorded_has_the_same_length() -> None:
+    room = Room(FAR, NOISE)
+    for bench in (Bench(), Bench(cancels=False), Bench(measures=False)):
+        assert len(bench.hear(room)) == len(room.recorded)
