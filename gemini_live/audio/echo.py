@@ -9,8 +9,11 @@ import importlib.util
 from typing import Any
 
 from . import pcm as formats
-from .echo_meter import EchoMeter
+from .echo_meter import EchoMeter, Leak
 from .reference import LowDelayResampler, ReferenceQueue
+
+LEARNS_S = 10.0
+"""Seconds of sound after which the canceller knows for itself that there is no echo."""
 
 
 def is_installed() -> bool:
@@ -54,6 +57,15 @@ class EchoPath:
         """Add mono PCM that was just handed to the loudspeaker's device, silence included."""
         self.reference.put(self._resampler.feed(pcm))
 
+    @property
+    def _is_bypassed(self) -> bool:
+        """True if the cleaned audio is worse than what was recorded.
+
+        Until AEC3 has learned that nothing comes back, which takes some 7 s of sound, it removes every voice while the
+        model is heard.
+        """
+        return self.meter.leak is Leak.ABSENT and self.meter.played_s < LEARNS_S
+
     def process(self, recorded: bytes) -> bytes:
         """Return microphone audio without the echo, 8 ms late; it must be a multiple of 10 ms of 16 kHz mono PCM."""
         reference = self.reference.take(len(recorded))
@@ -62,7 +74,7 @@ class EchoPath:
             self.reset()
         cleaned = recorded if self._canceller is None else self._cancel(recorded, reference)
         self.meter.add(reference, recorded, cleaned)
-        return cleaned
+        return recorded if self._is_bypassed else cleaned
 
     def reset(self) -> None:
         """Forget everything about the way of the echo: a device has changed or paused."""

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from . import pcm as formats
+from .voice_detector import NoiseFloor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,17 +26,18 @@ MAX_ECHO_DELAY_S = 0.6
 MIN_PLAYED_S = 0.5
 """A measurement needs at least so much sound from the loudspeaker in its window."""
 
-_PLAYED_DBFS = -50.0
-"""A louder frame of the reference is sound."""
+_PLAYED = 10 ** (-50 / 20)
+"""A frame of the reference with a larger amplitude than this is sound: -50 dBFS."""
 _FOLLOWS = 0.7
 """Correlation of two levels from which one follows the other: above 0.85 for an echo, below 0.6 for other voices."""
 _CLEARLY_FOLLOWS = 0.85
 """With less, the same delay has to be found twice: two voices may happen to agree for two seconds."""
 _SAME_DELAY_S = 0.03
 _QUIET_DB = 6.0
-"""The microphone picks up no echo if its level stays this close to the noise floor while the loudspeaker plays."""
-_N_CLEAR = 3
-"""Measurements without an echo after which there is none."""
+"""A microphone whose level stays this close to the noise floor picks up nothing."""
+_QUIET_S, _ECHO_IS_DUE_S, _PLAYED_SHARE = 0.6, 0.3, 0.75
+"""There is no echo if the microphone is quiet for 0.6 s, and the loudspeaker was heard for 75 % of the 0.6 s that ended
+0.3 s ago: an echo would have come by now."""
 _N_AUDIBLE, _N_INAUDIBLE = 3, 4
 """Measurements with an audible rest of the echo after which cancellation has failed, and without it until it works."""
 _AUDIBLE_DBFS = -55.0
@@ -52,7 +54,7 @@ class Leak(Enum):
     """Nothing was played yet, or too little."""
     PRESENT = "present"
     ABSENT = "absent"
-    """The model was heard for seconds and the microphone picked up nothing: the user wears headphones."""
+    """The model was heard and the microphone picked up nothing: the user wears headphones."""
 
 
 class EchoMeter:
@@ -91,13 +93,16 @@ class EchoMeter:
         self.delay_s: float | None = None
         """Time from handing audio to the loudspeaker's device to its echo in the microphone; None if not measured."""
         self.noise_dbfs: float | None = None
-        """Level below which the microphone is for a tenth of the last two seconds."""
+        """Level of the noise of the room: the quietest 20 ms of the last two seconds; None if not measured."""
+        self.played_s = 0.0
+        """Seconds of sound from the loudspeaker."""
         self._likely_delay_s = -1.0
         """Delay of the echo that the last measurement found; -1 if it found none."""
         self._levels: list[npt.NDArray[np.float64]] = []
         self._n_frames = self._n_until_next = 0
-        self._n_clear = self._n_audible = self._n_inaudible = 0
-        self._recent: npt.NDArray[np.float64] = self._np.zeros(self._n_lags)
+        self._floor, self._n_quiet = NoiseFloor(), 0
+        self._n_audible = self._n_inaudible = 0
+        self._recent: npt.NDArray[np.float64] = self._np.zeros(round((_QUIET_S + _ECHO_IS_DUE_S) / FRAME_S))
         """The newest amplitudes of the reference."""
 
     def add(self, reference: bytes, recorded: bytes, cleaned: bytes) -> None:
@@ -109,6 +114,8 @@ class EchoMeter:
         self._levels.append(levels.astype(np.float64))
         n_new = levels.shape[1]
         self._recent = np.concatenate((self._recent[n_new:], levels[0]))
+        self.played_s += float((levels[0] > _PLAYED).sum()) * FRAME_S
+        self._watch_for_silence(float(np.sqrt((levels[1] ** 2).mean())), n_new)
         self._n_frames += n_new
         self._n_until_next -= n_new
         if self._n_frames >= self._n_kept and self._n_until_next <= 0:
@@ -120,9 +127,19 @@ class EchoMeter:
     def expected_dbfs(self, leak_db: float) -> float:
         """Return the highest level that the echo of the newest audio can have now, if it leaks by `leak_db`."""
         delay_s = MAX_ECHO_DELAY_S / 2 if self.delay_s is None else self.delay_s
-        n = min(self._n_lags, round((delay_s + _TAIL_S) / FRAME_S))
+        n = min(len(self._recent), round((delay_s + _TAIL_S) / FRAME_S))
         loudest = float(self._recent[-n:].max())
         return 20 * float(self._np.log10(max(loudest, 1e-5))) + leak_db
+
+    def _watch_for_silence(self, amplitude: float, n_frames: int) -> None:
+        """Notice that there is no echo: the loudspeaker is heard, and the microphone picks up nothing but noise."""
+        level_dbfs = _dbfs(amplitude)
+        self._floor.add(level_dbfs)
+        self.noise_dbfs = self._floor.level_dbfs
+        self._n_quiet = self._n_quiet + n_frames if level_dbfs < self.noise_dbfs + _QUIET_DB else 0
+        n = round(_QUIET_S / FRAME_S)
+        if self._n_quiet >= n and (self._recent[:n] > _PLAYED).sum() >= _PLAYED_SHARE * n:
+            self.leak, self.leak_db, self.erle_db = Leak.ABSENT, None, None
 
     def _measure(
         self,
@@ -133,8 +150,7 @@ class EchoMeter:
         """Measure the last two seconds; the reference begins earlier, by the longest delay."""
         np = self._np
         recorded, cleaned = recorded[-self._n_window :], cleaned[-self._n_window :]
-        self.noise_dbfs = _dbfs(float(np.quantile(recorded, 0.1)))
-        is_played = reference > 10 ** (_PLAYED_DBFS / 20)
+        is_played = reference > _PLAYED
         if is_played[-self._n_window :].sum() * FRAME_S < MIN_PLAYED_S:
             return
         shifted = np.lib.stride_tricks.sliding_window_view(self._smooth(reference), self._n_window)
@@ -149,10 +165,6 @@ class EchoMeter:
                 recorded=recorded[is_played[best : best + self._n_window]],
                 cleaned=cleaned[is_played[best : best + self._n_window]],
             )
-        elif _dbfs(float(np.sqrt((recorded**2).mean()))) < self.noise_dbfs + _QUIET_DB:
-            self._n_clear += 1
-            if self._n_clear >= _N_CLEAR:
-                self.leak, self.leak_db = Leak.ABSENT, None
         follows, _ = self._correlate(shifted, self._smooth(cleaned))
         self._judge_rest(follows=float(follows.max()), level_dbfs=_dbfs(float(np.sqrt((cleaned**2).mean()))))
 
@@ -164,7 +176,7 @@ class EchoMeter:
         recorded: "npt.NDArray[np.float64]",
         cleaned: "npt.NDArray[np.float64]",
     ) -> None:
-        self.leak, self._n_clear = Leak.PRESENT, 0
+        self.leak = Leak.PRESENT
         self.leak_db, self.delay_s = leak_db, delay_s
         power, rest = float((recorded**2).mean()), float((cleaned**2).mean())
         self.rest_dbfs = _dbfs(rest**0.5)

@@ -101,6 +101,28 @@ def test_a_voice_over_the_models_is_heard() -> None:
     assert level_db(cleaned[10 * RATE_HZ :]) > level_db(near[10 * RATE_HZ :]) - 6
 
 
+@pytest.mark.parametrize("after_s", [1, 3, 6, 10, 14])
+def test_on_headphones_a_voice_over_the_models_is_left_as_it_is(after_s: int) -> None:
+    """AEC3 expects an echo at first, and removes a voice by 40 dB."""
+    far, near = make_voice(20, -22, 1), np.zeros(20 * RATE_HZ)
+    far[: 2 * RATE_HZ] = 0
+    start, word = (2 + after_s) * RATE_HZ, make_voice(0.5, -26, 8, pitch_hz=210)
+    near[start : start + len(word)] = word
+    path, cleaned = clean(Room(far, near + make_noise(20, NOISE_DBFS, 2), gain=0))
+    assert path.meter.leak is Leak.ABSENT
+    assert level_db(cleaned[start : start + len(word) + 128]) > level_db(word) - 1.5
+
+
+def test_when_headphones_are_taken_off_the_echo_is_cancelled_within_three_seconds() -> None:
+    far, noise = make_voice(20, -22, 1), make_noise(20, NOISE_DBFS, 2)
+    for from_s in (4, 14):
+        room = Room(far, noise)
+        room.recorded[: from_s * RATE_HZ] = noise[: from_s * RATE_HZ]
+        path, cleaned = clean(room)
+        assert min(erles(room, cleaned)[from_s + 3 :]) > 20
+        assert path.meter.leak is Leak.PRESENT
+
+
 def test_without_the_extra_the_echo_is_measured_and_left() -> None:
     room = Room(make_voice(6, -22, 1), make_noise(6, NOISE_DBFS, 2))
     path = EchoPath(OUTPUT.rate_hz, cancels=False)
