@@ -30,6 +30,16 @@ class Color(StrEnum):
     NEVER = "never"
 
 
+@dataclass(frozen=True)
+class McpOption:
+    """An MCP server on the command line."""
+
+    server: str
+    """A command, or a URL that begins with http."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Headers for a URL: each name with the environment variable that holds the value."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """The settings of one session. A switch that is `None` was not given; its effect depends on other settings."""
@@ -96,6 +106,11 @@ class Config:
     function_timeout_s: float = 60.0
     confirm_functions: bool = False
     """True to ask at the prompt before each call."""
+    allow: tuple[str, ...] = ()
+    """Functions that run without a confirmation; `*` stands for any text."""
+    mcp: tuple[McpOption, ...] = ()
+    mcp_config: tuple[Path, ...] = ()
+    """Files that describe MCP servers."""
 
     @property
     def plays_audio(self) -> bool:

@@ -82,10 +82,10 @@ def to_openapi(
         _add_items(result, schema, convert)
     _add_values(result, schema)
     if "(?" in schema.get("pattern", ""):  # look-around, which not every engine knows
-        _remark(result, f"Matches {result.pop('pattern')}.")
+        add_remark(result, f"Matches {result.pop('pattern')}.")
     for key, sentence in _REMARKS.items():
         if key in schema and schema[key] is not False and key not in result:
-            _remark(result, sentence.format(_list(schema[key])))
+            add_remark(result, sentence.format(_list(schema[key])))
     return result
 
 
@@ -122,15 +122,15 @@ def _add_properties(result: dict[str, Any], schema: Mapping[str, Any], convert: 
     else:
         if isinstance(keys := schema.get("propertyNames"), dict):
             typed = keys if "$ref" in keys else {"type": "string", **keys}
-            _remark(result, f"Each key: {format_in_words(convert(typed))}.")
+            add_remark(result, f"Each key: {format_in_words(convert(typed))}.")
         if isinstance(values := schema.get("additionalProperties"), dict):
-            _remark(result, f"Each value: {format_in_words(convert(values))}.")
+            add_remark(result, f"Each value: {format_in_words(convert(values))}.")
 
 
 def _add_items(result: dict[str, Any], schema: Mapping[str, Any], convert: _Convert) -> None:
     if members := schema.get("prefixItems"):
         result["items"] = convert({"anyOf": members})
-        _remark(result, f"In this order: {', '.join(format_in_words(convert(member)) for member in members)}.")
+        add_remark(result, f"In this order: {', '.join(format_in_words(convert(member)) for member in members)}.")
     else:
         anything = {"anyOf": _HASHABLE} if schema.get("uniqueItems") else {}
         result["items"] = convert(schema.get("items") or anything)
@@ -142,7 +142,7 @@ def _add_values(result: dict[str, Any], schema: Mapping[str, Any]) -> None:
     if values and result["type"] == "STRING" and all(values):
         result |= {"format": "enum", "enum": values}
     elif values:
-        _remark(result, f"One of {_list(values)}.")
+        add_remark(result, f"One of {_list(values)}.")
     elif schema.get("format") == "date-time":
         result["format"] = "date-time"
 
@@ -177,7 +177,7 @@ def _list(values: Any) -> str:
     return ", ".join(json.dumps(value, ensure_ascii=False, default=str) for value in values)
 
 
-def _remark(schema: dict[str, Any], sentence: str) -> None:
+def add_remark(schema: dict[str, Any], sentence: str) -> None:
     """Add a sentence to the description of a schema."""
     before = schema.get("description", "").rstrip()
     if before and before[-1] not in ".!?:;":

@@ -129,7 +129,7 @@ class BackgroundWriter:
     def keep_secrets(self, secrets: Iterable[str]) -> None:
         """Write asterisks in place of `secrets` from now on, whoever puts them into a text: a server, a traceback."""
         kept = {secret for secret in secrets if len(secret) >= MIN_SECRET_CHARS}
-        self._secrets = sorted(kept, key=len, reverse=True)  # one may be a part of another
+        self._secrets = sorted({*self._secrets, *kept}, key=len, reverse=True)  # one may be a part of another
 
     def mask(self, text: str) -> str:
         """Return `text` without the secrets."""
