@@ -15,10 +15,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import options
+from .choose_functions import Surroundings, load_library
 from .choose_output import Outputs
 from .config import Config, OutputFormat
 from .errors import STDIN, ConfigError, ExitCode, GeminiLiveError
-from .models import capabilities_of
 from .options import PROG
 from .output import events
 from .output.escaping import escape
@@ -32,7 +32,7 @@ from .run_session import SessionRun
 from .wire.address import TOKEN_PREFIX
 
 if TYPE_CHECKING:
-    from .functions.call import FunctionCaller
+    from .functions.library import FunctionLibrary
     from .output.events import Output
 
 
@@ -113,7 +113,7 @@ class _Command:
         elif (shell := arguments.get("print_completion")) is not None:
             self._print(_format_completion(shell))
         elif arguments.get("list_functions"):
-            self._list_functions(options.read_config(arguments, self._environ, connects=False))
+            return self._list_functions(options.read_config(arguments, self._environ, connects=False))
         else:
             return self._run_session(options.read_config(arguments, self._environ))
         return ExitCode.DONE
@@ -148,8 +148,8 @@ class _Command:
             started_s=self._started_s,
         ).run()
 
-    def _list_functions(self, config: Config) -> None:
-        """Print what the model would be told about the functions.
+    def _list_functions(self, config: Config) -> int:
+        """Print what the model would be told about the functions; return the exit code.
 
         Raises:
             GeminiLiveError: There is no file of functions, or a function cannot be declared.
@@ -158,34 +158,36 @@ class _Command:
         from .wire.setup import build_setup  # noqa: PLC0415
 
         sys.stdout = lines = LineWriter(self._printed.put)  # what the files print goes to stderr
-        functions = self._load_functions(config, lines)
-        if functions is None:
-            raise ConfigError("--list-functions needs functions: add --import-functions FILE")
+        library = self._load_functions(config, lines)
+        if library is None:
+            raise ConfigError("--list-functions needs functions: add --import-functions FILE or --mcp SERVER")
+        is_complete = asyncio.run(_list_tools(library)) if library.has_servers else True
         lines.finish()
-        declarations = find_declarations(build_setup(config, functions.declarations, handle=None, seeds_history=False))
+        functions = library.caller.declarations
+        declarations = find_declarations(build_setup(config, functions, handle=None, seeds_history=False))
         is_json = config.output_format is OutputFormat.JSONL
         text = format_json_lines(declarations) if is_json else escape(format_declarations(declarations))
         self._print(f"{text}\n" if text else "")
+        return ExitCode.DONE if is_complete else ExitCode.USAGE
 
-    def _load_functions(self, config: Config, lines: LineWriter) -> "FunctionCaller | None":
-        """Import the user's files, if there are any; what their code prints goes to `lines`.
+    def _load_functions(self, config: Config, lines: LineWriter) -> "FunctionLibrary | None":
+        """Import the user's files and prepare the MCP servers, if there are any; what code prints goes to `lines`.
 
         Raises:
-            GeminiLiveError: A file cannot be imported, or a function cannot be declared.
+            GeminiLiveError: A file cannot be imported, a function cannot be declared, or a server is described wrongly.
         """
-        if not config.import_functions:
-            return None
-        from .functions.key import keep_api_key  # noqa: PLC0415
-        from .functions.load import load_functions  # noqa: PLC0415 - an extra
-
-        keep_api_key(self._keys[0] if self._keys else "")
-        return load_functions(
-            config.import_functions,
-            capabilities=capabilities_of(config.model),
-            timeout_s=config.function_timeout_s,
+        output = self._output if self._output is not None else self._outputs.build_plain()
+        around = Surroundings(
+            environ=self._environ,
+            key=self._keys[0] if self._keys else "",
+            withheld=options.KEY_VARIABLES,
+            emit=output.emit,
+            print_line=self._printed.put,
             end_line=lines.end_line,
+            keep_secrets=self._writer.keep_secrets,
             is_interrupted=lambda: self.ending.code is not None,
         )
+        return load_library(config, around)
 
     def _use(self, output: "Output") -> None:
         """Write all events to `output` from now on."""
@@ -242,6 +244,14 @@ async def _simulated(config: Config, arguments: Mapping[str, Any] | None) -> Asy
 
     async with Simulator(**arguments) as server:
         yield dataclasses.replace(config, base_url=server.url)
+
+
+async def _list_tools(library: "FunctionLibrary") -> bool:
+    """Start the MCP servers, which list their tools, and end them; return False if one does not start."""
+    try:
+        return await library.start()
+    finally:
+        await library.close()
 
 
 async def _list_devices() -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from . import __version__
-from .config import Color, Config, OutputFormat
+from .config import Color, Config, McpOption, OutputFormat
 from .errors import EXIT_CODE_MEANINGS, STDIN, ConfigError, ExitCode, is_same_file
 from .models import MODELS, VOICES
 from .output.escaping import one_line
@@ -35,7 +35,7 @@ _DEFAULTS = {field.name: field.default for field in fields(Config)}
 _API_VERSION = re.compile(r"v\d+((alpha|beta)\d*)?")
 _VERTEX_VARIABLES = ("GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_ENTERPRISE")
 
-_KEY_VARIABLES = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
+KEY_VARIABLES = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
 """The first one that is set is used."""
 
 _ENVIRONMENT = """\
@@ -108,6 +108,35 @@ class _Switch(_Once, argparse.BooleanOptionalAction):
     pass
 
 
+class _AppendServer(argparse.Action):
+    """Collects the servers of `--mcp`."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, (*getattr(namespace, self.dest, ()), McpOption(values)))
+
+
+class _AddHeader(argparse.Action):
+    """Adds a header to the server of the `--mcp` before it."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        *others, last = getattr(namespace, "mcp", ()) or (None,)
+        if last is None:
+            raise argparse.ArgumentError(self, "belongs after the --mcp URL that it is for")
+        namespace.mcp = (*others, McpOption(last.server, (*last.headers, values)))
+
+
 class _Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -172,6 +201,17 @@ def _sound(text: str) -> Path:
     """Return the path of a sound file, which may be stdin."""
     path = Path(text)
     return path if text == "-" or path != STDIN else path.absolute()  # ./- is a file
+
+
+def _header(text: str) -> tuple[str, str]:
+    """Return the name of a header and the environment variable with its value."""
+    name, separator, variable = text.partition("=")
+    if not re.fullmatch(r"[\w-]+", name) or not re.fullmatch(r"[A-Za-z_]\w*", variable):
+        shown = f"{name}{separator}***" if separator else repr(name)
+        raise argparse.ArgumentTypeError(
+            f"{shown} is not NAME=ENV: give the environment variable that holds the value, as in Authorization=MY_TOKEN"
+        )
+    return name, variable
 
 
 def _setup(text: str) -> tuple[Mapping[str, Any], Path | None]:
@@ -258,6 +298,28 @@ def _add_functions(group: argparse._ArgumentGroup) -> None:
         help="let the model call the public functions of this Python file; repeatable",
     )
     group.add_argument(
+        "--mcp",
+        metavar="SERVER",
+        action=_AppendServer,
+        help="let the model call the tools of this MCP server: a command such as 'uvx mcp-server-time', or a URL; "
+        "repeatable",
+    )
+    group.add_argument(
+        "--mcp-header",
+        dest="mcp",
+        metavar="NAME=ENV",
+        type=_header,
+        action=_AddHeader,
+        help="send this header to the --mcp URL before it, with the value of the environment variable ENV; repeatable",
+    )
+    group.add_argument(
+        "--mcp-config",
+        metavar="FILE",
+        type=_file("stdin is for questions; name a JSON file"),
+        action="append",
+        help="use the MCP servers of this JSON file (mcpServers, as other clients read it); repeatable",
+    )
+    group.add_argument(
         "--list-functions",
         action="store_true",
         help="print what the model would be told about the functions, and exit; needs no key",
@@ -266,6 +328,13 @@ def _add_functions(group: argparse._ArgumentGroup) -> None:
         "--confirm-functions",
         action="store_true",
         help="ask at the prompt before each call: run NAME(arguments)? [y/N/always] [off]",
+    )
+    group.add_argument(
+        "--allow",
+        metavar="NAME",
+        action="append",
+        help="run this function without asking; * stands for any text; repeatable. MCP tools are asked about unless "
+        "their server says that they only read",
     )
     group.add_argument(
         "--function-timeout",
@@ -388,8 +457,9 @@ def read_config(arguments: Mapping[str, Any], environ: Mapping[str, str], *, con
     given = {name: value for name, value in arguments.items() if name in _DEFAULTS}
     if "import_functions" in given:
         given["import_functions"] = tuple(given["import_functions"])
-    if "input_file" in given:
-        given["input_file"] = tuple(given["input_file"])
+    for name in ("input_file", "mcp_config", "allow"):
+        if name in given:
+            given[name] = tuple(given[name])
     if not given.get("initial_message", "").strip():
         given.pop("initial_message", None)  # like an empty line of stdin, it asks nothing
     if given.get("simulate") is not None:
@@ -444,14 +514,14 @@ def _read_key(environ: Mapping[str, str]) -> str:
 def take_keys(environ: MutableMapping[str, str]) -> dict[str, str]:
     """Remove the keys from the environment, which every program inherits that is started; return it as it was."""
     before = dict(environ)
-    for name in _KEY_VARIABLES:
+    for name in KEY_VARIABLES:
         environ.pop(name, None)
     return before
 
 
 def find_keys(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the keys of the environment by variable, the one that is used first."""
-    keys = {name: environ.get(name, "").strip() for name in _KEY_VARIABLES}
+    keys = {name: environ.get(name, "").strip() for name in KEY_VARIABLES}
     return {name: key for name, key in keys.items() if key}
 
 

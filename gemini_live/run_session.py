@@ -23,7 +23,7 @@ from .process.signals import Signals
 from .process.streams import BackgroundWriter, Streams, are_one_terminal, is_terminal
 
 if TYPE_CHECKING:
-    from .functions.call import FunctionCaller
+    from .functions.library import FunctionLibrary
     from .prompt.prompt import Prompt
     from .session.session import Session
 
@@ -35,8 +35,8 @@ class SessionRun:
     config: Config
     server: AbstractAsyncContextManager[Config]
     """Starts the server, if it is ours, and yields the settings that reach it."""
-    load_functions: "Callable[[LineWriter], FunctionCaller | None]"
-    """Imports the user's files; what their code prints by the line goes to the argument."""
+    load_functions: "Callable[[LineWriter], FunctionLibrary | None]"
+    """Imports the user's files and prepares the MCP servers; what their code prints by the line goes to the argument."""
     output: Output
     record: Callable[[], str]
     """Returns the conversation as the terminal showed it."""
@@ -69,10 +69,8 @@ class SessionRun:
             sys.stderr = MaskedStream(self.streams.stderr, self.writer.mask)
         try:
             with self._capturing():
-                functions = self.load_functions(lines)
-                for warning in functions.warnings if functions else ():
-                    self.output.emit(events.Warning(warning))
-                return asyncio.run(self._run_in_loop(functions))
+                library = self.load_functions(lines)
+                return asyncio.run(self._run_in_loop(library))
         except asyncio.CancelledError:  # by a signal, or because stdout has failed
             if self.ending.code is None:
                 raise
@@ -88,7 +86,7 @@ class SessionRun:
             return contextlib.nullcontext()
         return captured_output(stdout, self.printed.put)
 
-    async def _run_in_loop(self, functions: "FunctionCaller | None") -> int:
+    async def _run_in_loop(self, library: "FunctionLibrary | None") -> int:
         """Run the session so that signals, a failing stdout and deadlines can stop it; return the exit code."""
         from .process.daemon_executor import DaemonExecutor  # noqa: PLC0415
 
@@ -113,7 +111,7 @@ class SessionRun:
         self.writer.watch(note_failed)
         code: int = ExitCode.BUG
         try:
-            code = await self._converse(functions)
+            code = await self._converse(library)
         finally:
             self.signals.stop = self.signals.wake = None
             self.writer.watch(None)
@@ -121,7 +119,7 @@ class SessionRun:
             self.ending.start_deadline(OVER, code)
         return code
 
-    async def _converse(self, functions: "FunctionCaller | None") -> int:
+    async def _converse(self, library: "FunctionLibrary | None") -> int:
         """Hold the conversation to its end, to its failure or to `--timeout`; return the exit code."""
         from .session.session import Session  # noqa: PLC0415 - brings the WebSocket library
 
@@ -129,12 +127,14 @@ class SessionRun:
         try:
             async with (
                 asyncio.timeout(None if limit_s is None else limit_s - ran_s) as limit,
+                _started(library, self.output),
                 self.server as reachable,
             ):
                 session = Session(
                     reachable,
                     self.output,
-                    functions=functions,
+                    functions=library.caller if library is not None else None,
+                    reload_functions=library.reload if library is not None else None,
                     stdin=self.stdin,
                     stdin_is_terminal=is_terminal(self.stdin),
                     stdin_sound=read_bytes(self.stdin_sound) if self.stdin_sound is not None else None,
@@ -178,6 +178,21 @@ class SessionRun:
                 yield
             finally:
                 self.signals.on_ctrl_c = None
+
+
+@contextlib.asynccontextmanager
+async def _started(library: "FunctionLibrary | None", output: Output) -> AsyncIterator[None]:
+    """Run the MCP servers while the body runs, if there are any."""
+    if library is None:
+        yield
+        return
+    try:
+        await library.start()
+        for warning in library.caller.warnings:
+            output.emit(events.Warning(warning))
+        yield
+    finally:
+        await library.close()
 
 
 def _report_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ ROWS = (
     ("conversation", "audio", "functions", "process", "recording", "screen"),
     ("wire", "output"),
     ("session", "prompt"),
-    ("choose_output", "completion", "options", "run_session"),
+    ("choose_functions", "choose_output", "completion", "options", "run_session"),
     ("cli",),
     ("__main__",),
 )
@@ -34,6 +34,9 @@ FENCES = {
     "google": {"functions"},
     "pydantic": {"functions"},
     "mcp": {"functions"},
+    "mcp_types": {"functions"},
+    "anyio": {"functions"},
+    "httpx2": {"functions"},
     "prompt_toolkit": {"prompt"},
     "platformdirs": {"prompt"},
     "shtab": {"completion"},
@@ -49,7 +52,19 @@ THE_SIMULATOR_MAY_IMPORT = {
 FORBIDDEN_NAMES = {"util", "utils", "helper", "helpers", "common", "misc"}
 
 SLOW_TO_LOAD = {
-    *("pyaudio", "google.genai", "pydantic", "mss", "PIL", "numpy", "soundfile", "soxr", "prompt_toolkit", "shtab"),
+    *(
+        "pyaudio",
+        "google.genai",
+        "mcp",
+        "pydantic",
+        "mss",
+        "PIL",
+        "numpy",
+        "soundfile",
+        "soxr",
+        "prompt_toolkit",
+        "shtab",
+    ),
 }
 
 

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import pytest
 
 from gemini_live import __version__, options
-from gemini_live.config import DEFAULT_BASE_URL, DEFAULT_MODEL, Color, Config, OutputFormat
+from gemini_live.config import DEFAULT_BASE_URL, DEFAULT_MODEL, Color, Config, McpOption, OutputFormat
 from gemini_live.errors import EXIT_CODE_MEANINGS, STDIN, ConfigError, ExitCode
 from gemini_live.models import MODELS, Modality
 from gemini_live.options import SHELLS, SIMULATED_KEY, build_parser, find_warnings, parse, read_config
@@ -48,6 +48,9 @@ VALUES = {
     "--color": ("never", "color", Color.NEVER),
     "--function-timeout": ("0.1", "function_timeout_s", 0.1),
     "--simulate": ("--pace 0", "simulate", "--pace 0"),
+    "--mcp": ("https://host/mcp", "mcp", (McpOption("https://host/mcp"),)),
+    "--mcp-config": ("mcp.json", "mcp_config", (Path("mcp.json"),)),
+    "--allow": ("read_*", "allow", ("read_*",)),
 }
 FLAGS = {
     "--no-stdin": ("stdin", False),
@@ -170,6 +173,22 @@ def test_every_field_of_config_can_be_set() -> None:
     assert {field.name for field in fields(Config)} == tried | {"import_functions", "api_key", "setup_file"}
 
 
+def test_a_header_belongs_to_the_server_before_it(capsys: pytest.CaptureFixture[str]) -> None:
+    config = config_of("--mcp", "https://a/", "--mcp", "https://b/", "--mcp-header", "X-Key=KEY", "--mcp", "time --utc")
+    assert config.mcp == (
+        McpOption("https://a/"),
+        McpOption("https://b/", (("X-Key", "KEY"),)),
+        McpOption("time --utc"),
+    )
+    message = usage_error(capsys, "--mcp-header", "X-Key=KEY", "--mcp", "https://a/")
+    assert message == "argument --mcp-header: belongs after the --mcp URL that it is for"
+    message = usage_error(capsys, "--mcp", "https://a/", "--mcp-header", "Authorization=Bearer secret")
+    assert message == (
+        "argument --mcp-header: Authorization=*** is not NAME=ENV: give the environment variable that holds the value, "
+        "as in Authorization=MY_TOKEN"
+    )
+
+
 def test_setup_may_be_a_file(tmp_path: Path) -> None:
     path = tmp_path / "setup.json"
     path.write_text('{"generation_config": {"temperature": 0.5}}')
@@ -223,6 +242,7 @@ def test_a_text_may_begin_with_a_dash_or_span_lines() -> None:
 
 def test_an_option_given_twice_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     repeatable = {"--import-functions", "--input-file", "--help", "--version"}
+    repeatable |= {"--mcp", "--mcp-header", "--mcp-config", "--allow"}
     for action in build_parser()._actions:
         if repeatable & set(action.option_strings):
             continue

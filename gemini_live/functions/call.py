@@ -13,38 +13,16 @@ import json
 import threading
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from .declare import Function, Parameter
 from .json_values import UnfitError, describe_error, one_line, printable, to_json
 from .pictures import Picture
+from .result import CallResult, RemoteFunction
 from .tool import SCHEDULINGS
 
 MAX_THREADS = 64
 """Threads of plain functions at once, with those that nobody waits for any more: a thread cannot be stopped."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallResult:
-    """The result of one call."""
-
-    response: dict[str, Any]
-    """The response for the model: JSON by construction."""
-    failed: bool = False
-    """True if `response` is an error."""
-    traceback: str | None = None
-    """Traceback of the exception that the function raised; several lines."""
-    note: str | None = None
-    """One line for the user about this call."""
-    pictures: tuple[Picture, ...] = ()
-    """The pictures that `response` names by number, from 1 on."""
-    continues: bool | None = None
-    """True if the function goes on, and more results of this call follow; False after the last of them."""
-    is_spoken_of: bool = False
-    """True if the model is still to speak of what was reported before this result."""
-    scheduling: str | None = None
-    """One of `SCHEDULINGS` if the function asked for it; the service uses it for NON_BLOCKING functions only."""
 
 
 _Posted = CallResult | Awaitable[Any] | AsyncGenerator[Any, None]
@@ -56,7 +34,7 @@ class FunctionCaller:
 
     def __init__(
         self,
-        functions: Mapping[str, Function],
+        functions: Mapping[str, Function | RemoteFunction],
         *,
         schedules: bool,
         timeout_s: float,
@@ -66,6 +44,8 @@ class FunctionCaller:
     ) -> None:
         self.warnings = warnings
         """What the user should know about the functions, one line each."""
+        self.on_replaced: Callable[[], None] = lambda: None
+        """Called after the declarations have changed."""
         self._functions = functions
         self._end_line = end_line
         self._schedules, self._sees_pictures = schedules, sees_pictures
@@ -80,6 +60,18 @@ class FunctionCaller:
     def declarations(self) -> list[dict[str, Any]]:
         """Return the list `functionDeclarations`, in the order of the files."""
         return [function.declaration for function in self._functions.values()]
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Return where each function is from, for people, by name."""
+        return {name: function.source for name, function in self._functions.items()}
+
+    def replace(self, functions: Mapping[str, Function | RemoteFunction], warnings: Sequence[str]) -> None:
+        """Call `functions` from now on. Calls that run go on as they began."""
+        before = self.declarations
+        self._functions, self.warnings = functions, warnings
+        if self.declarations != before:
+            self.on_replaced()
 
     def wants_confirmation(self, name: str) -> bool:
         """True if the user must be asked before each call of `name`."""
@@ -127,9 +119,11 @@ class FunctionCaller:
         return task.result()
 
     async def _perform(
-        self, function: Function, args: Mapping[str, Any], report: Callable[[CallResult], None] | None
+        self, function: Function | RemoteFunction, args: Mapping[str, Any], report: Callable[[CallResult], None] | None
     ) -> CallResult:
         try:
+            if isinstance(function, RemoteFunction):
+                return await function.perform(args)
             if inspect.isasyncgenfunction(function.target):
                 return await self._follow(function, function.target(**_bind(function, args)), report)
             if inspect.iscoroutinefunction(function.target):

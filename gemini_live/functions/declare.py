@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
     from pydantic_core import core_schema
 
-_FUNCTION_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,63}")
-_PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+FUNCTION_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,63}")
+PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,11 @@ class Function:
     options: ToolOptions = field(default_factory=ToolOptions)
     """What `@tool` says about it."""
 
+    @property
+    def source(self) -> str:
+        """Where it is from, for people."""
+        return f"{self.file}:{self.line}"
+
 
 class UndeclarableError(Exception):
     """A function cannot be declared. The message continues a sentence that begins with the function's name."""
@@ -84,7 +89,7 @@ def check_function(name: str, target: Any) -> None:
         )
     if inspect.isgeneratorfunction(target):
         raise UndeclarableError("is a generator, but a call has one result: return a list, or write `async def`")
-    if not _FUNCTION_NAME.fullmatch(name):
+    if not FUNCTION_NAME.fullmatch(name):
         raise UndeclarableError("has a name that the API forbids: use letters, digits and underscores, at most 64")
 
 
@@ -190,7 +195,7 @@ def _check_parameter(parameter: inspect.Parameter, annotation: Any) -> None:
             f"takes `{parameter}`, but the model must be told each argument: write out the parameters (in a decorator, "
             "put @functools.wraps(function) above the inner function)"
         )
-    if not _PARAMETER_NAME.fullmatch(name):
+    if not PARAMETER_NAME.fullmatch(name):
         raise UndeclarableError(
             f"has a parameter `{name}`, a name that the API forbids: use letters, digits and underscores, at most 64"
         )
@@ -228,10 +233,19 @@ def _find_description(annotation: Any) -> str | None:
     return next(filter(None, texts), None)
 
 
+def declare_parameters(parameters: Mapping[str, Parameter]) -> dict[str, Any] | None:
+    """Return the field `parameters` of a declaration; None if there are none."""
+    if not parameters:
+        return None
+    properties = {key: parameter.schema for key, parameter in parameters.items()}
+    required = [key for key, parameter in parameters.items() if parameter.required]
+    return {"type": "OBJECT", "properties": properties} | ({"required": required} if required else {})
+
+
 def build_declaration(
     name: str,
     doc: str | None,
-    parameters: Mapping[str, Parameter],
+    parameters: Mapping[str, Any] | None,
     capabilities: ModelCapabilities,
     behavior: Behavior | None = None,
 ) -> dict[str, Any]:
@@ -240,7 +254,7 @@ def build_declaration(
     Args:
         name: The function's name for the model.
         doc: Its docstring.
-        parameters: Its parameters.
+        parameters: Its parameters, as an object of the OpenAPI subset; None if it has none.
         capabilities: What the model can do.
         behavior: Whether the model shall wait for the result, if the model can do so; None: it shall.
 
@@ -253,11 +267,8 @@ def build_declaration(
     wanted = behavior or Behavior.BLOCKING
     if capabilities.declares_behavior and wanted in capabilities.behaviors:
         declaration["behavior"] = wanted.value
-    if parameters:
-        properties = {key: parameter.schema for key, parameter in parameters.items()}
-        declaration["parameters"] = {"type": "OBJECT", "properties": properties}
-        if required := [key for key, parameter in parameters.items() if parameter.required]:
-            declaration["parameters"]["required"] = required
+    if parameters is not None:
+        declaration["parameters"] = parameters
     try:
         converted: dict[str, Any] = to_json(declaration, "the declaration")
     except UnfitError as exc:

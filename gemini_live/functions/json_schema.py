@@ -46,7 +46,9 @@ def simplify_schema(schema: Any) -> dict[str, Any]:
     return _simplify(schema, root, (), _Budget(), 0)
 
 
-def _simplify(schema: Any, root: Mapping[str, Any], inside: tuple[str, ...], budget: _Budget, depth: int) -> Any:
+def _simplify(
+    schema: Any, root: Mapping[str, Any], inside: tuple[str, ...], budget: _Budget, depth: int
+) -> dict[str, Any]:
     """Return one schema simplified.
 
     Args:
@@ -72,7 +74,9 @@ def _simplify(schema: Any, root: Mapping[str, Any], inside: tuple[str, ...], bud
     if choices is not None:
         others = [simplify(choice) for choice in choices if choice != _NULL] or [{"type": "string"}]
         parts = others + [_NULL] * (_NULL in choices)
-        result = {**parts[0], **_description_of(merged)} if len(parts) == 1 else _description_of(merged) | {"anyOf": parts}
+        result = (
+            {**parts[0], **_description_of(merged)} if len(parts) == 1 else _description_of(merged) | {"anyOf": parts}
+        )
     else:
         result = _typed(merged, simplify)
         unsaid = {key: merged[key] for key in ("anyOf", "oneOf") if isinstance(merged.get(key), list) and merged[key]}
@@ -144,8 +148,8 @@ def _find_choices(schema: dict[str, Any]) -> list[Any] | None:
     kinds = schema.get("type")
     kinds = [kind for kind in (kinds if isinstance(kinds, list) else [kinds]) if isinstance(kind, str)]
     kinds = [kind for kind in dict.fromkeys(map(str.lower, kinds)) if kind in _TYPES]
-    values = [schema["const"]] if "const" in schema else schema.get("enum")
-    values = [each for index, each in enumerate(values) if each not in values[:index]] if _is_list(values) else []
+    values = [schema["const"]] if "const" in schema else _list(schema.get("enum"))
+    values = [each for index, each in enumerate(values) if each not in values[:index]]
     alternatives = schema.get("anyOf") if _is_list(schema.get("anyOf")) else schema.get("oneOf")
     if not kinds and not values and _is_list(alternatives) and "properties" not in schema:
         return [*_list(alternatives), *([_NULL] if schema.get("nullable") is True else [])]
@@ -190,15 +194,7 @@ def _typed(schema: Mapping[str, Any], simplify: Any) -> dict[str, Any]:
     if _is_list(schema.get("examples")):
         result["examples"] = schema["examples"]
     if kind == "object":
-        properties = schema.get("properties")
-        if isinstance(properties, Mapping) and properties:
-            result["properties"] = {str(key): simplify(part) for key, part in properties.items()}
-            required = [key for key in _list(schema.get("required")) if isinstance(key, str) and key in properties]
-            result |= {"required": list(dict.fromkeys(required))} if required else {}
-        else:
-            for key in ("additionalProperties", "propertyNames"):
-                if isinstance(schema.get(key), Mapping) and schema[key]:
-                    result[key] = simplify(schema[key])
+        result |= _members(schema, simplify)
     if kind == "array":
         items, first = schema.get("items"), schema.get("prefixItems")
         first = items if isinstance(items, list) else first  # as drafts before 2020 write it
@@ -207,6 +203,17 @@ def _typed(schema: Mapping[str, Any], simplify: Any) -> dict[str, Any]:
         elif isinstance(items, Mapping):
             result["items"] = simplify(items)
     return result
+
+
+def _members(schema: Mapping[str, Any], simplify: Any) -> dict[str, Any]:
+    """Return what an object contains: its properties, or the types of its keys and values."""
+    properties = schema.get("properties")
+    if isinstance(properties, Mapping) and properties:
+        required = [key for key in _list(schema.get("required")) if isinstance(key, str) and key in properties]
+        declared = {"properties": {str(key): simplify(part) for key, part in properties.items()}}
+        return declared | ({"required": list(dict.fromkeys(required))} if required else {})
+    typed = [key for key in ("additionalProperties", "propertyNames") if isinstance(schema.get(key), Mapping)]
+    return {key: simplify(schema[key]) for key in typed if schema[key]}
 
 
 def _is_valid(key: str, value: Any) -> bool:

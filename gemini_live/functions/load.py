@@ -16,15 +16,24 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import FunctionDeclarationError, MissingExtraError, describe_non_file
 from ..models import Behavior, ModelCapabilities
 from .call import FunctionCaller
-from .declare import Function, UndeclarableError, build_declaration, check_function, hides_parameters, read_parameters
+from .declare import (
+    Function,
+    UndeclarableError,
+    build_declaration,
+    check_function,
+    declare_parameters,
+    hides_parameters,
+    read_parameters,
+)
 from .json_values import describe_error
+from .result import RemoteFunction
 from .tool import options_of
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
@@ -55,38 +64,72 @@ def load_functions(
         MissingExtraError: pydantic is not installed.
         FunctionDeclarationError: A file cannot be imported, or a function cannot be declared.
     """
-    functions: dict[str, Function] = {}
-    if files:
-        _require_pydantic()
-    seen = set()
-    for file in files:
-        if file.resolve() in seen:
-            raise FunctionDeclarationError(str(file), None, "is given twice")
-        seen.add(file.resolve())
-        for function in _load_file(file, capabilities, is_interrupted):
-            first = functions.setdefault(function.name, function)
-            if first is not function:
-                raise FunctionDeclarationError(
-                    str(file),
-                    function.line,
-                    f"`{function.name}` is already defined in {first.file}:{first.line}: rename one of them",
-                )
-    ignored = [
-        f"{function.file}:{function.line}: `{function.name}` wants behavior {wanted}, but with this model every call "
-        f"is {capabilities.observed.unset_behavior}"
-        for function in functions.values()
-        if (wanted := function.options.behavior) is not None
-        and function.declaration.get("behavior", capabilities.observed.unset_behavior) != wanted
-    ]
-    schedules = {Behavior.BLOCKING, Behavior.NON_BLOCKING} <= set(capabilities.behaviors)
+    check_files(files)
+    functions = index_functions([load_file(file, capabilities, is_interrupted) for file in files])
+    return make_caller(functions, capabilities=capabilities, timeout_s=timeout_s, end_line=end_line)
+
+
+def make_caller(
+    functions: Mapping[str, Function | RemoteFunction],
+    *,
+    capabilities: ModelCapabilities,
+    timeout_s: float,
+    end_line: Callable[[], None] = lambda: None,
+) -> FunctionCaller:
+    """Return what calls `functions`; the arguments are those of `load_functions`."""
     return FunctionCaller(
         functions,
-        schedules=schedules,
+        schedules={Behavior.BLOCKING, Behavior.NON_BLOCKING} <= set(capabilities.behaviors),
         timeout_s=timeout_s,
         sees_pictures=capabilities.observed.sees_result_pictures,
         end_line=end_line,
-        warnings=ignored,
+        warnings=find_ignored_behaviors(functions.values(), capabilities),
     )
+
+
+def check_files(files: Sequence[Path]) -> None:
+    """Check that what loads functions is installed, if there is a file, and that no file is given twice.
+
+    Raises:
+        MissingExtraError: pydantic is not installed.
+        FunctionDeclarationError: A file is given twice.
+    """
+    if files:
+        _require_pydantic()
+    for index, file in enumerate(files):
+        if file.resolve() in [each.resolve() for each in files[:index]]:
+            raise FunctionDeclarationError(str(file), None, "is given twice")
+
+
+def index_functions(loaded: Iterable[Sequence[Function]]) -> dict[str, Function]:
+    """Return the functions of all files by name.
+
+    Raises:
+        FunctionDeclarationError: Two functions have the same name.
+    """
+    functions: dict[str, Function] = {}
+    for function in itertools.chain.from_iterable(loaded):
+        first = functions.setdefault(function.name, function)
+        if first is not function:
+            raise FunctionDeclarationError(
+                str(function.file),
+                function.line,
+                f"`{function.name}` is already defined in {first.file}:{first.line}: rename one of them",
+            )
+    return functions
+
+
+def find_ignored_behaviors(
+    functions: Iterable[Function | RemoteFunction], capabilities: ModelCapabilities
+) -> list[str]:
+    """Return a line for each function whose behavior the model does not support."""
+    return [
+        f"{function.source}: `{function.name}` wants behavior {wanted}, but with this model every call "
+        f"is {capabilities.observed.unset_behavior}"
+        for function in functions
+        if (wanted := function.options.behavior) is not None
+        and function.declaration.get("behavior", capabilities.observed.unset_behavior) != wanted
+    ]
 
 
 def _require_pydantic() -> None:
@@ -96,8 +139,13 @@ def _require_pydantic() -> None:
         raise MissingExtraError("--import-functions", "functions") from exc
 
 
-def _load_file(file: Path, capabilities: ModelCapabilities, is_interrupted: Callable[[], bool]) -> list[Function]:
-    source = _read(file)
+def load_file(file: Path, capabilities: ModelCapabilities, is_interrupted: Callable[[], bool]) -> list[Function]:
+    """Import one file and declare its functions; the arguments are those of `load_functions`.
+
+    Raises:
+        FunctionDeclarationError: The file cannot be imported, or a function cannot be declared.
+    """
+    source = read_source(file)
     path = str(file.resolve())
     try:
         tree = ast.parse(source, path)
@@ -121,7 +169,12 @@ def _load_file(file: Path, capabilities: ModelCapabilities, is_interrupted: Call
     return functions
 
 
-def _read(file: Path) -> bytes:
+def read_source(file: Path) -> bytes:
+    """Return the content of a file of functions.
+
+    Raises:
+        FunctionDeclarationError: It is no file, cannot be read, or is too large.
+    """
     try:
         if (kind := describe_non_file(file)) is not None:
             raise FunctionDeclarationError(str(file), None, f"cannot be read: {kind}")
@@ -225,7 +278,9 @@ def _declare_function(
             warnings.simplefilter("ignore")  # what matters is raised
             doc = target.__doc__ or ast.get_docstring(node)  # a decorator may have lost it
             parameters = read_parameters(described, doc, namespace)
-            declaration = build_declaration(options.name or name, doc, parameters, capabilities, behavior)
+            declaration = build_declaration(
+                options.name or name, doc, declare_parameters(parameters), capabilities, behavior
+            )
     except UndeclarableError as exc:
         raise FunctionDeclarationError(str(file), node.lineno, f"`{name}` {exc}") from exc
     return Function(options.name or name, file, node.lineno, target, parameters, declaration, reports, options)

@@ -3,6 +3,7 @@
 Pure, except for reading the file. Imports nothing of the `mcp` package, which is slow to load.
 """
 
+import dataclasses
 import json
 import re
 import shlex
@@ -34,8 +35,6 @@ class ServerSpec:
 
     name: str
     """Its short name, for messages and for prefixes of tools; unique."""
-    source: str
-    """What the user wrote, for messages."""
     command: tuple[str, ...] = ()
     """The command that starts it; empty if it has a URL."""
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -95,7 +94,7 @@ def _read_option(
         _check_url(place, option.server, insecure=insecure)
         _check_headers(place, headers)
         name = _clean(urlsplit(option.server).hostname or "")
-        return ServerSpec(name=name, source=option.server, url=option.server, headers=headers)
+        return ServerSpec(name=name, url=option.server, headers=headers)
     if option.headers:
         raise ConfigError(f"{place}: --mcp-header is for a server with a URL, and this is a command")
     try:
@@ -104,7 +103,7 @@ def _read_option(
         raise ConfigError(f"{place}: not a command: {error}") from error
     if not words:
         raise ConfigError("--mcp: the command is empty; give a command such as 'uvx mcp-server-time', or a URL")
-    return ServerSpec(name=name_command(words), source=option.server, command=tuple(words), environ=inherited)
+    return ServerSpec(name=name_command(words), command=tuple(words), environ=inherited)
 
 
 def _read_file(file: Path) -> Mapping[str, Any]:
@@ -122,9 +121,7 @@ def _read_file(file: Path) -> Mapping[str, Any]:
     try:
         read = json.loads(content.decode("utf-8-sig"))
     except json.JSONDecodeError as error:
-        raise ConfigError(
-            f"{place} is not JSON: {error.msg} (line {error.lineno}, column {error.colno})"
-        ) from error
+        raise ConfigError(f"{place} is not JSON: {error.msg} (line {error.lineno}, column {error.colno})") from error
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{place} is not JSON: {error}") from error
     servers = read.get("mcpServers", read.get("servers")) if isinstance(read, dict) else None
@@ -157,27 +154,26 @@ def _read_entry(
         raise ConfigError(f"{place}: type {kind} is not supported: use stdio (command) or http (url)")
     if bool(command) == bool(url):
         raise ConfigError(f"{place}: give either command (with args) or url")
-    tools = {each: frozenset(texts.words(each)) for each in ("includeTools", "excludeTools") if each in entry}
-    filters = {"includes": tools.get("includeTools"), "excludes": tools.get("excludeTools", frozenset())}
+    includes = frozenset(texts.words("includeTools")) if "includeTools" in entry else None
+    excludes = frozenset(texts.words("excludeTools"))
     unknown = sorted(set(entry) - _KNOWN_FIELDS)
     name = _clean(name)
     if url:
         headers = texts.table("headers")
         _check_url(place, url, insecure=insecure)
         _check_headers(place, headers)
-        return ServerSpec(name=name, source=url, url=url, headers=headers, **filters), unknown
-    words, cwd = (command, *texts.words("args")), texts.text("cwd")
-    return (
-        ServerSpec(
-            name=name,
-            source=" ".join(words),
-            command=words,
-            environ={**inherited, **texts.table("env")},
-            cwd=Path(cwd).expanduser() if cwd else None,
-            **filters,
-        ),
-        unknown,
+        spec = ServerSpec(name=name, url=url, headers=headers, includes=includes, excludes=excludes)
+        return spec, unknown
+    cwd = texts.text("cwd")
+    spec = ServerSpec(
+        name=name,
+        command=(command, *texts.words("args")),
+        environ={**inherited, **texts.table("env")},
+        cwd=Path(cwd).expanduser() if cwd else None,
+        includes=includes,
+        excludes=excludes,
     )
+    return spec, unknown
 
 
 @dataclass(frozen=True)
@@ -246,7 +242,9 @@ def _check_headers(place: str, headers: Mapping[str, str]) -> None:
         if not _HEADER_NAME.fullmatch(name):
             raise ConfigError(f"{place}: {name!r} is not the name of a header")
         if not re.fullmatch(r"[ -~]+", value) or value != value.strip():
-            raise ConfigError(f"{place}: the value of the header {name} has a line break or another forbidden character")
+            raise ConfigError(
+                f"{place}: the value of the header {name} has a line break or another forbidden character"
+            )
 
 
 def split_command(text: str, *, windows: bool) -> list[str]:
@@ -283,5 +281,5 @@ def _with_unique_names(specs: Sequence[ServerSpec]) -> list[ServerSpec]:
     for spec in specs:
         numbered = (spec.name if number == 1 else f"{spec.name}_{number}" for number in range(1, len(specs) + 2))
         name = next(each for each in numbered if each not in named)
-        named[name] = ServerSpec(**{**{key: getattr(spec, key) for key in spec.__dataclass_fields__}, "name": name})
+        named[name] = dataclasses.replace(spec, name=name)
     return list(named.values())

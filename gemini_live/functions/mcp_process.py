@@ -1,6 +1,6 @@
 """The transport of an MCP server that is a command: JSON lines over its stdin and stdout.
 
-Runs on the event loop. The `mcp` package has such a transport, too, but it keeps a line without an end in memory however
+Runs on the event loop. The `mcp` package has such a transport, too, but keeps a line without an end in memory however
 long it grows, and logs what is no JSON.
 """
 
@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import anyio
@@ -28,7 +28,7 @@ LEAVE_S, KILL_S = 1.0, 0.5
 """How long a server may take to end after its stdin is closed, and then after it is told to end."""
 
 Streams = tuple[Any, Any]
-"""What the `mcp` package reads from and writes to: messages."""
+"""What the `mcp` package reads messages from and writes them to."""
 
 
 class CommandFailedError(Exception):
@@ -38,8 +38,8 @@ class CommandFailedError(Exception):
 @contextlib.asynccontextmanager
 async def run_server(
     spec: ServerSpec, *, on_stderr: Callable[[bytes], None], on_rubbish: Callable[[str], None]
-) -> AsyncIterator[Streams]:
-    """Start a server and yield its streams; end it, and what it started, at the end.
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, Any, Any]]:
+    """Start a server; yield its process and its streams; end it, and what it started, at the end.
 
     Args:
         spec: Its command.
@@ -58,18 +58,23 @@ async def run_server(
         asyncio.create_task(_read_stderr(process, on_stderr), name=f"stderr of {spec.name}"),
     ]
     try:
-        yield read, write
+        yield process, read, write
     finally:
-        with anyio.CancelScope(shield=True):
-            tasks[0].cancel()
-            await _end(process)
-            await asyncio.wait(tasks[2:], timeout=KILL_S)  # its last words
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            for stream in (received, read, write, to_send):
-                stream.close()
-            process._transport.close()  # type: ignore[attr-defined]  # a grandchild may hold a pipe open
+        ending = asyncio.create_task(_close(process, tasks, (received, read, write, to_send)))
+        with anyio.CancelScope(shield=True):  # from scopes of the `mcp` package; `shield` from a plain cancellation
+            await asyncio.shield(ending)
+
+
+async def _close(process: asyncio.subprocess.Process, tasks: Sequence[asyncio.Task[None]], streams: Any) -> None:
+    tasks[0].cancel()
+    await _end(process)
+    await asyncio.wait(tasks[2:], timeout=KILL_S)  # its last words
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for stream in streams:
+        stream.close()
+    process._transport.close()  # type: ignore[attr-defined]  # a grandchild may hold a pipe open
 
 
 async def _start(spec: ServerSpec) -> asyncio.subprocess.Process:
@@ -127,8 +132,10 @@ async def _write_messages(process: asyncio.subprocess.Process, to_send: Any, rec
             text = item.message.model_dump_json(by_alias=True, exclude_unset=True)
             process.stdin.write(f"{text}\n".encode())
             await process.stdin.drain()
-    except OSError:  # it reads no more: no request would ever be answered
-        received.close()
+    except OSError:
+        pass  # it reads no more
+    finally:
+        received.close()  # no request would ever be answered
 
 
 async def _read_stderr(process: asyncio.subprocess.Process, on_stderr: Callable[[bytes], None]) -> None:
@@ -158,7 +165,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 def _send_signal(pid: int, name: str) -> None:
     """Send a signal to a server and to what it has started; on Windows, end them."""
     if sys.platform == "win32":
-        subprocess.run(["taskkill", "/F", "/T", "/PID", str(pid)], capture_output=True, check=False)  # noqa: S607
+        subprocess.run(["taskkill", "/F", "/T", "/PID", str(pid)], capture_output=True, check=False)
         return
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, getattr(signal, name))

@@ -14,9 +14,18 @@ def find_declarations(setup: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [each for declarations in found if isinstance(declarations, list) for each in declarations]
 
 
-def format_declarations(declarations: Sequence[Mapping[str, Any]]) -> str:
-    """Return functions as text for people: name, description and one line for each parameter."""
-    return "\n\n".join(map(_format_declaration, declarations)) or "the model can call no functions"
+def format_declarations(declarations: Sequence[Mapping[str, Any]], sources: Mapping[str, str] | None = None) -> str:
+    """Return functions as text for people: name, description and one line for each parameter.
+
+    Args:
+        declarations: What the model is told.
+        sources: Where each function is from, by name.
+    """
+    texts = [
+        _format_declaration(declaration, (sources or {}).get(str(declaration.get("name"))))
+        for declaration in declarations
+    ]
+    return "\n\n".join(texts) or "the model can call no functions"
 
 
 def format_json_lines(declarations: Sequence[Mapping[str, Any]]) -> str:
@@ -24,8 +33,9 @@ def format_json_lines(declarations: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(json.dumps(declaration, ensure_ascii=False) for declaration in declarations)
 
 
-def _format_declaration(declaration: Mapping[str, Any]) -> str:
+def _format_declaration(declaration: Mapping[str, Any], source: str | None) -> str:
     lines = [" ".join(str(declaration[key]) for key in ("name", "behavior") if key in declaration)]
+    lines[0] += f"  ({source})" if source is not None else ""
     lines += [f"  {line}".rstrip() for line in str(declaration.get("description", "")).splitlines()]
     parameters = declaration.get("parameters")
     if not isinstance(parameters, dict) or not isinstance(parameters.get("properties"), dict):

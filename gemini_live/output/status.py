@@ -82,6 +82,8 @@ class Status:
     """By how many dB the echo was reduced in the last second that was measured; `None` if that is unknown."""
     unsent: tuple[str, ...]
     """Typed lines that were not sent yet, which are shown above the input line."""
+    question: str | None = None
+    """A question that the next typed line answers, which is shown above the input line."""
 
 
 def meter_cells(level_dbfs: float) -> int:

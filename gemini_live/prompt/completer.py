@@ -1,6 +1,6 @@
 """Completes commands at the prompt, with their files and words."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
 from prompt_toolkit.document import Document
@@ -11,9 +11,9 @@ from ..output.help import COMMAND_MARK, name_of
 class CommandCompleter(Completer):
     """Offers completions for a line that begins with a slash."""
 
-    def __init__(self, commands: Mapping[str, str]) -> None:
-        """Offer `commands`: the usage of each with its meaning."""
-        self._commands = commands
+    def __init__(self, commands: Mapping[str, str], function_names: Callable[[], Sequence[str]] = list) -> None:
+        """Offer `commands`: the usage of each with its meaning; `function_names` returns what `/call` can call."""
+        self._commands, self._function_names = commands, function_names
         self._paths = PathCompleter(expanduser=True)
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
@@ -33,7 +33,10 @@ class CommandCompleter(Completer):
             command, _, takes = usage.partition(" ")
             if command != name.lower():
                 continue
-            if takes == "FILE":
+            if takes.startswith("NAME "):
+                names = [each for each in self._function_names() if each.startswith(argument)]
+                yield from (Completion(each, -len(argument)) for each in names if " " not in argument)
+            elif takes == "FILE":
                 yield from self._paths.get_completions(Document(argument), complete_event)
             elif takes.isupper():
                 return

@@ -25,6 +25,10 @@ class Actions(Protocol):
     def closes_something(self) -> bool:
         """True if Esc has an effect now."""
 
+    @property
+    def is_asking(self) -> bool:
+        """True if a question waits for an answer, which may be an empty line."""
+
     def interrupt(self) -> None:
         """End the session as Ctrl-C does."""
 
@@ -61,8 +65,8 @@ def build_keys(
     is_empty = is_editing & Condition(lambda: not buffer.text)
 
     def send() -> None:
-        """Send the line unless it is blank."""
-        if buffer.text.strip():
+        """Send the line unless it is blank and answers nothing."""
+        if buffer.text.strip() or actions.is_asking:
             buffer.validate_and_handle()
         else:
             buffer.reset()

@@ -69,6 +69,10 @@ class Controls(Protocol):
     def is_calling(self) -> bool: ...
     @property
     def queued_s(self) -> float: ...
+    @property
+    def is_asking(self) -> bool: ...
+    @property
+    def function_names(self) -> list[str]: ...
 
 
 class Prompt:
@@ -124,7 +128,9 @@ class Prompt:
             name="line",
             accept_handler=self._accept,
             history=history or InMemoryHistory(),
-            completer=ThreadedCompleter(CommandCompleter(COMMANDS)),  # listing a folder may be slow
+            completer=ThreadedCompleter(
+                CommandCompleter(COMMANDS, self._function_names)
+            ),  # listing a folder may be slow
             complete_while_typing=True,
             read_only=Condition(lambda: self._state.has_ended),
         )
@@ -321,6 +327,14 @@ class Prompt:
         """True if Esc has something to close, to cancel or to stop."""
         is_open = self._state.shows_help or self._shows_completions
         return is_open or (self.controls is not None and (self.controls.is_calling or self.controls.is_answering))
+
+    @property
+    def is_asking(self) -> bool:
+        """True if a question waits for an answer."""
+        return self.controls is not None and self.controls.is_asking
+
+    def _function_names(self) -> list[str]:
+        return self.controls.function_names if self.controls is not None else []
 
     def close_topmost(self) -> None:
         """Close the help or the completions, else cancel the running functions, else stop the answer."""

@@ -104,7 +104,7 @@ def build_layout(buffer: Buffer, state: PromptState, output: Output, *, push_to_
     return Layout(
         HSplit(
             [
-                _shown_if(lambda: bool(state.in_progress or _unsent(state)), lambda: _format_above(state, output)),
+                _shown_if(lambda: _has_text_above(state), lambda: _format_above(state, output)),
                 _shown_if(lambda: state.shows_help, lambda: _format_help(output)),
                 Window(
                     line,
@@ -126,6 +126,15 @@ def _shown_if(is_shown: Callable[[], bool], text: Callable[[], StyleAndTextTuple
     """Return a window with a text that is shown while `is_shown` returns true."""
     window = Window(FormattedTextControl(text), wrap_lines=True, dont_extend_height=True)
     return ConditionalContainer(window, Condition(is_shown))
+
+
+def _has_text_above(state: PromptState) -> bool:
+    return bool(state.in_progress or _unsent(state) or _question(state))
+
+
+def _question(state: PromptState) -> str | None:
+    """Return the question that the next typed line answers."""
+    return state.status.question if state.status is not None else None
 
 
 def _unsent(state: PromptState) -> tuple[str, ...]:
@@ -154,6 +163,8 @@ def _format_above(state: PromptState, output: Output) -> StyleAndTextTuples:
     fragments = _newest(state.in_progress, size.columns * size.rows)
     for text in _unsent(state):
         fragments += [("class:you", "you:"), ("", f" {escape(text)} "), ("class:waiting", "[not sent yet]"), ("", "\n")]
+    if (question := _question(state)) is not None:
+        fragments += [("class:waiting", escape(question)), ("", "\n")]
     wrapped, rows = wrap_words(fragments, size.columns), max(1, size.rows // 2 - 2)
     shown = last_rows(wrapped, size.columns, rows)
     if rows > MIN_ROWS_WITH_DOTS and len(shown) < len(last_rows(wrapped, size.columns, rows + 1)):

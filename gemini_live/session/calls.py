@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from ..conversation.conversation import Conversation
 from ..conversation.outcomes import Outcome
-from ..functions.call import CallResult, FunctionCaller
+from ..functions.call import FunctionCaller
+from ..functions.result import CallResult
 from ..output import events
 from ..output.events import Output
 from ..wire.events import FunctionCall
@@ -75,7 +76,7 @@ class Calls:
         self._functions, self._conversation = functions, conversation
         self._uplink, self._output = uplink, output
         self._confirmations, self._record_event = confirmations, record_event
-        self._blocking, self._apply, self._clock = blocking, apply, clock
+        self.blocking, self._apply, self._clock = blocking, apply, clock
         self._open: list[_Open] = []
         self._turn = asyncio.Semaphore(MAX_RUNNING)
 
@@ -132,7 +133,7 @@ class Calls:
         if refusal is not None:
             return CallResult(response={"error": refusal}, failed=True)
         async with self._turn:
-            report = None if call.name in self._blocking else lambda result: self._report(call, result)
+            report = None if call.name in self.blocking else lambda result: self._report(call, result)
             began_s = self._clock()
             result = await self._functions.call(call.name, call.args, report)
             duration_s = round(self._clock() - began_s, 6)
@@ -170,7 +171,7 @@ class Calls:
             will_continue=result.continues,
             scheduling=result.scheduling,
         )
-        is_silent = result.scheduling == "SILENT" and not result.is_spoken_of and call.name not in self._blocking
+        is_silent = result.scheduling == "SILENT" and not result.is_spoken_of and call.name not in self.blocking
         group.results.append(Result(response, is_silent=is_silent))
 
     def _close(self, entry: _Open) -> None:

@@ -64,6 +64,7 @@ class Commands:
             "/screen": self._screen,
             "/tools": functions.list_tools,
             "/call": functions.call,
+            "/reload": functions.reload,
             "/save": self._save_file,
             "/quit": self._leave,
         }

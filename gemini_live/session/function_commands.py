@@ -1,11 +1,11 @@
-"""The commands `/tools` and `/call`: what the model was told about functions, and a call without the model.
+"""The commands `/tools`, `/call` and `/reload`: the functions, a call without the model, and loading them again.
 
 Runs on the event loop. A call runs in a task of its own, so that the prompt stays usable; nothing is sent to the model.
 """
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from ..functions.call import FunctionCaller
@@ -17,16 +17,29 @@ from ..wire.json_fields import refuse_constant
 class FunctionCommands:
     """The commands about the functions of one session."""
 
-    def __init__(self, functions: FunctionCaller, declarations: Sequence[Mapping[str, Any]], output: Output) -> None:
+    def __init__(
+        self,
+        functions: FunctionCaller,
+        declarations: Sequence[Mapping[str, Any]],
+        output: Output,
+        *,
+        reload: Callable[[], Awaitable[list[str]]] | None = None,
+    ) -> None:
         """Prepare the commands.
 
         Args:
             functions: Runs the calls.
             declarations: What the model is told.
             output: Shows the results.
+            reload: Loads the functions again, and returns what was done; None: there is nothing to load.
         """
-        self._functions, self._declarations, self._output = functions, declarations, output
+        self._functions, self.declarations, self._output, self._reload = functions, declarations, output, reload
         self._tasks: dict[asyncio.Task[None], str] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the functions that can be called."""
+        return list(self._functions.sources)
 
     @property
     def is_calling(self) -> bool:
@@ -42,7 +55,13 @@ class FunctionCommands:
 
     async def list_tools(self, argument: str) -> str:
         """Return the functions as the model was told about them."""
-        return format_declarations(self._declarations)
+        return format_declarations(self.declarations, self._functions.sources)
+
+    async def reload(self, argument: str) -> str:
+        """Load changed files again, start ended MCP servers; return what was done."""
+        if self._reload is None:
+            return "there is nothing to load: start with --import-functions or --mcp"
+        return "\n".join(await self._reload()) or "nothing has changed"
 
     async def call(self, argument: str) -> str | None:
         """Start a call, `NAME` or `NAME {"argument": value}`; return what is wrong with it, if anything is."""

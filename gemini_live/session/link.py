@@ -56,6 +56,8 @@ READER_CHECK_S = 0.05
 """How often the client checks whether the reader of its output has caught up, if it is far behind."""
 INVALID_ARGUMENT = 1007
 """Close code of a refused message."""
+DECLARE_WITHIN_S = 30.0
+"""How long a connection waits for the end of what is open before the model is told of other functions."""
 SETTLE_MARGIN_S = 0.1
 """Audio may reach the service so long after it was sent."""
 WORTH_TELLING_S = 2.0
@@ -154,6 +156,8 @@ class Link:
         self._departure: Departure | None = None
         self._leaves_because = SERVER_LEAVES
         """Why the connection is left, for the user."""
+        self._outdated_because: str | None = None
+        """Set if the session was told of other functions than there are now, so that it must not be resumed."""
         self._user_came = False
         """True if the user typed or spoke on this connection."""
         self._has_generated = False
@@ -178,7 +182,7 @@ class Link:
         self._connecting_since_s = self._clock()
         self._changes.notify()
         while True:
-            if not self._can_resume:
+            if not self._can_resume or self._outdated_because is not None:
                 self._conversation.handle_refused()
             opening = self._conversation.connect()
             if opening.handle:
@@ -256,6 +260,7 @@ class Link:
         )
         facts = read_setup(setup)
         self._announced_history, self._can_resume = facts.history_config, facts.resumption
+        self._outdated_because = None
         await connection.send(setup)
         received = await self._await_setup(connection)
         self._recovery.went_live()
@@ -366,6 +371,7 @@ class Link:
         connection = self._connection
         assert connection is not None
         self.live.set()
+        self._leave_outdated()  # the functions may have changed during the setup
         since_s, n_complete = self._clock(), self._conversation.turns_complete
         try:
             end = await first_of(self._receive(connection), conduct, self._send(connection))
@@ -443,6 +449,8 @@ class Link:
 
     def announce_end(self, time_left_s: float | None) -> None:
         """Note that the server is going to close this connection; `None`: it did not say when."""
+        if self._outdated_because is not None:
+            return  # it is left before
         if self._config.reconnect:
             self._departure = Departure.plan(self._clock(), time_left_s)
         else:
@@ -453,6 +461,18 @@ class Link:
         """Leave this connection for a new one now, and tell the user `why`."""
         now_s = self._clock()
         self._departure, self._leaves_because = Departure(now_s, now_s, now_s), why
+
+    def declare(self, declarations: Sequence[dict[str, Any]], why: str) -> None:
+        """Tell the model of `declarations` in a new session, as soon as nothing is open; tell the user `why`."""
+        self._declarations, self._outdated_because = declarations, f"{why}; beginning a new session"
+        if self.live.is_set():
+            self._leave_outdated()
+
+    def _leave_outdated(self) -> None:
+        if self._outdated_because is not None:
+            now_s = self._clock()
+            self._departure = Departure(now_s, now_s, now_s + DECLARE_WITHIN_S)
+            self._leaves_because = self._outdated_because
 
     def user_came(self) -> None:
         """Note that the user typed or spoke on this connection, so that an answer is due."""

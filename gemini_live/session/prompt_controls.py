@@ -106,6 +106,16 @@ class PromptControls:
         return bool(self._calls.running) or self._function_commands.is_calling
 
     @property
+    def is_asking(self) -> bool:
+        """True if a question about a call waits for an answer."""
+        return self._confirmations.question is not None
+
+    @property
+    def function_names(self) -> list[str]:
+        """The functions that `/call` can call."""
+        return self._function_commands.names
+
+    @property
     def is_answering(self) -> bool:
         """True if there is an answer to stop."""
         return self._media.queued_s > 0 or self._conversation.is_generating
@@ -140,6 +150,7 @@ class PromptControls:
             sound_mode=media.sound_mode,
             erle_db=media.erle_db,
             unsent=tuple(self._conversation.unsent),
+            question=self._confirmations.question,
         )
 
     def set_connection(self, state: ConnectionState) -> None:

@@ -5,7 +5,7 @@ Runs on the event loop. `link.py` connects and holds the connection, `conversati
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence, Set
 from typing import Any, TextIO
 
 from ..audio.pcm import INPUT
@@ -55,6 +55,7 @@ class Session:
         output: Output,
         *,
         functions: FunctionCaller | None = None,
+        reload_functions: Callable[[], Awaitable[list[str]]] | None = None,
         stdin: TextIO | None = None,
         stdin_is_terminal: bool = False,
         typed_lines: AsyncIterator[str] | None = None,
@@ -69,6 +70,7 @@ class Session:
             config: What the user asked for.
             output: Writes the conversation.
             functions: The user's functions, loaded.
+            reload_functions: Loads them again, and returns what was done.
             stdin: Where lines come from, if stdin is an input.
             stdin_is_terminal: True if a person types there.
             typed_lines: What a person types at a prompt, which then reads the terminal instead of the session.
@@ -101,7 +103,7 @@ class Session:
             timings=timings,
             plays=plays,
             words_trail=self._facts.transcribes_output or capabilities.transcript_is_answer,
-            may_call=bool(self._facts.tools),
+            may_call=bool(self._facts.tools) or reload_functions is not None,
             shows_user_words=self._facts.transcribes_input or capabilities.transcript_is_answer,
             turns=config.turns,
         )
@@ -154,10 +156,16 @@ class Session:
             is_output_behind=is_output_behind,
             clock=self._clock,
         )
-        caller = functions or FunctionCaller({}, schedules=False, timeout_s=config.function_timeout_s)
-        confirmations = Confirmations(output, confirms_all=config.confirm_functions, has_prompt=typed_lines is not None)
+        self._functions = functions or FunctionCaller({}, schedules=False, timeout_s=config.function_timeout_s)
+        self._functions.on_replaced = self._declare_anew
+        self._confirmations = confirmations = Confirmations(
+            output,
+            confirms_all=config.confirm_functions,
+            allowed=config.allow,
+            has_prompt=typed_lines is not None,
+        )
         self._calls = Calls(
-            caller,
+            self._functions,
             self._conversation,
             self._uplink,
             output,
@@ -167,10 +175,12 @@ class Session:
             apply=self._apply,
             clock=self._clock,
         )
-        function_commands = FunctionCommands(caller, find_declarations(setup), output)
+        self._function_commands = FunctionCommands(
+            self._functions, find_declarations(setup), output, reload=reload_functions
+        )
         commands = Commands(
             self._media,
-            function_commands,
+            self._function_commands,
             output,
             summary=self._summarise,
             save=save,
@@ -186,7 +196,7 @@ class Session:
             media=self._media,
             stats=self._stats,
             calls=self._calls,
-            function_commands=function_commands,
+            function_commands=self._function_commands,
             confirmations=confirmations,
             commands=commands,
             output=output,
@@ -221,6 +231,8 @@ class Session:
             NotAnsweredError: The session ended well, but a question was not answered.
         """
         for warning in missing_capabilities(self._config, self._facts):
+            self._warn(warning)
+        for warning in self._confirmations.find_warnings(self._functions):
             self._warn(warning)
         failure: Exception | None = None
         is_whole = False
@@ -421,6 +433,16 @@ class Session:
         """Run a typed line if it is a command; return the text to ask."""
         return "" if self._quits else await self.controls.take_typed(line)
 
+    def _declare_anew(self) -> None:
+        """Tell the model of functions that have changed, which needs a new session: a setup cannot be changed."""
+        declarations = self._functions.declarations
+        setup = build_setup(self._config, declarations, handle=None, seeds_history=False)
+        before, self._facts = set(self._facts.tools), read_setup(setup)
+        self._calls.blocking = self._facts.blocking
+        self._function_commands.declarations = find_declarations(setup)
+        self._link.declare(declarations, describe_change(before, set(self._facts.tools)))
+        self._wake()
+
     def _on_microphone_lost(self) -> None:
         self._inputs.end_microphone(by_hand=True)
 
@@ -491,6 +513,16 @@ class Session:
 
     def _warn(self, text: str) -> None:
         self._output.emit(events.Warning(text))
+
+
+def describe_change(before: Set[str], after: Set[str]) -> str:
+    """Return how the functions have changed, for the user."""
+    changes = [
+        f"{what}: {', '.join(sorted(names))}"
+        for what, names in (("new", after - before), ("gone", before - after))
+        if names
+    ]
+    return "the functions have changed" + (f" ({'; '.join(changes)})" if changes else "")
 
 
 def _first(failures: ExceptionGroup[Any]) -> Exception:

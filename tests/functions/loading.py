@@ -8,6 +8,7 @@ import pytest
 
 from gemini_live.errors import ExitCode, FunctionDeclarationError
 from gemini_live.functions.call import FunctionCaller
+from gemini_live.functions.declare import Function
 from gemini_live.functions.load import load_functions
 from gemini_live.models import ModelCapabilities, capabilities_of
 
@@ -32,6 +33,14 @@ def refusal_of(*paths: Path) -> FunctionDeclarationError:
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == ExitCode.USAGE
     return caught.value
+
+
+def globals_of(functions: FunctionCaller, name: str) -> dict[str, Any]:
+    """Return the variables of the file that defines a function."""
+    function = functions._functions[name]
+    assert isinstance(function, Function)
+    variables: dict[str, Any] = function.target.__globals__
+    return variables
 
 
 def names_of(functions: FunctionCaller) -> list[str]:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from gemini_live.functions.call import CallResult
 from gemini_live.functions.json_values import UnfitError, to_json
 from gemini_live.functions.pictures import Picture, find_picture
+from gemini_live.functions.result import CallResult
 from gemini_live.models import MODELS
 from tests.functions.loading import Write, load_file
 

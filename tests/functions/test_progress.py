@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from gemini_live.functions.call import CallResult
+from gemini_live.functions.result import CallResult
 from gemini_live.models import MODELS
-from tests.functions.loading import Write, load_file
+from tests.functions.loading import Write, globals_of, load_file
 
 FILE = """
     import asyncio, functools
@@ -126,7 +126,7 @@ async def test_a_generator_that_fails_ends_the_call_with_an_error(
 
 async def test_a_call_that_is_cancelled_closes_its_generator(write: Write) -> None:
     functions, reports = load_file(write(FILE)), Reports()
-    closed = functions._functions["hang"].target.__globals__["closed"]
+    closed = globals_of(functions, "hang")["closed"]
     call = asyncio.create_task(functions.call("hang", {}, reports.add))
     await reports.came.wait()
     running = next(task for task in asyncio.all_tasks() if task.get_name() == "function hang")

@@ -139,3 +139,10 @@ def test_files_are_offered_by_their_whole_path_and_in_the_home_directory(
 
 def test_only_what_is_before_the_cursor_names_a_file(folder: Path) -> None:
     assert offered("/image dxyz", 8) == ["/image dog.png"]
+
+
+def test_call_completes_the_names_of_functions() -> None:
+    completer = CommandCompleter(COMMANDS, lambda: ["read_file", "read_text", "write"])
+    for text, expected in (("/call re", ["read_file", "read_text"]), ("/call w", ["write"]), ("/call write {", [])):
+        offers = completer.get_completions(Document(text), CompleteEvent())
+        assert [each.text for each in offers] == expected

@@ -57,7 +57,8 @@ class Controls:
 
     def __init__(self) -> None:
         self.shown = STATUS
-        self.is_answering = self.is_calling = False
+        self.is_answering = self.is_calling = self.is_asking = False
+        self.function_names: list[str] = []
         self.queued_s = 0.0
         self.n_toggled = self.n_stopped = self.n_cancelled = 0
 
@@ -179,6 +180,17 @@ async def test_a_line_without_anything_in_it_is_not_sent(window: Window) -> None
     async with sitting_at(window) as desk:
         window.type("\r \r\t\rone\r")
         await desk.has_sent("one")
+
+
+async def test_an_empty_line_answers_a_question(window: Window) -> None:
+    async with sitting_at(window) as desk:
+        desk.controls.is_asking = True
+        desk.controls.shown = replace(STATUS, question="run f? [y/N/always]")
+        await window.until(lambda: "run f? [y/N/always]" in window.text)
+        window.type("\r")
+        await desk.has_sent("")
+        desk.controls.shown = STATUS
+        await window.until(lambda: "run f?" not in window.text)
 
 
 async def test_a_line_without_anything_in_it_is_not_kept(window: Window) -> None:

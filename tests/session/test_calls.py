@@ -14,6 +14,7 @@ from gemini_live.functions.load import load_functions
 from gemini_live.session.calls import MAX_OPEN, MAX_RUNNING, Calls
 from gemini_live.session.confirmations import Confirmations
 from gemini_live.wire.events import FunctionCall
+from tests.functions.loading import globals_of
 from tests.protos import check_client_message
 from tests.session import test_uplink as uplink_bench
 from tests.session.test_dispatch import Recorder
@@ -98,7 +99,7 @@ class Bench:
     @property
     def module(self) -> dict[str, Any]:
         """What the functions' file has come to."""
-        variables: dict[str, Any] = self.functions._functions["wait"].target.__globals__
+        variables: dict[str, Any] = globals_of(self.functions, "wait")
         return variables
 
     @property

@@ -1,6 +1,7 @@
 """The commands about functions: what the model was told, and calls without the model."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,16 @@ class Bench:
 
 
 async def test_tools_lists_what_the_model_was_told(tmp_path: Path) -> None:
-    assert await Bench(tmp_path).commands.list_tools("") == LISTED
+    bench = Bench(tmp_path)
+    listed = await bench.commands.list_tools("")
+    assert re.sub(r"  \(.*tools\.py:\d+\)", "", listed) == LISTED
+    assert f"add BLOCKING  ({tmp_path / 'tools.py'}:" in listed
+
+
+async def test_reload_without_anything_to_load_says_so(tmp_path: Path) -> None:
+    assert (
+        await Bench(tmp_path).commands.reload("") == "there is nothing to load: start with --import-functions or --mcp"
+    )
 
 
 @pytest.mark.parametrize(

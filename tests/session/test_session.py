@@ -29,6 +29,7 @@ from gemini_live.session.session import Session
 from gemini_live.simulator import SessionRecord, Simulator
 from tests.accelerated import run_accelerated
 from tests.fakes import FakePyAudio
+from tests.functions.loading import globals_of
 from tests.told import describe
 
 TEXT_MODEL = "gemini-robotics-er-2-streaming-preview"
@@ -677,7 +678,7 @@ async def test_a_call_that_comes_twice_is_answered_once(functions: FunctionCalle
 
 
 async def test_nothing_is_complete_and_nobody_is_silent_while_a_call_is_open(functions: FunctionCaller) -> None:
-    released: threading.Event = functions._functions["hang"].target.__globals__["released"]
+    released: threading.Event = globals_of(functions, "hang")["released"]
     async with simulator() as server:
         config = configure(server, initial_message="call hang")
         timings = replace(QUICK, silence_s=0.2, missing_turn_complete_s=0.1)
@@ -691,7 +692,7 @@ async def test_nothing_is_complete_and_nobody_is_silent_while_a_call_is_open(fun
 
 
 async def test_a_cancelled_call_is_announced_given_up_and_not_answered(functions: FunctionCaller) -> None:
-    released: threading.Event = functions._functions["hang"].target.__globals__["released"]
+    released: threading.Event = globals_of(functions, "hang")["released"]
     async with simulator("cancel-call") as server:
         written = Written()
         with pytest.raises(NotAnsweredError):
@@ -702,7 +703,7 @@ async def test_a_cancelled_call_is_announced_given_up_and_not_answered(functions
 
 
 async def test_a_plain_function_that_is_cancelled_runs_on_and_that_is_said(functions: FunctionCaller) -> None:
-    module = functions._functions["hang"].target.__globals__
+    module = globals_of(functions, "hang")
     async with simulator("cancel-call:0.3") as server:
         written = Written()
         with pytest.raises(NotAnsweredError):
@@ -722,7 +723,7 @@ async def test_a_result_that_no_turn_follows_is_waited_for_and_that_is_said(func
 
 
 async def test_a_call_of_a_lost_connection_is_not_answered_on_the_next(functions: FunctionCaller) -> None:
-    module = functions._functions["hang"].target.__globals__
+    module = globals_of(functions, "hang")
     async with simulator("close:1011@0.3s*1") as server:
         config = configure(server, initial_message="call hang")
         async with holding(config, functions=functions) as (written, _):
@@ -735,7 +736,7 @@ async def test_a_call_of_a_lost_connection_is_not_answered_on_the_next(functions
 
 
 async def test_an_open_call_ends_with_the_session(functions: FunctionCaller) -> None:
-    module = functions._functions["wait"].target.__globals__
+    module = globals_of(functions, "wait")
     async with simulator("close:1007@0.3s") as server:
         with pytest.raises(SessionClosed):
             await hold(configure(server, initial_message="call wait"), functions=functions)
@@ -1099,7 +1100,7 @@ async def test_quitting_in_mid_answer_does_not_wait_for_its_end(fake_pyaudio: Fa
 
 
 async def test_quitting_while_a_function_runs_takes_its_call_back(functions: FunctionCaller) -> None:
-    module = functions._functions["wait"].target.__globals__
+    module = globals_of(functions, "wait")
     async with simulator() as server, at_prompt(configure(server), functions=functions) as prompt:
         prompt.type("call wait")
         await prompt.written.wait_for("tool_call")
