@@ -36,7 +36,7 @@ class SessionRun:
     server: AbstractAsyncContextManager[Config]
     """Starts the server, if it is ours, and yields the settings that reach it."""
     load_functions: "Callable[[LineWriter], FunctionLibrary | None]"
-    """Imports the user's files and prepares the MCP servers; what their code prints by the line goes to the argument."""
+    """Imports the files and prepares the MCP servers; what their code prints by the line goes to the argument."""
     output: Output
     record: Callable[[], str]
     """Returns the conversation as the terminal showed it."""
