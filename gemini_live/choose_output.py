@@ -68,8 +68,8 @@ class Outputs:
             stdout,
             stderr,
             stdout_is_terminal=is_terminal(stdout),
-            stdout_color=self._has_colors(config.color, stdout),
-            stderr_color=self._has_colors(config.color, stderr),
+            stdout_color=self.has_colors(config.color, stdout),
+            stderr_color=self.has_colors(config.color, stderr),
             quiet=config.quiet,
             verbose=config.verbose,
             is_interactive=self._is_interactive(config),
@@ -92,7 +92,7 @@ class Outputs:
             stdout,
             self._writer,
             term=self._environ.get("TERM"),
-            color=self._has_colors(config.color, stdout),
+            color=self.has_colors(config.color, stdout),
             history=LineHistory(history_path(), warn, self._is_secret) if config.history else None,
             push_to_talk=config.push_to_talk,
             interrupt=interrupt,
@@ -139,7 +139,7 @@ class Outputs:
             return "run it where stdin and stdout are a terminal"
         return f"this terminal cannot show a prompt (TERM={self._environ.get('TERM', '')})"
 
-    def _has_colors(self, color: Color, stream: TextIO | None) -> bool:
+    def has_colors(self, color: Color, stream: TextIO | None) -> bool:
         """True if `stream` gets colours: by default only if stdin, stdout and `stream` are terminals."""
         is_plain = bool(self._environ.get("NO_COLOR")) or not self._can_draw
         are_terminals = all(is_terminal(each) for each in (self._streams.stdin, self._streams.stdout, stream))

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import os
 import shlex
+import shutil
 import sys
 import time
 import traceback
@@ -17,17 +18,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from . import options
 from .choose_functions import Surroundings, load_library
 from .choose_output import Outputs
-from .config import Config, OutputFormat
+from .config import Color, Config, OutputFormat
 from .errors import STDIN, ConfigError, ExitCode, GeminiLiveError
 from .options import PROG
 from .output import events
-from .output.escaping import escape
+from .output.escaping import escape, one_line
 from .output.plain import Terminal
 from .output.until_ended import UntilEnded
 from .process.ending import Ending
 from .process.lines import LineWriter, PrintedLines
 from .process.signals import Signals
-from .process.streams import BackgroundWriter, Streams, claim_stdin, claim_stdout
+from .process.streams import BackgroundWriter, Streams, claim_stdin, claim_stdout, is_terminal
 from .run_session import SessionRun
 from .wire.address import TOKEN_PREFIX
 
@@ -90,6 +91,8 @@ class _Command:
         """Do what the arguments say, report what fails, and return the exit code."""
         arguments: Mapping[str, Any] = {}
         try:
+            if argv and argv[0] in options.COMMANDS:
+                return self._run_command(argv)
             arguments = options.parse(argv)
             return self._do(arguments)
         except GeminiLiveError as error:
@@ -117,6 +120,26 @@ class _Command:
         else:
             return self._run_session(options.read_config(arguments, self._environ))
         return ExitCode.DONE
+
+    def _run_command(self, argv: Sequence[str]) -> int:
+        """Run a command that reads recordings and return the exit code.
+
+        Raises:
+            GeminiLiveError: A file cannot be read or written, or an argument is wrong.
+        """
+        from .inspection import commands  # noqa: PLC0415 - a session needs none
+        from .inspection.style import Paper  # noqa: PLC0415
+
+        stdout = self._streams.stdout
+
+        def paper_for(color: Color) -> Paper:
+            width = shutil.get_terminal_size().columns if is_terminal(stdout) else None
+            return Paper(width, self._outputs.has_colors(color, stdout))
+
+        def warn(line: str) -> None:
+            self._writer.write(self._streams.stderr, f"{PROG}: {one_line(line, fold=False)}\n")
+
+        return commands.run(argv, self._print, warn, paper_for)
 
     def _run_session(self, config: Config) -> int:
         """Run a session and return the exit code."""

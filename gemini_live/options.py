@@ -26,6 +26,8 @@ from .wire.setup import build_setup, model_of, parse_setup_option
 from .wire.setup_facts import lacks_words, read_setup
 
 PROG = "gemini-live"
+COMMANDS = ("inspect", "diff")
+"""A first argument that is one of these is a command of its own, with its own options."""
 SIMULATED_KEY = "simulated"
 SHELLS = ("bash", "zsh", "fish")
 MAX_FPS = 60.0
@@ -47,6 +49,11 @@ environment:
   HTTPS_PROXY, ALL_PROXY          a proxy; NO_PROXY: hosts without one
   SSL_CERT_FILE                   certificates to trust
   NO_COLOR                        no colours, unless --color always"""
+
+_COMMANDS = """\
+commands (each has its own --help):
+  inspect FILE  show a recording (--record): who said what when, how quickly
+  diff A B      compare two recordings turn by turn"""
 
 _EXAMPLES = """\
 examples:
@@ -228,9 +235,9 @@ def build_parser() -> _Parser:
     """Return the parser. Its result holds only what was given, under the names of `Config`'s fields."""
     parser = _Parser(
         prog=PROG,
-        usage=f"{PROG} [options]",
+        usage=f"{PROG} [options]\n       {PROG} {{{','.join(COMMANDS)}}} ...",
         description="Talk with Gemini through Google's Live API: by voice, text and screen.",
-        epilog=f"{_ENVIRONMENT}\n\nexit codes:\n{_format_exit_codes()}\n\n{_EXAMPLES}",
+        epilog=f"{_COMMANDS}\n\n{_ENVIRONMENT}\n\nexit codes:\n{_format_exit_codes()}\n\n{_EXAMPLES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,

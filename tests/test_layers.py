@@ -16,7 +16,7 @@ ROWS = (
     ("errors", "models", "config"),
     ("conversation", "audio", "functions", "process", "recording", "screen"),
     ("wire", "output"),
-    ("session", "prompt"),
+    ("session", "prompt", "inspection"),
     ("choose_functions", "choose_output", "completion", "options", "run_session"),
     ("cli",),
     ("__main__",),
@@ -40,6 +40,7 @@ FENCES = {
     "prompt_toolkit": {"prompt"},
     "platformdirs": {"prompt"},
     "shtab": {"completion"},
+    "genai_prices": {"inspection"},
 }
 """The only rooms that may import a library."""
 
