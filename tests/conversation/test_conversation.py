@@ -529,6 +529,18 @@ def test_a_detached_call_is_answered_and_what_follows_its_result_is_an_answer() 
     assert client.exit_code == 0
 
 
+def test_a_silent_result_after_the_answer_to_another_result_ends_the_exchange() -> None:
+    client = Client()
+    client.pipe("one")
+    client.receive(call("a"), call("b"), ENDED)
+    client.finish_call("a")
+    client.receive(speech("A is done."), GENERATED, ENDED)
+    client.finish_call("b", silent=True)
+    client.wait(1)
+    assert client.answers == ["one: A is done."]
+    assert client.warnings == []
+
+
 def test_a_call_after_the_end_of_an_answer_is_run_and_its_answer_printed() -> None:
     client = Client()
     client.enter("one")

@@ -110,6 +110,7 @@ async def test_memory_stays_flat_for_two_hours() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 @EVERY_MODEL
 @accelerated
 async def test_memory_stays_flat_for_two_hours_with_each_model_that_speaks(model: str) -> None:
