@@ -9,7 +9,7 @@ from .models import MODELS, VOICES
 _VALUES = {"--model": tuple(MODELS), "--voice": VOICES, "--api-version": ("v1", "v1beta", "v1alpha")}
 """Known values of options that accept other values, too."""
 
-_FILES = ("--input-file", "--output-file", "--record", "--import-functions")
+_FILES = ("--input-file", "--output-file", "--record", "--import-functions", "--image")
 
 
 def format_completion(parser: argparse.ArgumentParser, shell: str) -> str:

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 DEFAULT_MODEL = "gemini-3.8-live"
 DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
+MAX_PICTURES = 16
+"""How many pictures a question carries."""
 GOOGLE_DOMAIN = "googleapis.com"
 
 
@@ -55,6 +57,8 @@ class Config:
     code_execution: bool = False
     screen_capture_fps: float | None = None
     import_functions: tuple[Path, ...] = ()
+    image: tuple[Path, ...] = ()
+    """Pictures that are shown with the first question."""
 
     model: str = DEFAULT_MODEL
     base_url: str = DEFAULT_BASE_URL

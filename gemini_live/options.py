@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from . import __version__
-from .config import Color, Config, McpOption, OutputFormat
+from .config import MAX_PICTURES, Color, Config, McpOption, OutputFormat
 from .errors import EXIT_CODE_MEANINGS, STDIN, ConfigError, ExitCode, is_same_file
 from .models import MODELS, VOICES
 from .output.escaping import one_line
@@ -193,10 +193,22 @@ def _whole(minimum: int, maximum: int = 10**9) -> Any:
     return convert
 
 
+def _name(of: str) -> Any:
+    """Return a converter that refuses an empty text, which names nothing; `of` tells what is named."""
+
+    def convert(text: str) -> str:
+        if not text.strip():
+            raise argparse.ArgumentTypeError(f"{text!r} is not the name of a {of}")
+        return text
+
+    return convert
+
+
 def _file(purpose: str) -> Any:
     """Return a converter for the path of a file; `purpose` tells why it cannot be a standard stream."""
 
     def convert(text: str) -> Path:
+        _name("file")(text)
         if text == "-":
             raise argparse.ArgumentTypeError(f"'-' is not a file: {purpose}")
         return Path(text)
@@ -206,6 +218,7 @@ def _file(purpose: str) -> Any:
 
 def _sound(text: str) -> Path:
     """Return the path of a sound file, which may be stdin."""
+    _name("file")(text)
     path = Path(text)
     return path if text == "-" or path != STDIN else path.absolute()  # ./- is a file
 
@@ -223,6 +236,8 @@ def _header(text: str) -> tuple[str, str]:
 
 def _setup(text: str) -> tuple[Mapping[str, Any], Path | None]:
     """Return the setup and the path of the file that it was read from."""
+    if text.startswith("@"):
+        _name("file")(text[1:])
     try:
         return parse_setup_option(text), Path(text[1:]).expanduser() if text.startswith("@") else None
     except ConfigError as error:
@@ -275,7 +290,17 @@ def _add_conversation(group: argparse._ArgumentGroup) -> None:
         help=f"wait before asking the initial message [{_default('initial_message_delay_s')}]",
     )
     group.add_argument(
-        "--voice", metavar="NAME", help=f"{', '.join(VOICES[:4])} and {len(VOICES) - 4} others [{_default('voice')}]"
+        "--voice",
+        metavar="NAME",
+        type=_name("voice"),
+        help=f"{', '.join(VOICES[:4])} and {len(VOICES) - 4} others [{_default('voice')}]",
+    )
+    group.add_argument(
+        "--image",
+        metavar="FILE",
+        type=_file("stdin is for questions; name a picture"),
+        action="append",
+        help=f"show this picture with the first question; repeatable, up to {MAX_PICTURES} times",
     )
     _switch(group, "audio-input", "listen to the microphone [on if stdin is a terminal]")
     _switch(group, "audio-output", "play what the model says [on, unless --text-output]")
@@ -391,8 +416,10 @@ def _add_recording(group: argparse._ArgumentGroup) -> None:
 def _add_devices(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--list-devices", action="store_true", help="list the sound devices, and exit")
     _switch(group, "echo-cancellation", "remove the model's voice from the microphone's audio [on with the echo extra]")
-    group.add_argument("--input-device", metavar="X", help="microphone: index or part of its name")
-    group.add_argument("--output-device", metavar="X", help="speaker: index or part of its name")
+    for device, what in (("input", "microphone"), ("output", "speaker")):
+        group.add_argument(
+            f"--{device}-device", metavar="X", type=_name("device"), help=f"{what}: index or part of its name"
+        )
     group.add_argument(
         "--input-file",
         metavar="FILE",
@@ -462,9 +489,7 @@ def read_config(arguments: Mapping[str, Any], environ: Mapping[str, str], *, con
         ConfigError: They contradict each other, or there is no key.
     """
     given = {name: value for name, value in arguments.items() if name in _DEFAULTS}
-    if "import_functions" in given:
-        given["import_functions"] = tuple(given["import_functions"])
-    for name in ("input_file", "mcp_config", "allow"):
+    for name in ("import_functions", "input_file", "image", "mcp_config", "allow"):
         if name in given:
             given[name] = tuple(given[name])
     if not given.get("initial_message", "").strip():
@@ -544,6 +569,10 @@ def _check(config: Config) -> None:
         raise ConfigError(f"--model: {config.model!r} is not the id of a model")
     if config.input_file and (config.audio_input or config.input_device is not None):
         raise ConfigError("--input-file replaces the microphone: leave out --audio-input and --input-device")
+    if len(config.image) > MAX_PICTURES:
+        raise ConfigError(
+            f"--image is given {len(config.image)} times; a question carries {MAX_PICTURES} pictures at most"
+        )
     if config.input_file.count(STDIN) > 1:
         raise ConfigError("--input-file - is given twice, but stdin can be read only once: leave out one of them")
     if STDIN in config.input_file and not config.stdin:

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import pytest
 
 from gemini_live import __version__, options
-from gemini_live.config import DEFAULT_BASE_URL, DEFAULT_MODEL, Color, Config, McpOption, OutputFormat
+from gemini_live.config import DEFAULT_BASE_URL, DEFAULT_MODEL, MAX_PICTURES, Color, Config, McpOption, OutputFormat
 from gemini_live.errors import EXIT_CODE_MEANINGS, STDIN, ConfigError, ExitCode
 from gemini_live.models import MODELS, Modality
 from gemini_live.options import SHELLS, SIMULATED_KEY, build_parser, find_warnings, parse, read_config
@@ -39,6 +39,7 @@ VALUES = {
     "--output-device": ("USB", "output_device", "USB"),
     "--input-file": ("in.wav", "input_file", (Path("in.wav"),)),
     "--output-file": ("out.wav", "output_file", Path("out.wav")),
+    "--image": ("cat.png", "image", (Path("cat.png"),)),
     "--record": ("talk.jsonl", "record", Path("talk.jsonl")),
     "--monitor": ("2", "monitor", 2),
     "--screen-size": ("640", "screen_size", 640),
@@ -139,7 +140,11 @@ def test_a_switch_whose_explicit_use_matters_is_none_unless_given(switch: str) -
 
 
 def test_options_with_files_can_be_repeated() -> None:
-    for option, field in (("--import-functions", "import_functions"), ("--input-file", "input_file")):
+    for option, field in (
+        ("--import-functions", "import_functions"),
+        ("--input-file", "input_file"),
+        ("--image", "image"),
+    ):
         assert getattr(config_of(option, "a", option, "b"), field) == (Path("a"), Path("b"))
 
 
@@ -241,7 +246,7 @@ def test_a_text_may_begin_with_a_dash_or_span_lines() -> None:
 
 
 def test_an_option_given_twice_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    repeatable = {"--import-functions", "--input-file", "--help", "--version"}
+    repeatable = {"--image", "--import-functions", "--input-file", "--help", "--version"}
     repeatable |= {"--mcp", "--mcp-header", "--mcp-config", "--allow"}
     for action in build_parser()._actions:
         if repeatable & set(action.option_strings):
@@ -281,10 +286,39 @@ def test_an_unknown_option_tells_the_nearest_one(
     [
         ("--output-file", "stdout is for the conversation; name a .wav file"),
         ("--import-functions", "stdin is for questions; name a Python file"),
+        ("--image", "stdin is for questions; name a picture"),
     ],
 )
-def test_a_standard_stream_is_no_file(option: str, reason: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_standard_stream_is_not_a_file(option: str, reason: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert usage_error(capsys, f"{option}=-") == f"argument {option}: '-' is not a file: {reason}"
+
+
+@pytest.mark.parametrize("value", ["", " "])
+@pytest.mark.parametrize(
+    ("option", "what"),
+    [
+        ("--voice", "voice"),
+        ("--input-device", "device"),
+        ("--output-device", "device"),
+        *(
+            (option, "file")
+            for option in ("--input-file", "--output-file", "--import-functions", "--record", "--image")
+        ),
+    ],
+)
+def test_an_empty_name_is_refused(option: str, what: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert usage_error(capsys, f"{option}={value}") == f"argument {option}: {value!r} is not the name of a {what}"
+
+
+def test_a_setup_file_without_a_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert usage_error(capsys, "--setup=@") == "argument --setup: '' is not the name of a file"
+
+
+def test_more_pictures_than_a_question_carries_are_refused() -> None:
+    images = [f"--image={n}.png" for n in range(MAX_PICTURES + 1)]
+    with pytest.raises(ConfigError, match="--image is given 17 times; a question carries 16 pictures at most"):
+        config_of(*images)
+    assert len(config_of(*images[1:]).image) == MAX_PICTURES
 
 
 @pytest.mark.parametrize(

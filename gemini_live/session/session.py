@@ -242,6 +242,8 @@ class Session:
             self._dispatcher.playout = self._media.speaker
             self._dispatcher.record = self._media.record
             self._inputs.find()
+            for path in self._config.image:
+                await self._media.show_picture(path)
             self._only_connects = self._is_over()
             async with asyncio.TaskGroup() as self._tasks:
                 helpers = [*self._inputs.tasks(), *([] if self._has_prompt else [self._tell_waits])]

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from ..audio.buffers import MicQueue
 from ..audio.pcm import INPUT
+from ..config import MAX_PICTURES
 from ..conversation.conversation import Conversation
 from ..conversation.outcomes import Exchange, Outcome, Question
 from ..models import Coverage, History, ModelCapabilities, StreamEnd, TypedTurn
@@ -29,8 +30,6 @@ FRAME_EXPIRES_S = 10.0
 """A typed turn carries the newest frame of the screen if the frame is not older than this."""
 MAX_RESULTS = 1_000
 """Results of functions that wait to be sent before nothing more is received: the server does not read them."""
-MAX_PICTURES = 16
-"""How many pictures wait for a typed turn; more are sent, but not with that turn."""
 SILENCE_CHUNK_S = 0.1
 MIN_SILENCE_S, MAX_SILENCE_S = 1.2, 8.0
 """How much silence follows the user's audio on a model that ends a turn only while audio arrives: at least the first,

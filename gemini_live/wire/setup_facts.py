@@ -126,6 +126,7 @@ def missing_capabilities(config: Config, facts: SetupFacts) -> list[str]:
         ("code" in facts.tools and not row.code_execution, "does not execute code (--code-execution)"),
         (bool(config.import_functions) and not row.behaviors, "does not call functions (--import-functions)"),
         (config.screen_capture_fps is not None and not row.video_input, "does not see video (--screen-capture-fps)"),
+        (bool(config.image) and not row.video_input, "does not see pictures (--image)"),
         (bool(config.system_instruction) and not row.system_instruction, "does not accept --system-instruction"),
         (config.initial_message is not None and no_typed_text, "does not accept typed text (--initial-message)"),
         (config.audio_output is True and is_mute, "does not speak (--audio-output)"),

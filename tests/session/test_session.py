@@ -223,6 +223,39 @@ def sounding_s(pyaudio: FakePyAudio) -> float:
     return sum(any(pyaudio.played[i : i + step]) for i in range(0, len(pyaudio.played), step)) / 100
 
 
+# Pictures
+
+
+@pytest.mark.parametrize("asks", ["initial message", "line"])
+async def test_pictures_of_the_command_line_are_shown_with_the_first_question(
+    asks: str, tmp_path: Path, stdin: Lines
+) -> None:
+    image = pytest.importorskip("PIL.Image")
+    paths = (tmp_path / "first.png", tmp_path / "second.png")
+    for path in paths:
+        image.new("RGB", (8, 8)).save(path)
+    async with Simulator(pace=0) as server:
+        settings: dict[str, Any] = {"image": paths}
+        if asks == "initial message":
+            await hold(configure(server, speaks=True, initial_message="one", stdin=False, **settings))
+        else:
+            stdin.type("one", "two")
+            stdin.end()
+            await hold(configure(server, speaks=True, **settings), stdin=stdin)
+    turns = [message["clientContent"] for message in server.sessions[0].messages if "clientContent" in message]
+    pictures = [[part for part in turn["turns"][0]["parts"] if "inlineData" in part] for turn in turns]
+    assert [len(each) for each in pictures] == [2]
+    assert typed(server.sessions[0])[0] == "one"
+
+
+async def test_a_picture_that_cannot_be_read_ends_the_session_before_it_connects(tmp_path: Path) -> None:
+    pytest.importorskip("PIL.Image")
+    async with Simulator(pace=0) as server:
+        with pytest.raises(ConfigError, match=r"no\.png cannot be read: No such file"):
+            await hold(configure(server, initial_message="one", image=(tmp_path / "no.png",)))
+        assert server.sessions == []
+
+
 # The end of a session.
 
 
