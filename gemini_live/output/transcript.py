@@ -15,6 +15,12 @@ from .stitching import begins_sentence, find_word_end, stitch
 
 Content = TypeVar("Content")
 
+LONG_CHARS, KEPT_CHARS = 8_000, 4_000
+"""A line of an answer that is longer than the first is handed out before it ends, but for its newest characters: what
+waits for the end of a line must not grow with an answer."""
+_CONTEXT_CHARS = 20
+"""Characters before the text to be handed out that are kept, to join the next fragment to them."""
+
 
 class Role(Enum):
     """The two sides of a conversation."""
@@ -30,11 +36,12 @@ class Utterance:
     exchange: int
     speaker: Role
     text: str = ""
+    """What was said, without what was handed out long ago."""
     mark: str = ""
     """How it ended, such as `[cut off]`; empty: by itself."""
     is_whole: bool = False
     n_taken: int = 0
-    """How many characters of it `take` has handed out."""
+    """How many characters of `text` have been handed out."""
     began_s: float = 0.0
     """When its first words arrived."""
     played: list[tuple[int, float]] = field(default_factory=list)
@@ -243,10 +250,28 @@ def _rest(entry: Utterance | Note[Content]) -> Iterator[Piece | Content]:
 
 def _take_lines(utterance: Utterance) -> Iterator[Piece]:
     """Hand out the whole lines of an answer that is not whole, except empty lines at its end."""
-    end = utterance.text.find("\n", len(utterance.text.rstrip()))
+    text = utterance.text
+    end = text.find("\n", len(text.rstrip()))
     if end < 0:
-        end = utterance.text.rfind("\n")
+        end = text.rfind("\n")
+    if end < utterance.n_taken and len(text) - utterance.n_taken > LONG_CHARS:
+        end = text.rfind(" ", utterance.n_taken + 1, len(text) - KEPT_CHARS)
+        end = end if end >= 0 else len(text) - KEPT_CHARS  # a script without spaces
     if utterance.speaker is Role.MODEL and end >= utterance.n_taken:
-        begins, whole = not utterance.n_taken, utterance.text[utterance.n_taken : end]
-        utterance.n_taken = end + 1
+        begins, whole = not utterance.n_taken, text[utterance.n_taken : end]
+        utterance.n_taken = end + text[end].isspace()
+        _forget_taken(utterance)
         yield Piece(utterance.speaker, whole, "", begins)
+
+
+def _forget_taken(utterance: Utterance) -> None:
+    """Drop the text that was handed out: appending to a long text would take as long as the text is."""
+    n = utterance.n_taken - _CONTEXT_CHARS
+    if n <= 0:
+        return
+    utterance.text, utterance.n_taken = utterance.text[n:], _CONTEXT_CHARS
+    played = [(n_chars - n, played_s) for n_chars, played_s in utterance.played]
+    n_past = sum(n_chars <= 0 for n_chars, _ in played)
+    utterance.played = played[max(0, n_past - 1) :]
+    if utterance.n_played is not None:
+        utterance.n_played = max(0, utterance.n_played - n)

@@ -46,6 +46,8 @@ REFRESH_S = 0.1
 """How often the bar and the text in progress are checked for changes and redrawn."""
 PRINT_EVERY_S, MAX_BURST = 0.03, 20
 """A burst of at most `MAX_BURST` lines is printed line by line; then lines are collected and printed this often."""
+BULK_CHARS = 100_000
+"""More text at once is left to the terminal to wrap, without colours: whoever presses Ctrl-C must not wait for it."""
 ESCAPE_S = 0.05
 """How long a lone Esc waits for bytes that would make it part of another key."""
 META_S = 0.5
@@ -236,7 +238,10 @@ class Prompt:
         fragments, self._to_print = self._to_print, []
         if not fragments:
             return
-        fragments = wrap_words(fragments, self.columns)
+        if sum(len(text) for _, text in fragments) > BULK_CHARS:
+            fragments = [("", "".join(text for _, text in fragments))]
+        else:
+            fragments = wrap_words(fragments, self.columns)
         if self._is_shown:
             self._state.in_progress = self.in_progress()
             self._redraw(fragments)

@@ -52,6 +52,8 @@ MAX_EXCHANGE_CHARS, PIECE_CHARS = 8 * 1024 * 1024, 64
 that sends more without ending the exchange would fill the memory."""
 MAX_BEFORE_SETUP = 1_000
 """Events before setupComplete, of which there are none by rights."""
+SHARE_EVERY_S = 0.01
+"""How long a flood of messages may keep everything else waiting."""
 READER_CHECK_S = 0.05
 """How often the client checks whether the reader of its output has caught up, if it is far behind."""
 INVALID_ARGUMENT = 1007
@@ -393,7 +395,12 @@ class Link:
 
     async def _receive(self, connection: Connection) -> End:
         error: SessionClosed | None = None
+        shared_s = self._clock()
         while error is None:
+            # Receiving does not wait while messages are there, and keys, signals and sound must not wait for their end.
+            if self._clock() - shared_s > SHARE_EVERY_S:
+                await asyncio.sleep(0)
+                shared_s = self._clock()
             # A thread writes the output, and the results wait for a server that may never read them.
             while self._is_output_behind() or self._uplink.has_too_many_results:  # noqa: ASYNC110
                 await asyncio.sleep(READER_CHECK_S)

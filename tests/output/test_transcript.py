@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gemini_live.output.transcript import Piece, Role, Transcript
+from gemini_live.output.transcript import LONG_CHARS, Piece, Role, Transcript, Utterance
 
 CUT = "[cut off]"
 
@@ -481,3 +481,48 @@ def test_an_utterance_is_in_one_piece_or_in_pieces_that_follow_each_other(happen
             assert isinstance(before, Piece)
             assert item.speaker is before.speaker is Role.MODEL
             assert not before.mark
+
+
+# A line without an end
+
+
+@pytest.mark.parametrize("separator", [" ", ""], ids=["words", "a script without spaces"])
+def test_a_very_long_line_is_handed_out_in_pieces_that_make_up_the_line(separator: str) -> None:
+    transcript = begin()
+    words = [f"w{n}{separator}" for n in range(6_000)]
+    pieces = list(transcript.take())[1:]
+    for n, word in enumerate(words):
+        transcript.words(1, word, float(n), 0.0)
+        pieces += transcript.take()
+        assert sum(len(piece.text) for piece in transcript.pending() if isinstance(piece, Piece)) <= LONG_CHARS + 10
+    assert len(pieces) > 3
+    transcript.answered(1)
+    pieces += transcript.take()
+    assert all(isinstance(piece, Piece) for piece in pieces)
+    assert [piece.begins for piece in pieces] == [True] + [False] * (len(pieces) - 1)  # type: ignore[union-attr]
+    assert separator.join(piece.text for piece in pieces) == "".join(words).rstrip()  # type: ignore[union-attr]
+
+
+def test_what_is_kept_of_an_answer_does_not_grow_with_it() -> None:
+    transcript = begin()
+    for n in range(3_000):
+        transcript.words(1, f"line {n}\n" * 3, float(n), 1.0)
+        list(transcript.take())
+    (answer,) = transcript._entries
+    assert isinstance(answer, Utterance)
+    assert len(answer.text) < LONG_CHARS
+    assert len(answer.played) < 10
+
+
+def test_what_was_not_played_of_a_very_long_line_is_marked() -> None:
+    transcript = begin()
+    list(transcript.take())
+    for n in range(4_000):
+        transcript.words(1, f"w{n} ", float(n), 0.0)
+        list(transcript.take())
+    transcript.silenced(CUT, 3_990.0)
+    transcript.answered(1)
+    (last,) = transcript.take()
+    assert isinstance(last, Piece)
+    assert last.text.endswith(" w3991")  # up to the end of the word that was being played
+    assert last.unplayed == " ".join(f"w{n}" for n in range(3_992, 4_000))

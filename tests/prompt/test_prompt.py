@@ -23,7 +23,8 @@ from prompt_toolkit.history import InMemoryHistory
 from gemini_live.output.help import COMMANDS, KEYS
 from gemini_live.output.status import ConnectionState, Fragments, MicrophoneState, Status
 from gemini_live.process.streams import BackgroundWriter
-from gemini_live.prompt.prompt import MAX_BURST, Prompt
+from gemini_live.prompt.prompt import BULK_CHARS, MAX_BURST, Prompt
+from gemini_live.prompt.view import wrap_words
 from tests.window import WAIT_S, Window, opened
 
 STATUS = Status(
@@ -919,3 +920,22 @@ async def test_where_there_is_no_job_control_nothing_is_suspended(
             patched.setattr(os, "kill", lambda *_: pytest.fail("it stops itself"))
             window.type(f"{CTRL_Z}word\r")
             await desk.has_sent("word")
+
+
+async def test_very_much_text_at_once_is_left_to_the_terminal_to_wrap(
+    window: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_wrapped: list[int] = []
+
+    def wrap(fragments: Fragments, columns: int) -> Fragments:
+        n_wrapped.append(sum(len(text) for _, text in fragments))
+        return wrap_words(fragments, columns)
+
+    monkeypatch.setattr("gemini_live.prompt.prompt.wrap_words", wrap)
+    n_words = 2 * BULK_CHARS // 5
+    async with sitting_at(window) as desk:
+        desk.say("word " * n_words)
+        desk.say("the end")
+        await window.shows("the end")
+        assert window.written.count(b"word ") >= n_words - 1
+    assert max(n_wrapped) <= BULK_CHARS
