@@ -30,8 +30,8 @@ from gemini_live.session import calls, dispatch, link, recovery, stats, uplink
 from gemini_live.session.inputs import MAX_WAITING_LINES
 from gemini_live.simulator import FAULT_KINDS, http, server, speech
 from gemini_live.simulator.arguments import build_parser as build_simulator_parser
+from gemini_live.simulator.opening import SETUP_S
 from gemini_live.simulator.script_file import MAX_SCRIPT_BYTES
-from gemini_live.simulator.session import SETUP_S
 from gemini_live.wire import connection, parse
 from gemini_live.wire.json_fields import MAX_ITEMS
 from gemini_live.wire.setup import MAX_SETUP_FILE_BYTES

@@ -51,7 +51,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str], stdout: TextIO, stderr
         return error.exit_code
     except BrokenPipeError:
         return ExitCode.CLOSED_STDOUT
-    return MISTAKES if command.strict and server.mistakes else ExitCode.DONE
+    return MISTAKES if command.strict and (server.mistakes or server.departures) else ExitCode.DONE
 
 
 def _write(stream: TextIO, line: str) -> None:

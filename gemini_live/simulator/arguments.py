@@ -88,7 +88,10 @@ def build_parser() -> argparse.ArgumentParser:
         help="let web pages of ORIGIN connect, as in http://app.test:3000; *: all (pages of this machine always may)",
     )
     parser.add_argument(
-        "--pace", type=_number, metavar="X", help="send speech X times faster than real time; 0: at once (4)"
+        "--pace",
+        type=_number,
+        metavar="X",
+        help="send speech X times faster than real time; 0: at once (4; --replay: 1)",
     )
     parser.add_argument(
         "--lifetime", dest="lifetime_s", type=_seconds, metavar="S", help="end connections after S seconds"
@@ -109,13 +112,21 @@ def build_parser() -> argparse.ArgumentParser:
         "--seed", type=int, metavar="N", help="of everything that is random; makes handles and tokens repeatable too"
     )
     parser.add_argument("--script", type=Path, metavar="FILE", help="answer by the rules in FILE, in TOML")
+    parser.add_argument(
+        "--replay",
+        type=Path,
+        metavar="FILE",
+        help="serve the recording in FILE, with its timing at --pace 1",
+    )
     parser.add_argument("--fault", dest="faults", action="append", metavar="SPEC", help="do something wrong; see below")
     parser.add_argument("--log", type=Path, metavar="FILE", help="record every message in FILE (docs/recording.md)")
     parser.add_argument("--log-media", action="store_true", help="record sound and pictures too")
     parser.add_argument(
         "--verdict", type=Path, metavar="FILE", help="write the verdict on the clients to FILE, as JSON"
     )
-    parser.add_argument("--strict", action="store_true", help="exit with 1 if a client made mistakes, for CI")
+    parser.add_argument(
+        "--strict", action="store_true", help="exit with 1 if a client made mistakes or left the recording, for CI"
+    )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     return parser
 

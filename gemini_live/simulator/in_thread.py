@@ -52,6 +52,11 @@ class SimulatorInThread:
         return self._simulator.mistakes
 
     @property
+    def departures(self) -> list[str]:
+        """Where and how the clients of a replay left the recording, over all sessions."""
+        return self._simulator.departures
+
+    @property
     def environ(self) -> dict[str, str]:
         """The environment variables that point google-genai and gemini-live at the simulator."""
         certificate = self._simulator.certificate

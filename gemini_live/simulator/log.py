@@ -59,6 +59,10 @@ class Log:
         """Write what a client did wrong."""
         self._recorder.local("mistake", connection=session, words=words)
 
+    def departure(self, session: int, words: str) -> None:
+        """Write where and how the client of a replay left the recording."""
+        self._recorder.local("departure", connection=session, words=words)
+
     def closed(self, session: int, code: int, reason: str, *, by_client: bool) -> None:
         """Write how a session ended."""
         self._recorder.closed(session, code, reason, "client" if by_client else "server")

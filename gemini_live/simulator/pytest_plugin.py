@@ -45,5 +45,5 @@ def live_simulator(request: pytest.FixtureRequest) -> "Iterator[SimulatorInThrea
     strict = options.pop("strict", False)
     with SimulatorInThread(**options) as server:
         yield server
-    if strict and server.mistakes:
+    if strict and (server.mistakes or server.departures):
         pytest.fail("the client made mistakes:\n" + "\n".join(server.verdict()), pytrace=False)

@@ -82,6 +82,8 @@ class SessionRecord:
     """What the client did that the protocol does not allow."""
     notes: list[str] = field(default_factory=list)
     """What works, but is doubtful with the service: it does not count as a mistake."""
+    departures: list[str] = field(default_factory=list)
+    """Where and how the client of a replay left the recording."""
     resumed_from: int | None = None
     """Number of the session that this one resumes."""
     n_received: int = 0
@@ -101,6 +103,8 @@ class SessionRecord:
     closed_by_client: bool = False
     on_mistake: Callable[[str], None] = lambda words: None
     """Called with each mistake; for the log."""
+    on_departure: Callable[[str], None] = lambda words: None
+    """Called with each departure; for the log."""
     on_event: Callable[[str], None] = lambda words: None
     """Called with a line for people at each call, each mistake and each change of the session."""
     _audio_due_s: float | None = None
@@ -170,6 +174,13 @@ class SessionRecord:
             self.on_mistake(words)
             self.on_event(f"mistake: {words}")
 
+    def departure(self, words: str) -> None:
+        """Add where and how the client left the recording."""
+        if len(self.departures) < _MAX_MISTAKES:
+            self.departures.append(words)
+            self.on_departure(words)
+            self.on_event(f"left the recording: {words}")
+
     def received(self, message: dict[str, Any]) -> None:
         """Count a message of the client."""
         self.n_received += 1
@@ -215,6 +226,7 @@ def build_verdict(records: Iterable[SessionRecord], n_forgotten: int = 0, n_refu
     return {
         "v": 1,
         "mistakes": sum(len(session["mistakes"]) for session in sessions),
+        "departures": sum(len(session["departures"]) for session in sessions),
         "handshakes_refused": n_refused,
         "sessions_forgotten": n_forgotten,
         "sessions": sessions,
@@ -253,6 +265,7 @@ def _summarise(record: SessionRecord) -> dict[str, Any]:
             "answered_again": sum(call.n_again for call in calls),
         },
         "mistakes": list(record.mistakes),
+        "departures": list(record.departures),
         "notes": list(record.notes),
     }
 
@@ -281,6 +294,9 @@ def format_verdict(record: SessionRecord) -> Iterator[str]:
             f"{calls['answered_again']} again"
         )
     yield from (f"  note: {printable(words)}" for words in record.notes)
+    if record.departures:
+        yield f"  left the recording: {len(record.departures)}"
+        yield from (f"    - {printable(words)}" for words in record.departures)
     if record.mistakes:
         yield f"  mistakes: {len(record.mistakes)}"
         yield from (f"    - {printable(words)}" for words in record.mistakes)

@@ -27,6 +27,8 @@ from .http import Callers, HttpFailure, SocketRequest, is_loopback, read_socket_
 from .http_connection import SERVER_HEADER, HttpConnection
 from .log import SERVER_ROLE, Log
 from .records import SessionRecord, build_verdict, format_verdict, printable
+from .replay import ReplayBook, serve_replay
+from .replay_steps import read_replay
 from .rest import RestService, build_error
 from .script_file import read_script
 from .session import ServerContext, Session
@@ -37,6 +39,7 @@ from .wire import Wire
 
 MAX_MESSAGE_BYTES = 16 * 2**20
 """A larger message of a client closes its connection with 1009."""
+_PACE = 4.0
 _CLOSE_TIMEOUT_S = 1.0
 _OPEN_S, _HANG_S = 10.0, 3600.0
 """How long a handshake may take; the longer where it is us who do not answer it."""
@@ -69,7 +72,8 @@ class Simulator:
         tls: True for https and wss, with a certificate of its own (`server.certificate`).
         tls_names: More names that the certificate is valid for.
         tls_dir: The folder of a certificate that stays the same; None: a new one at each start.
-        pace: How many times faster than real time it sends speech; 0: it never waits, for tests.
+        pace: How many times faster than real time it sends speech; 0: it never waits, for tests. None: 4, and of a
+            replay, 1.
         lifetime_s: How long a connection lives; None: as long as it likes. goAway comes 50 s before.
         seed: Of everything that is random; None: handles and tokens are secret, the rest is repeatable.
         faults: What goes wrong, as `--fault` takes it.
@@ -83,6 +87,7 @@ class Simulator:
             returns.
         heard: With `answer`, the transcripts of the spoken questions, in their order.
         script: A file of rules that decide what the model answers, instead of `answer`.
+        replay: A recording to serve instead of answers.
         on_event: Called with a line for people at each session, call and mistake.
         espeak: True if espeak-ng is the voice, where it is installed; else tones.
         clock: What tells the time; None: the event loop.
@@ -97,7 +102,7 @@ class Simulator:
         tls: bool = False,
         tls_names: Sequence[str] = (),
         tls_dir: str | Path | None = None,
-        pace: float = 4.0,
+        pace: float | None = None,
         lifetime_s: float | None = None,
         seed: int | None = None,
         faults: Sequence[str | Fault] = (),
@@ -110,6 +115,7 @@ class Simulator:
         answer: AnswerFunction | None = None,
         heard: Sequence[str] = (),
         script: str | Path | None = None,
+        replay: str | Path | None = None,
         on_event: Callable[[str], None] | None = None,
         espeak: bool = True,
         clock: Clock | None = None,
@@ -127,12 +133,17 @@ class Simulator:
         self._tls_names, self._tls_dir = tuple(tls_names), Path(tls_dir) if tls_dir is not None else None
         self._origins = frozenset(origin.rstrip("/").lower() for origin in allow_origins)
         self._on_event = on_event
-        self._pace, self._lifetime_s, self._seed = pace, lifetime_s, seed
+        self._lifetime_s, self._seed = lifetime_s, seed
+        default_pace = _PACE if replay is None else 1.0
+        self._pace = default_pace if pace is None else pace
         self._plan = FaultPlan(tuple(parse_fault(f) if isinstance(f, str) else f for f in faults), seed or 0)
         self._log_path, self._log_media = log, log_media
         self._ends_call_turn_s = ends_call_turn_s
         self._typed_text_cuts = typed_text == "interrupts"
         self._answerer = _find_answerer(answer, heard, script)
+        if replay is not None and self._answerer is not None:
+            raise ConfigError("a replay decides the answers: leave out script, answer and heard")
+        self._replay = ReplayBook(read_replay(Path(replay)), seed) if replay is not None else None
         self._clock_given = clock
         self._espeak = espeak
         self._stack = AsyncExitStack()
@@ -238,6 +249,11 @@ class Simulator:
         """What the clients did that the protocol does not allow, over all sessions."""
         return [words for record in self.sessions for words in record.mistakes]
 
+    @property
+    def departures(self) -> list[str]:
+        """Where and how the clients of a replay left the recording, over all sessions."""
+        return [words for record in self.sessions for words in record.departures]
+
     def verdict(self) -> list[str]:
         """Return the verdict on the clients, in lines."""
         lines = [line for record in self.sessions for line in format_verdict(record)]
@@ -336,7 +352,10 @@ class Simulator:
             self._log.opened(record.number, f"{self.url.replace('http', 'ws', 1)}{record.path}")
         self._tell_waiters()
         try:
-            await Session(wire, self._context, request).run()
+            if self._replay is not None:
+                await serve_replay(wire, request, self._context.tokens, self._replay, clock=clock, pace=self._pace)
+            else:
+                await Session(wire, self._context, request).run()
         finally:
             del self._open_sessions[record.number]
             wire.settle()

@@ -6,13 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from websockets.exceptions import ConnectionClosed
-
 from .answerer import Answerer
 from .client_messages import ClientMessages
 from .clock import Alarm, Clock, sleep
 from .close_reasons import (
-    DEADLINE,
     ENTITY_NOT_FOUND,
     INTERNAL,
     INTERNAL_ERROR,
@@ -26,6 +23,7 @@ from .faults import FaultPlan
 from .history import ConversationHistory, HandleBook, Resumed
 from .http import SocketRequest
 from .model_turns import ModelTurns
+from .opening import end_as_the_service, receive_setup
 from .schema import snake_case
 from .settings import Settings, read_settings
 from .speech import Synthesizer
@@ -34,8 +32,6 @@ from .wire import Wire
 
 GO_AWAY_S = 50.0
 """How long before the end of a connection's life the service says goAway."""
-SETUP_S = 10.0
-"""How long a connection may be open without a setup."""
 
 
 @dataclass(frozen=True)
@@ -74,39 +70,24 @@ class Session:
 
     async def run(self) -> None:
         """Serve the client until one side closes."""
-        refusal: Refusal | None = None
-        try:
-            await self._open()
-            async with asyncio.TaskGroup() as tasks:
-                turns = tasks.create_task(self._turns.run(), name="model turns")
-                life = tasks.create_task(self._live(), name="lifetime")
-                faults = tasks.create_task(self._watch_time(), name="faults")
-                token = tasks.create_task(self._end_with_token(), name="token")
-                try:
-                    while True:
-                        await self._messages.take(await self._wire.receive())
-                finally:
-                    for task in (turns, life, faults, token):
-                        task.cancel()
-        except* ConnectionClosed:
-            pass  # how it ended is in the record
-        except* Refusal as group:
-            refusal = next(iter(_leaves(group)))
-        if refusal is not None:
-            self._record.mistake(f"{refusal.explanation} (closed with {refusal.code})")
-            await self._wire.close(refusal.code, refusal.reason)
+        await end_as_the_service(self._wire, self._serve())
+
+    async def _serve(self) -> None:
+        await self._open()
+        async with asyncio.TaskGroup() as tasks:
+            turns = tasks.create_task(self._turns.run(), name="model turns")
+            life = tasks.create_task(self._live(), name="lifetime")
+            faults = tasks.create_task(self._watch_time(), name="faults")
+            token = tasks.create_task(self._end_with_token(), name="token")
+            try:
+                while True:
+                    await self._messages.take(await self._wire.receive())
+            finally:
+                for task in (turns, life, faults, token):
+                    task.cancel()
 
     async def _open(self) -> None:
-        message = await self._receive_first()
-        if self._request.refusal is not None:
-            raise self._request.refusal
-        setup = message.get("setup")
-        if setup is None:
-            raise invalid_argument("the first message is not a setup")
-        if self._request.token:
-            setup, self._token_expires_s = self._context.tokens.use(self._request.token, setup)
-        self._record.setup = setup
-        self._record.changed()
+        setup, self._token_expires_s = await receive_setup(self._wire, self._request, self._context.tokens)
         await self._break_setup(setup)
         settings = read_settings(setup, self._record.api_version)
         context = self._context
@@ -140,18 +121,6 @@ class Session:
         self._record.on_event(f"opened: {settings.model} at {self._record.api_version}{how}")
         await self._wire.send({"setupComplete": {}})
         await self._turns.handles.send_first()
-
-    async def _receive_first(self) -> dict[str, Any]:
-        """Return the first message; close the connection if it does not come in time."""
-        timer = asyncio.get_running_loop().call_later(SETUP_S, self._give_up)  # real time, whatever the clock
-        try:
-            return await self._wire.receive()
-        finally:
-            timer.cancel()
-
-    def _give_up(self) -> None:
-        self._record.mistake(f"sent no setup within {SETUP_S:g} s")
-        self._wire.close_soon(POLICY_VIOLATION, DEADLINE)
 
     async def _break_setup(self, setup: dict[str, Any]) -> None:
         plan = self._context.plan
@@ -240,10 +209,3 @@ def _has(setup: dict[str, Any], dotted: str) -> bool:
             return False
         value = value[name]
     return True
-
-
-def _leaves(group: BaseExceptionGroup[Refusal]) -> list[Refusal]:
-    found: list[Refusal] = []
-    for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found

@@ -144,7 +144,7 @@ def read_settings(setup: dict[str, Any], api_version: str) -> Settings:
         model=model,
         capabilities=capabilities,
         modality=_read_modality(generation, model, capabilities),
-        activity=_read_activity(setup.get("realtimeInputConfig", {})),
+        activity=read_activity(setup.get("realtimeInputConfig", {})),
         declarations=read_declarations(tools, model, capabilities),
         search=has_search(tools),
         voice=_read_voice(generation, model),
@@ -277,7 +277,12 @@ def _read_behavior(function: dict[str, Any], capabilities: ModelCapabilities) ->
     return Behavior(named)
 
 
-def _read_activity(config: dict[str, Any]) -> ActivitySettings:
+def read_activity(config: dict[str, Any]) -> ActivitySettings:
+    """Return how speech is detected, by `realtimeInputConfig`.
+
+    Raises:
+        Refusal: A time in it is no time.
+    """
     detection = config.get("automaticActivityDetection", {})
     return ActivitySettings(
         automatic=not detection.get("disabled", False),

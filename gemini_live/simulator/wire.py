@@ -70,6 +70,7 @@ class Wire:
         self.on_interrupted: Callable[[], None] = lambda: None
         if log is not None:
             record.on_mistake = lambda words: log.mistake(record.number, words)
+            record.on_departure = lambda words: log.departure(record.number, words)
         self._intercept_pongs()
         self._read_in_small_pieces()
 
@@ -215,7 +216,9 @@ class Wire:
             f"closed by the {by} with {self.record.close_code}{reason}: {len(self.record.turns)} turns, "
             f"{n_mistakes or 'no'} mistake{'' if n_mistakes == 1 else 's'}"
         )
-        self.record.on_mistake = lambda words: None  # else the record, which is kept, would keep the whole session
+        self.record.on_mistake = self.record.on_departure = lambda words: (
+            None
+        )  # else the record, which is kept, would keep the whole session
         self.record.changed()
 
     def _reset(self) -> None:

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import connect
 
-from gemini_live.simulator import Simulator
-from gemini_live.simulator import session as session_module
+from gemini_live.simulator import Simulator, opening
 
 from .fake_clock import FakeClock
 from .peer import ON_TIME, declare, dial, session, setup
@@ -120,7 +119,7 @@ async def test_error_with_its_code_at_the_top_is_what_the_python_sdk_understands
 
 
 async def test_connection_without_a_setup_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "SETUP_S", 0.05)
+    monkeypatch.setattr(opening, "SETUP_S", 0.05)
     async with quick() as server, connect(server.socket_url) as websocket:
         await websocket.wait_closed()
         assert websocket.close_code == 1008

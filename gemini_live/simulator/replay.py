@@ -1,0 +1,420 @@
+"""Serves a recording: sends what the server sent, as soon as the client has done what it did before.
+
+The client need not be the recorded one. It may send the same turns in other messages; where its turns differ, the
+record of the session says where and how (`departures`), and the replay goes on with the recording.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from random import Random
+from typing import Any
+
+from ..audio.pcm import OUTPUT
+from ..recording.format import count_media_bytes
+from .client_events import ClientEvent, ClientEvents, Kind
+from .clock import Alarm, Clock
+from .close_reasons import ENTITY_NOT_FOUND, INVALID_PAYLOAD, POLICY_VIOLATION, Refusal
+from .http import SocketRequest
+from .opening import end_as_the_service, receive_setup
+from .records import CallRecord, SessionRecord, TurnRecord
+from .replay_ids import ReplayIds
+from .replay_steps import Cue, RecordedConnection, Send, restore_media
+from .tokens import TokenBook
+from .wire import ABNORMAL_CLOSURE, Wire
+
+_MAX_RUNS = 1_000
+"""Clients whose ids and handles are kept; the oldest are forgotten first."""
+NO_ANSWER = "The recording has no answer to this."
+_MAX_SETUP_DIFFERENCES = 5
+
+
+async def serve_replay(
+    wire: Wire, request: SocketRequest, tokens: TokenBook, book: "ReplayBook", *, clock: Clock, pace: float
+) -> None:
+    """Serve one client the recording, until one side closes."""
+    await end_as_the_service(wire, _serve(wire, request, tokens, book, clock=clock, pace=pace))
+
+
+async def _serve(
+    wire: Wire, request: SocketRequest, tokens: TokenBook, book: "ReplayBook", *, clock: Clock, pace: float
+) -> None:
+    setup, _ = await receive_setup(wire, request, tokens)
+    handle = setup.get("sessionResumption", {}).get("handle")
+    run, recorded = book.choose(handle)
+    replay = Replay(wire, setup, run, recorded, clock=clock, pace=pace)
+    wire.record.on_event(f"opened: {setup.get('model', '').removeprefix('models/')}, from a recording")
+    run.is_connected = True
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            sending = tasks.create_task(replay.run(), name="replay")
+            try:
+                while True:
+                    replay.take(await wire.receive())
+            finally:
+                sending.cancel()
+    finally:
+        run.is_connected = False
+        replay.tell_rest()
+
+
+class ReplayRun:
+    """One client on its way through the recording, over one or more connections."""
+
+    def __init__(self, random: Random) -> None:
+        self.ids = ReplayIds(random)
+        self.n_served = 0
+        """Recorded connections that were served or passed over."""
+        self.is_connected = False
+
+
+class ReplayBook:
+    """The recording, and who is where in it."""
+
+    def __init__(self, connections: list[RecordedConnection], seed: int | None) -> None:
+        self._connections = connections
+        self._random = Random() if seed is None else Random(f"replay {seed}")
+        self._runs: deque[ReplayRun] = deque(maxlen=_MAX_RUNS)
+
+    def choose(self, handle: str | None) -> tuple[ReplayRun, RecordedConnection]:
+        """Return the recorded connection for a client that connects with a handle, or without one.
+
+        Raises:
+            Refusal: The handle is of no session here, or the recording does not go on after that session.
+        """
+        if handle is not None:
+            run = next((run for run in reversed(self._runs) if run.ids.find(handle) is not None), None)
+            if run is None:
+                raise Refusal(POLICY_VIOLATION, ENTITY_NOT_FOUND, "the session resumption handle is not known")
+            return run, self._find_resumed(run, handle)
+        for run in reversed(self._runs):
+            following = self._connections[run.n_served :][:1]
+            if following and following[0].handle is None and not run.is_connected:
+                run.n_served += 1
+                return run, following[0]
+        self._runs.append(ReplayRun(Random(self._random.getrandbits(64))))
+        self._runs[-1].n_served = 1
+        return self._runs[-1], self._connections[0]
+
+    def _find_resumed(self, run: ReplayRun, handle: str) -> RecordedConnection:
+        """Return the recorded connection that resumed with the same handle, else the next one."""
+        recorded = run.ids.find(handle)
+        numbers = range(run.n_served, len(self._connections))
+        number = next((n for n in numbers if self._connections[n].handle == recorded), run.n_served)
+        if number >= len(self._connections):
+            raise Refusal(INVALID_PAYLOAD, NO_ANSWER, "resumed the session, where the recording ends")
+        run.n_served = number + 1
+        return self._connections[number]
+
+
+class Replay:
+    """One session of a replay."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        setup: dict[str, Any],
+        run: ReplayRun,
+        recorded: RecordedConnection,
+        *,
+        clock: Clock,
+        pace: float,
+    ) -> None:
+        """Prepare the session that `setup` opens.
+
+        Raises:
+            Refusal: The setup's speech detection makes no sense.
+        """
+        self._wire, self._record = wire, wire.record
+        self._run, self._recorded = run, recorded
+        self._clock, self._pace = clock, pace
+        self._events = ClientEvents(setup)
+        self._happened: deque[ClientEvent] = deque()
+        """What the client did and the replay has not come to yet; results are apart."""
+        self._results: dict[str, ClientEvent] = {}
+        """By recorded id."""
+        self._alarm = Alarm(clock)
+        self._recorded_s, self._began_s = recorded.setup_t_s, clock.time()
+        """A moment of the recording, and when it was in the replay."""
+        self._position = 0
+        self._turn: TurnRecord | None = None
+        self._is_turn_over = True
+        """True if the messages of a turn are all sent."""
+        self._typed_for_speech = False
+        """True if the client typed what was spoken in the recording."""
+        self._told_early = False
+        _compare_setups(self._record, recorded, setup)
+
+    def take(self, message: dict[str, Any]) -> None:
+        """Read a message of the client.
+
+        Raises:
+            Refusal: The message does not go with the setup.
+        """
+        if "setup" in message:
+            raise Refusal(INVALID_PAYLOAD, "setup must be the first message and only the first", "a second setup")
+        for event in self._events.read(message):
+            if event.kind is Kind.RESULT:
+                self._take_result(event, message)
+            else:
+                self._happened.append(event)
+        if self._events.pcm:
+            self._record.heard(self._events.pcm, self._events.duration_s, self._clock.time())
+        self._record.changed()
+        self._alarm.wake()
+
+    def _take_result(self, event: ClientEvent, message: dict[str, Any]) -> None:
+        recorded_id = self._run.ids.find(event.call_id) if event.call_id else event.name
+        call = self._record.calls.get(event.call_id)
+        if recorded_id is None:
+            self._record.mistake(f"answered a call that was never made: {event.call_id}")
+            return
+        if call is not None:
+            call.open = False
+            call.answers += [r for r in message["toolResponse"]["functionResponses"] if r.get("id") == event.call_id]
+        self._results[recorded_id] = event
+
+    async def run(self) -> None:
+        """Send the recording until its end or the client's."""
+        steps = self._recorded.steps
+        while self._position < len(steps):
+            step = steps[self._position]
+            self._position += 1
+            if isinstance(step, Send):
+                await self._send_when_due(step)
+            else:
+                await self._wait_for(step)
+        await self._end()
+
+    async def _end(self) -> None:
+        closed = self._recorded.closed
+        if closed is not None:
+            await self._wait_until(self._due_s(closed.t_s))
+            code = ABNORMAL_CLOSURE if closed.code is None else closed.code
+            await self._wire.end(code, closed.reason)
+            return
+        while True:
+            while self._happened:
+                event = self._happened.popleft()
+                if event.kind is not Kind.SPEECH_START:
+                    self._record.departure(f"{event.describe()}, after the end of the recording")
+                    await self._wire.close(INVALID_PAYLOAD, NO_ANSWER)
+                    return
+            await self._alarm.wait(None)
+
+    def tell_rest(self) -> None:
+        """Record what the client left out, at the end of its session."""
+        rest = [step for step in self._recorded.steps[self._position :] if isinstance(step, Cue)]
+        current = self._recorded.steps[self._position - 1 : self._position]
+        if current and isinstance(current[0], Cue) and not self._is_met(current[0]):
+            rest.insert(0, current[0])
+        rest = [cue for cue in rest if cue.event.kind is not Kind.SPEECH_START]
+        if rest:
+            more = f", and {len(rest) - 1} more" if len(rest) > 1 else ""
+            self._record.departure(f"{_place(rest[0])}: left before the recorded client {_describe(rest[0])}{more}")
+
+    # Sending
+
+    def _due_s(self, t_s: float) -> float:
+        return self._began_s + ((t_s - self._recorded_s) / self._pace if self._pace else 0.0)
+
+    async def _wait_until(self, when_s: float) -> None:
+        while self._clock.time() < when_s:
+            await self._alarm.wait(when_s)
+
+    async def _send_when_due(self, step: Send) -> None:
+        """Send a message at its time; drop it if the client has already done what cut it off in the recording."""
+        due_s = self._due_s(step.t_s)
+        while self._clock.time() < due_s:
+            if self._next_has_come():
+                if self._next_cuts():
+                    self._drop_answer()
+                    return
+                if self._is_turn_over:
+                    break  # nothing but handles and the like: the client need not wait for them
+                self._tell_early(step)
+            await self._alarm.wait(due_s)
+        await self._send(step)
+
+    def _next_cue(self) -> Cue | None:
+        return next((step for step in self._recorded.steps[self._position :] if isinstance(step, Cue)), None)
+
+    def _next_has_come(self) -> bool:
+        cue = self._next_cue()
+        return cue is not None and cue.event.kind is not Kind.RESULT and bool(self._happened) and self._fits(cue)
+
+    def _fits(self, cue: Cue) -> bool:
+        event = self._happened[0]
+        return event.kind is cue.event.kind and (event.kind is not Kind.TYPED or event.content == cue.event.content)
+
+    def _next_cuts(self) -> bool:
+        """True if what the recorded client did next ended the answer."""
+        steps = self._recorded.steps[self._position :]
+        cue = next(i for i, step in enumerate(steps) if isinstance(step, Cue))
+        for step in steps[cue + 1 :]:
+            if isinstance(step, Cue):
+                return False
+            content = step.message.get("serverContent", {})
+            if "interrupted" in content:
+                return True
+            if "modelTurn" in content or "turnComplete" in content:
+                return False
+        return False
+
+    def _drop_answer(self) -> None:
+        """Go to what the client did next; the rest of the answer is not sent."""
+        while isinstance(self._recorded.steps[self._position], Send):
+            self._position += 1
+
+    def _tell_early(self, step: Send) -> None:
+        if not self._told_early and self._happened[0].kind is not Kind.SPEECH_START:
+            self._told_early = True
+            event = self._happened[0]
+            self._record.departure(f"{_place(step)}: {event.describe()} before the recorded answer was over; it waits")
+
+    async def _send(self, step: Send) -> None:
+        message = self._run.ids.renew_in(restore_media(step.message))
+        self._follow(message)
+        await self._wire.send(message)
+
+    def _follow(self, message: Mapping[str, Any]) -> None:
+        """Keep the record of turns and calls."""
+        for call in message.get("toolCall", {}).get("functionCalls", []):
+            id_ = call.get("id", call.get("name", ""))
+            self._record.calls[id_] = CallRecord(id_, call.get("name", ""), call.get("args", {}))
+        for id_ in message.get("toolCallCancellation", {}).get("ids", []):
+            if id_ in self._record.calls:
+                self._record.calls[id_].open, self._record.calls[id_].cancelled = False, True
+        content = message.get("serverContent", {})
+        if content.get("modelTurn") or content.get("outputTranscription"):
+            self._is_turn_over = False
+        if content.get("turnComplete"):
+            self._is_turn_over, self._told_early = True, False
+        if self._turn is not None:
+            _add_to_turn(self._turn, content)
+
+    # Waiting for the client
+
+    async def _wait_for(self, cue: Cue) -> None:
+        """Wait until the client has done what the recorded one did; note what it does instead."""
+        n_left = cue.n
+        while not self._is_met(cue):
+            if not self._happened or cue.event.kind is Kind.RESULT:
+                await self._alarm.wait(None)
+            elif self._fits(cue):
+                self._happened.popleft()
+                n_left -= 1
+                if n_left <= 0:
+                    break
+            elif self._settle_difference(cue):
+                break
+            elif self._recorded.steps[self._position - 1] is not cue:
+                return  # went on elsewhere in the recording
+        self._met(cue)
+
+    def _is_met(self, cue: Cue) -> bool:
+        """True if a cue is met without looking at what the client did last."""
+        if cue.event.kind is Kind.RESULT:
+            return (cue.event.call_id or cue.event.name) in self._results
+        return self._typed_for_speech and cue.event.kind is Kind.SPEECH_END
+
+    def _settle_difference(self, cue: Cue) -> bool:
+        """Compare what the client did with another thing that the recorded client did; return True if it counts."""
+        event = self._happened.popleft()
+        if event.kind is Kind.SPEECH_START or (event.kind is Kind.SPEECH_END and cue.event.kind is Kind.SPEECH_START):
+            return False
+        if event.kind is Kind.TYPED:
+            if cue.event.kind is not Kind.TYPED and event.content == self._transcript_of(cue):
+                self._typed_for_speech = cue.event.kind is Kind.SPEECH_START
+                return True
+            found = self._find_later(event)
+            if found is not None:
+                self._record.departure(f"{_place(cue)}: left out what the recorded client did: {_describe(cue)}")
+                self._position = found
+                self._happened.appendleft(event)
+                return False
+        self._typed_for_speech = cue.event.kind is Kind.SPEECH_START
+        self._record.departure(f"{_place(cue)}: {event.describe()}, where the recorded client {_describe(cue)}")
+        return True
+
+    def _transcript_of(self, cue: Cue) -> str:
+        steps = self._recorded.steps[self._position - 1 :]
+        speech = next((step for step in steps if isinstance(step, Cue) and step.event.kind is Kind.SPEECH_END), cue)
+        return " ".join(speech.transcript.split()).casefold()
+
+    def _find_later(self, event: ClientEvent) -> int | None:
+        """Return where the recorded client typed the same line later."""
+        steps = self._recorded.steps
+        return next(
+            (
+                i
+                for i in range(self._position, len(steps))
+                if isinstance(step := steps[i], Cue)
+                and step.event.kind is Kind.TYPED
+                and step.event.content == event.content
+            ),
+            None,
+        )
+
+    def _met(self, cue: Cue) -> None:
+        """Go on in the recording from a cue."""
+        kind = cue.event.kind
+        if kind is Kind.RESULT:
+            self._compare_results(cue)
+        self._recorded_s, self._began_s = cue.t_s, self._clock.time()
+        if kind is Kind.SPEECH_END:
+            self._typed_for_speech = False
+            self._record.n_utterances += 1
+        if kind in (Kind.TYPED, Kind.SPEECH_END):
+            asked = cue.event.text if kind is Kind.TYPED else cue.transcript or cue.event.text
+            origin = "typed" if kind is Kind.TYPED else "voice"
+            self._turn = TurnRecord(len(self._record.turns) + 1, asked, origin)
+            self._record.turns.append(self._turn)
+        self._record.changed()
+
+    def _compare_results(self, cue: Cue) -> None:
+        result = self._results[cue.event.call_id or cue.event.name]
+        if result.response != cue.event.response:
+            self._record.departure(
+                f"{_place(cue)}: answered {cue.event.name} with {result.response}, "
+                f"where the recorded client answered {cue.event.response}"
+            )
+
+
+def _place(step: Cue | Send) -> str:
+    return f"line {step.line} of the recording ({step.t_s:.1f} s)"
+
+
+def _describe(cue: Cue) -> str:
+    if cue.event.kind is Kind.SPEECH_START or (cue.event.kind is Kind.SPEECH_END and not cue.transcript):
+        return "spoke"
+    return f'said "{cue.transcript}"' if cue.event.kind is Kind.SPEECH_END else cue.event.describe()
+
+
+def _add_to_turn(turn: TurnRecord, content: Mapping[str, Any]) -> None:
+    turn.words += content.get("outputTranscription", {}).get("text", "")
+    for part in content.get("modelTurn", {}).get("parts", []):
+        if "inlineData" in part:
+            turn.audio_s += OUTPUT.duration_s(count_media_bytes(part["inlineData"]))
+        elif not part.get("thought"):
+            turn.words += part.get("text", "")
+    turn.generation_complete |= bool(content.get("generationComplete"))
+    turn.interrupted |= bool(content.get("interrupted"))
+    turn.complete |= bool(content.get("turnComplete"))
+
+
+def _compare_setups(record: SessionRecord, recorded: RecordedConnection, setup: dict[str, Any]) -> None:
+    """Note where the setups differ, and which functions the client lacks."""
+    different = sorted(
+        name
+        for name in {*setup, *recorded.setup}
+        if name != "sessionResumption" and setup.get(name) != recorded.setup.get(name)
+    )
+    if different:
+        shown = ", ".join(different[:_MAX_SETUP_DIFFERENCES])
+        record.note(f"the setup differs from the recorded one in {shown}")
+    declared = {
+        function.get("name", "") for tool in setup.get("tools", []) for function in tool.get("functionDeclarations", [])
+    }
+    for name in sorted(recorded.function_names - declared):
+        record.departure(f"did not declare {name}, which the recording calls")
