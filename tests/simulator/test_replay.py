@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from google.genai import types
 
 from gemini_live.errors import ConfigError
 from gemini_live.simulator import Simulator
@@ -20,6 +21,7 @@ from .peer import Peer, declare, dial, session, setup
 from .service_recordings import convert
 from .sounds import SILENCE, spoken
 from .test_recordings import NAMES, RECORDINGS
+from .test_sdk import WORDS, receive_turn, sdk_session, words_of
 
 
 def without_ids(message: Mapping[str, Any]) -> dict[str, Any]:
@@ -448,3 +450,26 @@ def test_new_ids_have_the_form_of_the_recorded_ones(recorded: str) -> None:
 def test_more_short_ids_than_there_are_digits_stay_apart() -> None:
     ids = ReplayIds(Random(1))
     assert len({ids.renew(str(n)) for n in range(10)} | {ids.renew("x")}) == 11
+
+
+async def test_google_genai_is_served_by_a_recording_of_another_client(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    await record_conversation(path)
+    config = {**WORDS, "tools": [{"function_declarations": [{"name": name, "behavior": "BLOCKING"} for name in "fg"]}]}
+    async with Simulator(tls=True, pace=0, replay=path) as server, sdk_session(server, config) as live:
+        await live.send_client_content(turns=types.Content(role="user", parts=[types.Part(text="Hello there")]))
+        assert words_of(await receive_turn(live)) == "Hello there"
+        await live.send_realtime_input(text='call f({"a": 1}) call g()')
+        async for message in live.receive():
+            if message.tool_call:
+                answers = [
+                    types.FunctionResponse(id=call.id, name=call.name, response={"output": call.name})
+                    for call in message.tool_call.function_calls or []
+                ]
+                await live.send_tool_response(function_responses=answers)
+                break
+        assert words_of(await receive_turn(live)) == "f returned f. g returned g"
+        for chunk in (SILENCE, spoken(), SILENCE):
+            await live.send_realtime_input(audio=types.Blob(data=chunk, mime_type="audio/pcm;rate=16000"))
+        assert words_of(await receive_turn(live)).startswith("(speech")
+    assert server.departures == []
