@@ -13,7 +13,7 @@ from .proxy import Proxy
 
 CHAOS = (
     *("close:1011", "close:1006", "close:1001", "close:1012", "close:1013", "reset", "error:500", "go-away:3"),
-    *("stall:0.3", "malformed", "huge:1.2", "end:aborted", "end:session-not-found", "end:unavailable"),
+    *("stall:0.3", "malformed", "huge:0.5", "end:aborted", "end:session-not-found", "end:unavailable"),
 )
 """What the server does between messages. An interruption by nobody is left out: it rightly makes half an answer."""
 BREAKING = (

@@ -158,7 +158,7 @@ class Conversation:
         return None if question.waits and not self.is_quiet else question
 
     def asked(self, question: Question, now_s: float) -> list[Outcome]:
-        """Note that a question is being sent, for the first time or again."""
+        """Record that a question is being sent now, for the first time or once more: its answer is due."""
         self._message_s = now_s
         if not question.waits:
             self._playback_ends_s = now_s  # a line that is typed at a terminal clears playback
@@ -169,20 +169,20 @@ class Conversation:
         return self._step(Event.SENT, now_s)
 
     def audio_sent(self, now_s: float) -> None:
-        """Note that audio of the user is being sent: the microphone's, or that of a file."""
+        """Record that audio of the user is being sent, from the microphone or from a file."""
         if self._voice_ended:
             self._voice_ended = self._voice_answered = False
         self._audio_sent_s = now_s
 
     def audio_ended(self, now_s: float, *, by_hand: bool) -> None:
-        """Note that the user's audio has ended: a file's end, or a microphone that a person closed (`by_hand`)."""
+        """Begin to wait for the answer to the user's audio, which has ended; `by_hand`: a person ended it."""
         self._message_s, self._voice_ended = now_s, True
         said_nothing = by_hand and self._current is None and not self._questions.waiting
         self._voice_answered |= said_nothing
         self._voice_wait_s = self.timings.after_last_word_s if said_nothing else self.timings.after_audio_end_s
 
     def answer_stopped(self) -> int | None:
-        """Note that the user wants no more of the present answer; return its exchange, if there is an answer."""
+        """Mark the present answer as unwanted, so that it is not asked for again; return its exchange, if any."""
         if self._current is None:
             return None
         self._current.is_stopped = True
@@ -191,13 +191,13 @@ class Conversation:
     # What the server says
 
     def message_received(self, now_s: float) -> None:
-        """Note that the server sent a message that is more than a new handle."""
+        """Restart the deadline of the present state: the server sent a message that is more than a new handle."""
         self._message_s = now_s
 
     def heard(self, text: str, now_s: float, *, speaks: bool = False) -> list[Outcome]:
-        """Add transcribed words of the user to the exchange that they belong to; an echo of typed text is none.
+        """Add transcribed words of the user to the exchange that they belong to; ignore an echo of typed text.
 
-        `speaks`: the user was heard to begin to speak since the newest answer began.
+        `speaks`: the user began to speak after the newest answer began.
         """
         if not (text and self._may_hear):
             return []
@@ -217,7 +217,7 @@ class Conversation:
     def words_received(self, text: str, now_s: float, *, speaks: bool = False) -> list[Outcome]:
         """Add words of the transcript of the model's speech to the answer that they belong to.
 
-        If nothing is asked, and the user was not heard to speak (`speaks`), they are late words of the last answer.
+        If nothing is asked, they are late words of the last answer, unless the user spoke since (`speaks`).
         """
         if not text:
             return []
@@ -239,17 +239,17 @@ class Conversation:
         return outcomes
 
     def stray_text_received(self, text: str) -> None:
-        """Keep text that a speaking model wrote; it counts only if the turn brings nothing else."""
+        """Store text that a speaking model wrote; it becomes the answer if the turn brings nothing else."""
         exchange = self._current or self._questions.first
         if exchange is not None:
             exchange.stray.append(text)
 
     def generation_completed(self, now_s: float) -> list[Outcome]:
-        """Note `generationComplete`."""
+        """Apply `generationComplete`: only the end of the turn is due."""
         return self._step(Event.GENERATED, now_s)
 
     def interrupted(self, now_s: float, *, speaks: bool = False) -> list[Outcome]:
-        """Note `interrupted`, and decide who caused it; `speaks`: the user spoke since the newest answer began."""
+        """Apply `interrupted`, after deciding who caused it; `speaks`: the user spoke since the newest answer began."""
         self._playback_ends_s = now_s
         current, first, n_waiting = self._current, self._questions.first, len(self._questions.waiting)
         if current is not None:
@@ -261,7 +261,7 @@ class Conversation:
         return self._step(Event.CUT if by_user else Event.BROKEN, now_s)
 
     def input_awaited(self, now_s: float) -> list[Outcome]:
-        """Note `waitingForInput`: nothing is due until the user continues to speak; a typed line is not sent again."""
+        """Apply `waitingForInput`: a typed line is not sent again; after speech nothing is due for now."""
         first = self._questions.first
         if self._current is not None or first is None:
             return []
@@ -271,7 +271,7 @@ class Conversation:
         return self._step(Event.ENDED, now_s)
 
     def turn_completed(self, now_s: float, status: str | None = None, reason: str | None = None) -> list[Outcome]:
-        """Note `turnComplete`, with the interaction status and the reason for an early end, if there are any."""
+        """Apply `turnComplete`, with the interaction status and the reason for an early end, if there are any."""
         outcomes = self._count_stray_text(now_s)
         self._reason = None if reason in _HARMLESS_REASONS else reason
         if reason == NEED_MORE_INPUT:
@@ -291,7 +291,7 @@ class Conversation:
         return bool(call_id) and (is_open or (self._current is not None and call_id in self._current.calls))
 
     def call_opened(self, call_id: str, now_s: float, name: str = "") -> list[Outcome]:
-        """Note a function call: its exchange is not complete until the call is closed."""
+        """Open a function call: its exchange is not complete until the call is closed."""
         outcomes = self._step(Event.CALLED, now_s)
         self._open_calls.append((call_id, name))
         if self._current is not None:
@@ -299,7 +299,7 @@ class Conversation:
         return outcomes
 
     def call_closed(self, call_id: str, now_s: float, *, answered: bool) -> list[Outcome]:
-        """Note that the result of a call is being sent; `answered`: a turn about it follows, it is not silent."""
+        """Close a call whose result is being sent; `answered`: the model will say something about the result."""
         if not self._close_call(call_id):
             return []
         self._result_due |= answered
@@ -312,7 +312,7 @@ class Conversation:
         return self._step(event, now_s)
 
     def call_cancelled(self, call_id: str, now_s: float) -> list[Outcome]:
-        """Note that the server cancels a call: because the user came, or to make it again."""
+        """Close a call that the server cancels, because the user interrupted it or because it will be made again."""
         if not self._close_call(call_id) or self._current is None:
             return []
         self._current.calls.pop(call_id, None)  # the same id may come again
@@ -451,7 +451,7 @@ class Conversation:
         return Opening(handle=handle, history=history, omitted=omitted, stale_calls=dict(self._handles.stale_calls))
 
     def connected(self, opening: Opening, now_s: float) -> None:
-        """Note that a connection is live; what a resumed session knows already is not asked again at once."""
+        """Begin a connection; a question that a resumed session knows is asked again only if it stays unanswered."""
         self._handles.begin_connection(is_seeded=bool(opening.history))
         self._message_s, self.silence_s = now_s, None
         queue = self._questions.queue
@@ -462,11 +462,11 @@ class Conversation:
             self._state, self._entered_s = State.RESUMED, now_s
 
     def resumption_updated(self, handle: str, *, resumable: bool) -> None:
-        """Keep the newest handle that can be resumed."""
+        """Store a new handle, if the session can be resumed with it."""
         self._handles.offer(handle, resumable=resumable, is_settled=self._state is not State.RESUMED)
 
     def handle_refused(self) -> None:
-        """Forget the handle: the server does not take it."""
+        """Delete the handle: the server refuses it."""
         self._handles.drop()
 
     def connection_lost(self, now_s: float, *, speaks: bool = False) -> list[Outcome]:
@@ -530,7 +530,7 @@ class Conversation:
     # The table's actions, each described in `turns.Act`
 
     def _step(self, event: Event, now_s: float) -> list[Outcome]:
-        """Do what the table says about an event in the present state."""
+        """Apply the table's step for an event in the present state; return what it brings about."""
         outcomes: list[Outcome] = []
         step = TABLE[self._state].steps.get(event)
         if step is not None:
@@ -624,7 +624,7 @@ class Conversation:
         return call is not None
 
     def _output(self, event: Event, now_s: float) -> list[Outcome]:
-        """Do what the table says about output, and note that the present exchange has some."""
+        """Apply the table's step for output of the model, and mark the present exchange as having output."""
         follows_result = self._state in _RESULT_SENT
         outcomes = self._step(event, now_s)
         current = self._current
@@ -641,7 +641,7 @@ class Conversation:
         return [ModelSaid(self._current.number, self._current.add_words(text))]
 
     def _count_stray_text(self, now_s: float) -> list[Outcome]:
-        """Make text that the model wrote instead of speaking its answer, if the turn has brought nothing else."""
+        """Use text that the model wrote beside its speech as its answer, if the turn has brought nothing else."""
         exchange = self._current or self._questions.first
         if exchange is None or not exchange.stray or exchange.has_output:
             return []

@@ -26,11 +26,11 @@ class Handles:
         return self._covers_everything and self.handle is not None
 
     def begin_connection(self, *, is_seeded: bool) -> None:
-        """Note what the session of a new connection knows: all, by a handle, or what it is told (`is_seeded`)."""
+        """Begin a connection; `is_seeded`: its session is a new one that is told the conversation as history."""
         self._is_trusted = not is_seeded
 
     def offer(self, handle: str, *, resumable: bool, is_settled: bool) -> None:
-        """Keep a handle, and forget the stale calls if it is newer than the errors that closed them (`is_settled`)."""
+        """Store a handle; delete the stale calls if it is newer than the errors that closed them (`is_settled`)."""
         if resumable and handle and self._is_trusted:
             self.handle = handle
             if is_settled:

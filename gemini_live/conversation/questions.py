@@ -138,7 +138,7 @@ class Questions:
         return self._was_echo
 
     def repeat(self) -> bool:
-        """Have the first question that waits sent once more; return False if that was done, or nothing was typed."""
+        """Mark the first question that waits to be sent once more; return False if it was sent twice, or was spoken."""
         question = self.waiting[0].question
         if question is None or question.is_repeated:
             return False

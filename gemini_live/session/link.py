@@ -122,8 +122,8 @@ class Link:
             declarations: The user's functions, as JSON.
             conversation: Says what a connection begins with.
             uplink: Sends on the connection.
-            dispatcher: Is told of each new connection.
-            output: Takes one line about each loss.
+            dispatcher: Forgets the answer that the user stopped, at each new connection.
+            output: Writes one line about each outage.
             stats: Counts the connections.
             journal: Records the connections and their messages.
             changes: Is notified after each message.
@@ -440,7 +440,7 @@ class Link:
             return ()
 
     def _note_signs(self, received: Sequence[ServerEvent]) -> None:
-        """Note what shows that the server answers, or that it has heard the user."""
+        """Look in a message for signs that the server heard the user or generates an answer, and act on them."""
         for event in received:
             if type(event) in _GENERATED:
                 self._has_generated = True
@@ -455,7 +455,7 @@ class Link:
     # Leaving
 
     def announce_end(self, time_left_s: float | None) -> None:
-        """Note that the server is going to close this connection; `None`: it did not say when."""
+        """Plan to leave this connection before the server closes it; `None`: the server did not say when."""
         if self._outdated_because is not None:
             return  # it is left before
         if self._config.reconnect:
@@ -482,7 +482,7 @@ class Link:
             self._leaves_because = self._outdated_because
 
     def user_came(self) -> None:
-        """Note that the user typed or spoke on this connection, so that an answer is due."""
+        """Record that the user typed or spoke on this connection: an answer is due."""
         self._user_came = True
         self._resumed.asked(self._clock())
 

@@ -65,12 +65,12 @@ class Recovery:
         """When the next connection may start if each one takes up `SHORTEST_INTERVAL_S`."""
 
     def went_live(self) -> None:
-        """Note that a setup completed."""
+        """Count the failures of the handle anew: a setup completed."""
         self._was_live = True
         self._resumptions_failed = 0
 
     def is_stable(self) -> None:
-        """Note that a connection has proved itself: the next failure begins a new outage."""
+        """End the outage: a connection has proved to work, and the next failure begins a new outage."""
         self._outage_began_s = None
         self._tries = 0
 
@@ -173,12 +173,12 @@ class ResumedSession:
         self._is_unproven, self._asked_s = resumed, None
 
     def asked(self, now_s: float) -> None:
-        """Note that a question was sent, or that the server transcribed speech."""
+        """Start the deadline for output: a question was sent, or the server transcribed speech."""
         if self._asked_s is None:
             self._asked_s = now_s
 
     def generated(self) -> None:
-        """Note output of the model: the session works."""
+        """Trust the session: the model has generated output."""
         self._is_unproven, self._n_lost = False, 0
 
     @property

@@ -1,4 +1,4 @@
-"""Whether the user has spoken and got no answer yet, as the client's own voice detector hears it. Pure."""
+"""Tells whether the user has spoken and has no answer yet, by the client's own voice detector. Pure."""
 
 from .stats import Latency
 
@@ -16,18 +16,18 @@ class UserSpeech:
         """When the newest speech began or ended; `None` after an answer."""
 
     def began(self, now_s: float) -> None:
-        """Note that the user began to speak: a pause before it was not the end."""
+        """Record that the user began to speak; a pause before was not the end of the question."""
         self._heard_s = now_s
         self._latency.cancel()
 
     def stopped(self, now_s: float, *, ended_s: float) -> None:
-        """Note, at `now_s`, that the user stopped speaking at `ended_s`, unless an answer has already begun."""
+        """Start the latency clock at `ended_s`, when the user stopped speaking, unless an answer has already begun."""
         if self._heard_s is not None:
             self._heard_s = now_s
             self._latency.asked(ended_s)
 
     def answered(self) -> None:
-        """Note that an answer has begun."""
+        """Record that an answer to the speech has begun."""
         self._heard_s = None
 
     def is_unanswered(self, now_s: float) -> bool:

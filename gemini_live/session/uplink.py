@@ -193,7 +193,7 @@ class Uplink:
         return self._is_open if self._automatic_vad else self._in_activity
 
     def note_sign_of_answer(self) -> None:
-        """Note that the server has noticed the end of the user's speech: no more silence is needed."""
+        """End the silence that follows the user's audio: the server has noticed the end of the speech."""
         if self._silence is not None:
             self._silence.is_answered = True
 
@@ -308,7 +308,7 @@ class Uplink:
         return client_messages.build_typed_turn(question.text, how, pictures)
 
     def _take_pictures(self) -> tuple[bytes, ...]:
-        """Take the pictures that were shown before the next question, and after all questions before it."""
+        """Remove and return the pictures that belong to the next question: shown after all questions before it."""
         taken = []
         while self._pictures and not self._is_waiting(self._pictures[0][1]):
             taken.append(self._pictures.popleft()[0])
