@@ -3,6 +3,7 @@
 It reads only the audio and the end of a turn, trusts every message, and knows no sound card.
 """
 
+import asyncio
 import base64
 import json
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 
 from . import CpuClock, run_task
+from .microphone import feed
 
 MODEL = "models/gemini-2.5-flash-native-audio-preview-12-2025"
 SETUP: dict[str, Any] = {"setup": {"model": MODEL, "generationConfig": {"responseModalities": ["AUDIO"]}}}
@@ -33,6 +35,21 @@ async def receive(address: str, messages: int, turns: int = 1) -> dict[str, floa
         return {"cpu_us": cpu.us_each(messages * turns), "bytes": len(buffer)}
 
 
+async def send(address: str, chunks: int, pace_s: float) -> dict[str, float]:
+    """Send chunks of a microphone whose callback posts them to the loop; return the CPU time for each chunk."""
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[bytes] = asyncio.Queue()
+    async with connect(f"ws://{address}/", compression=None) as websocket:
+        await _set_up(websocket)
+        cpu = CpuClock()
+        feed(lambda chunk: loop.call_soon_threadsafe(queue.put_nowait, chunk), chunks, pace_s)
+        for _ in range(chunks):
+            data = base64.b64encode(await queue.get()).decode()
+            audio = {"mimeType": "audio/pcm;rate=16000", "data": data}
+            await websocket.send(json.dumps({"realtimeInput": {"audio": audio}}))
+        return {"cpu_us": cpu.us_each(chunks)}
+
+
 async def _set_up(websocket: ClientConnection) -> None:
     await websocket.send(json.dumps(SETUP))
     while "setupComplete" not in json.loads(await websocket.recv()):
@@ -40,4 +57,4 @@ async def _set_up(websocket: ClientConnection) -> None:
 
 
 if __name__ == "__main__":
-    run_task({"receive": receive})
+    run_task({"receive": receive, "send": send})

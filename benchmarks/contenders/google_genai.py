@@ -1,5 +1,6 @@
 """Google's own SDK: `client.aio.live` of google-genai."""
 
+import asyncio
 from typing import Any
 
 from google import genai
@@ -7,6 +8,7 @@ from google.genai import live, types
 
 from . import CpuClock, run_task
 from .floor import MODEL
+from .microphone import feed
 
 CONFIG = types.LiveConnectConfig(response_modalities=[types.Modality.AUDIO])
 
@@ -30,6 +32,19 @@ async def receive(address: str, messages: int, turns: int = 1) -> dict[str, floa
         return {"cpu_us": cpu.us_each(messages * turns), "bytes": len(buffer)}
 
 
+async def send(address: str, chunks: int, pace_s: float) -> dict[str, float]:
+    """Send chunks of a microphone whose callback posts them to the loop."""
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[bytes] = asyncio.Queue()
+    async with _client(address).aio.live.connect(model=MODEL, config=CONFIG) as session:
+        cpu = CpuClock()
+        feed(lambda chunk: loop.call_soon_threadsafe(queue.put_nowait, chunk), chunks, pace_s)
+        for _ in range(chunks):
+            audio = types.Blob(data=await queue.get(), mime_type="audio/pcm;rate=16000")
+            await session.send_realtime_input(audio=audio)
+        return {"cpu_us": cpu.us_each(chunks)}
+
+
 def _client(address: str) -> genai.Client:
     """Return a client that dials without TLS, as the other contenders do: the SDK itself always dials `wss`."""
     dial: Any = vars(live)["ws_connect"]
@@ -42,4 +57,4 @@ def _client(address: str) -> genai.Client:
 
 
 if __name__ == "__main__":
-    run_task({"receive": receive})
+    run_task({"receive": receive, "send": send})

@@ -14,6 +14,7 @@ from tests.fakes import FakePyAudio
 
 from . import CpuClock, run_task
 from .floor import MODEL
+from .microphone import feed
 
 
 class _Ends:
@@ -66,5 +67,21 @@ async def receive(address: str, messages: int, turns: int = 1) -> dict[str, floa
     return {"cpu_us": us, "bytes": n_bytes}
 
 
+async def send(address: str, chunks: int, pace_s: float) -> dict[str, float]:
+    """Send chunks of the microphone, whose callback PortAudio's thread calls."""
+    card = FakePyAudio()
+    sys.modules["pyaudio"] = card
+    ends = _Ends()
+    async with _session(_config(address, audio_output=False, audio_input=True), ends) as session:
+        while not card.streams or not card.microphone.is_active():  # noqa: ASYNC110 - a fake card tells nobody
+            await asyncio.sleep(0.01)
+        callback = card.microphone._callback
+        ends.cpu.restart()
+        feed(lambda chunk: callback(chunk, len(chunk) // 2, {}, 0), chunks, pace_s)
+        while session._stats.heard_s < 0.02 * chunks - 0.001:  # noqa: ASYNC110 - nor does the uplink
+            await asyncio.sleep(0.1)
+        return {"cpu_us": ends.cpu.us_each(chunks)}
+
+
 if __name__ == "__main__":
-    run_task({"receive": receive})
+    run_task({"receive": receive, "send": send})

@@ -38,7 +38,8 @@ OpenClaw on 3.8 and extended thinking, 19-21 Sep 2026)."""
 
 OnAsked = Callable[[Question], None]
 OnProgress = Callable[[list[Outcome]], None]
-Message = Mapping[str, Any]
+Message = Mapping[str, Any] | bytes
+"""An object, or JSON text."""
 
 _PAUSE = b""
 """Marks in the queue of the microphone that the user muted it at this point."""
@@ -283,7 +284,7 @@ class Uplink:
     def _next_picture(self) -> Message | None:
         if not self._live_pictures or self.holds_questions:
             return None
-        return client_messages.build_video(self._live_pictures.popleft())
+        return client_messages.encode_video(self._live_pictures.popleft())
 
     def _next_turn(self) -> Message | None:
         """Return the next question, or a message that goes before it."""
@@ -296,7 +297,7 @@ class Uplink:
             self._prepared = question
             question.pictures += self._take_pictures()
             if self.avoids_picture_turns:
-                self._before_question.extend(map(client_messages.build_video, question.pictures))
+                self._before_question.extend(map(client_messages.encode_video, question.pictures))
         if self._before_question:
             return self._before_question.popleft()
         row, pictures = self._capabilities, self._seen_with(question)
@@ -359,7 +360,7 @@ class Uplink:
         self.last_audio_s = self._clock()
         self._conversation.audio_sent(self.last_audio_s)
         self._stats.heard_s += INPUT.duration_s(len(chunk))
-        return client_messages.build_audio(chunk)
+        return client_messages.encode_audio(chunk)
 
     def _end_speech(self) -> Message | None:
         """End the audio for now: return the message that says so, or begin the silence that has to precede it."""
@@ -389,11 +390,11 @@ class Uplink:
             return None
         silence.sent_s += SILENCE_CHUNK_S
         self.last_audio_s = self._clock()
-        return client_messages.build_audio(bytes(INPUT.n_bytes(SILENCE_CHUNK_S)))
+        return client_messages.encode_audio(bytes(INPUT.n_bytes(SILENCE_CHUNK_S)))
 
     def _next_frame(self) -> Message | None:
         if self._frame is None:
             return None
         jpeg, self._frame = self._frame, None
         self._questions_from_s = 0.0
-        return client_messages.build_video(jpeg)
+        return client_messages.encode_video(jpeg)

@@ -128,6 +128,13 @@ class _Socket(ClientConnection):
         self.transport.abort()
 
 
+def _encode(message: Mapping[str, Any]) -> bytes:
+    text = json.dumps(message, separators=(",", ":"), ensure_ascii=False)
+    if _SURROGATE.search(text):  # half a character, from a terminal or a file: UTF-8 cannot encode it
+        text = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+    return text.encode()
+
+
 class Connection:
     """An open WebSocket to the Live API."""
 
@@ -186,19 +193,17 @@ class Connection:
     ) -> None:
         await self.close()
 
-    async def send(self, message: Mapping[str, Any]) -> None:
-        """Send one message, waiting while the network is slow.
+    async def send(self, message: Mapping[str, Any] | bytes) -> None:
+        """Send one message, an object or JSON text in UTF-8, waiting while the network is slow.
 
         Raises:
             SessionClosed: The connection is lost.
         """
-        text = json.dumps(message, separators=(",", ":"), ensure_ascii=False)
-        if _SURROGATE.search(text):  # half a character, from a terminal or a file: UTF-8 cannot encode it
-            text = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+        raw = message if isinstance(message, bytes) else _encode(message)
         if self._on_message:
-            self._on_message(">", text)
+            self._on_message(">", raw)
         try:
-            await self._websocket.send(text)
+            await self._websocket.send(raw, text=True)
         except ConnectionClosed as error:
             raise self._session_closed(error) from None
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -51,11 +52,11 @@ class Peer:
                 self._came.clear()
                 await self._came.wait()
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Message | bytes) -> None:
         await self.keeps_up.wait()
         if self.lost:
             raise SessionClosed(1006, "")
-        self.sent.append(message)
+        self.sent.append(json.loads(message) if isinstance(message, bytes) else message)
         self._came.set()
 
 

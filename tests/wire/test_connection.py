@@ -247,7 +247,7 @@ async def test_every_message_is_passed_to_on_message() -> None:
     async with websocket_server(echo) as url, connected(url, on_message=show) as c:
         await c.send({"a": 1})
         await c.receive()
-    assert seen == [(">", '{"a":1}'), ("<", b'{"a":1}')]
+    assert seen == [(">", b'{"a":1}'), ("<", b'{"a":1}')]
 
 
 async def test_ipv6_works() -> None:

@@ -15,12 +15,12 @@ from gemini_live.wire.messages import (
     Message,
     build_activity_end,
     build_activity_start,
-    build_audio,
     build_audio_stream_end,
     build_history,
     build_tool_response,
     build_typed_turn,
-    build_video,
+    encode_audio,
+    encode_video,
     format_message,
 )
 from tests.protos import CLIENT, NEITHER, SDK_ONLY, SDK_ONLY_VALUES, SERVER, check_client_message, check_server_message
@@ -45,13 +45,14 @@ def test_a_typed_turn_is_sent_even_to_a_model_that_is_said_to_take_none() -> Non
 
 
 def test_audio_names_its_rate_and_is_base64() -> None:
-    chunk = b"\xff\xef\x00\x01"
-    assert build_audio(chunk) == {"realtimeInput": {"audio": {"mimeType": "audio/pcm;rate=16000", "data": "/+8AAQ=="}}}
-    assert build_audio(chunk, 48_000)["realtimeInput"]["audio"]["mimeType"] == "audio/pcm;rate=48000"
+    message = json.loads(encode_audio(b"\xff\xef\x00\x01"))
+    assert message == {"realtimeInput": {"audio": {"mimeType": "audio/pcm;rate=16000", "data": "/+8AAQ=="}}}
 
 
 def test_a_frame_is_a_jpeg() -> None:
-    assert build_video(b"\xff\xd8") == {"realtimeInput": {"video": {"mimeType": "image/jpeg", "data": "/9g="}}}
+    assert json.loads(encode_video(b"\xff\xd8")) == {
+        "realtimeInput": {"video": {"mimeType": "image/jpeg", "data": "/9g="}}
+    }
 
 
 def test_the_ends_of_audio_and_activity_are_flags() -> None:
@@ -101,8 +102,8 @@ def every_message() -> list[Message]:
     ]
     return [
         *(build_typed_turn(text, how) for text in TEXTS for how in TypedTurn),
-        *(build_audio(sound, rate_hz) for sound in sounds for rate_hz in (8_000, 16_000, 48_000)),
-        *(build_video(sound) for sound in sounds),
+        *(json.loads(encode_audio(sound)) for sound in sounds),
+        *(json.loads(encode_video(sound)) for sound in sounds),
         *(build_history(pairs[:n], turn_complete=is_last) for n in (0, 1, len(pairs)) for is_last in (True, False)),
         *(build_tool_response([response]) for response in responses),
         build_tool_response([]),
@@ -120,7 +121,7 @@ def test_google_s_protos_and_types_take_every_message() -> None:
 
 def test_the_sdk_reads_back_what_was_built() -> None:
     sound = bytes(range(256))
-    read = types.LiveClientMessage.model_validate_json(json.dumps(build_audio(sound)))
+    read = types.LiveClientMessage.model_validate_json(encode_audio(sound))
     assert read.realtime_input is not None
     assert read.realtime_input.audio == types.Blob(data=sound, mime_type="audio/pcm;rate=16000")
 
@@ -186,7 +187,7 @@ def test_what_only_the_sdk_knows_is_what_the_protos_do_not_know() -> None:
 
 
 def test_a_message_is_shown_as_one_line_with_its_sounds_as_sizes() -> None:
-    assert format_message(build_audio(bytes(640))) == (
+    assert format_message(encode_audio(bytes(640))) == (
         '{"realtimeInput":{"audio":{"mimeType":"audio/pcm;rate=16000","data":"<640 bytes>"}}}'
     )
 
