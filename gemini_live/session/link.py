@@ -364,7 +364,8 @@ class Link:
             )
             return
         omitted = f" ({opening.omitted} older exchanges left out)" if opening.omitted else ""
-        self._output.emit(events.Status(f"a new session was begun and told the conversation so far{omitted}"))
+        kind = events.Status if self._outage_told or omitted else events.Detail  # nothing is lost, and nobody noticed
+        self._output.emit(kind(f"a new session was begun and told the conversation so far{omitted}"))
 
     # Holding
 
