@@ -75,6 +75,7 @@ def run(
 def _add_inspect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", type=Path, help="a recording (--record, --log of the simulator)")
     parser.add_argument("--json", action="store_true", help="print the analysis as one JSON object")
+    parser.add_argument("--html", metavar="OUT", type=Path, help="write a page with the sound, for a browser")
     parser.add_argument("--wav", metavar="OUT", type=Path, help="write both voices to a stereo file, you on the left")
     parser.add_argument("--force", action="store_true", help="overwrite files that this command did not write")
     _add_color(parser)
@@ -88,7 +89,7 @@ def _add_color(parser: argparse.ArgumentParser) -> None:
 def _inspect(
     arguments: argparse.Namespace, write: Callable[[str], None], warn: Callable[[str], None], paper: Paper
 ) -> int:
-    outputs = [path for path in (arguments.wav,) if path is not None]
+    outputs = [path for path in (arguments.html, arguments.wav) if path is not None]
     _check_outputs(arguments.file, outputs)
     session = load(arguments.file, keep_media=bool(outputs))
     if arguments.wav is not None:
@@ -96,6 +97,12 @@ def _inspect(
 
         write_file(arguments.wav, lambda file: write_wave(session, file), None, force=arguments.force)
         warn(f"written: {arguments.wav}")
+    if arguments.html is not None:
+        from .page import MAGIC, write_page  # noqa: PLC0415 - only if it is asked for
+
+        recording = read_recording(arguments.file, keep_media=False)
+        write_file(arguments.html, lambda file: write_page(session, recording, file), MAGIC, force=arguments.force)
+        warn(f"written: {arguments.html}")
     if arguments.json:
         write(json.dumps(to_json(session)) + "\n")
     elif not outputs:
