@@ -172,7 +172,7 @@ class _Command:
         ).run()
 
     def _list_functions(self, config: Config) -> int:
-        """Print what the model would be told about the functions; return the exit code.
+        """Print the functions as the model would see them; return the exit code.
 
         Raises:
             GeminiLiveError: There is no file of functions, or a function cannot be declared.

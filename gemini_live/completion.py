@@ -13,10 +13,10 @@ _FILES = ("--input-file", "--output-file", "--record", "--import-functions", "--
 
 
 def format_completion(parser: argparse.ArgumentParser, shell: str) -> str:
-    """Return a script for `shell` that completes the options of `parser`, which cannot be used for parsing any more."""
+    """Return a script for `shell` that completes the options of `parser`. This spoils the parser for parsing."""
     for action in parser._actions:
         for name in action.option_strings:
             action.choices = _VALUES.get(name, action.choices)
             if name in _FILES:
-                action.complete = shtab.FILE  # type: ignore[attr-defined]  # how shtab is told
+                action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab's own way
     return shtab.complete(parser, shell).rstrip("\n") + "\n"

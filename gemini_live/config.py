@@ -83,8 +83,9 @@ class Config:
     """`None`: on if the extra is installed."""
 
     input_device: str | None = None
-    """Index, or part of a name; `None`: the system's default. Likewise for output."""
+    """The microphone's index, or a part of its name; `None`: the system's default."""
     output_device: str | None = None
+    """The loudspeaker's index, or a part of its name; `None`: the system's default."""
     input_file: tuple[Path, ...] = ()
     """Sound files in place of the microphone, played one after the other."""
     output_file: Path | None = None

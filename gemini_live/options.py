@@ -155,7 +155,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(ExitCode.USAGE, f"{self.prog}: error: {one_line(message, fold=False)} (see {self.prog} --help)\n")
 
     def refuse_unknown(self, argument: str) -> NoReturn:
-        """Exit because of an argument that is not an option of ours, with the nearest option if there is one."""
+        """Print that an argument is unknown, with the most similar option if there is one, and exit."""
         if not argument.startswith("-"):
             self.error(f"unexpected argument: {argument}; ask with --initial-message, or through stdin")
         name = argument.partition("=")[0]
@@ -354,7 +354,7 @@ def _add_functions(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--list-functions",
         action="store_true",
-        help="print what the model would be told about the functions, and exit; needs no key",
+        help="print the functions as the model would see them, and exit; needs no key",
     )
     group.add_argument(
         "--confirm-functions",

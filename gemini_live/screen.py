@@ -34,7 +34,7 @@ _LAYOUT_CHECK_S = 2.0
 _JPEG_QUALITY = 80
 
 _REDUCING_GAP = 1.1
-"""Makes Pillow shrink by whole factors first: as legible, and 2 to 4 times as fast from 4K as the filter alone."""
+"""Makes Pillow shrink by integer factors first: as legible, and 2 to 4 times as fast from 4K as the filter alone."""
 
 
 def scaled_size(width: int, height: int, longest: int) -> tuple[int, int]:
@@ -87,7 +87,7 @@ def read_picture(path: Path, size: int) -> bytes:
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
         raise ConfigError(f"{path} cannot be read: {reason}") from exc
     picture.thumbnail((size, size))
-    # A JPEG has no transparency: transparent parts become white, as on a page.
+    # JPEG has no transparency: make transparent parts white.
     page = Image.new("RGB", picture.size, "white")
     page.paste(picture, mask=picture.getchannel("A"))
     return _encode(page)
@@ -255,7 +255,7 @@ class ScreenGrabber:
             raise
 
     async def stop(self) -> None:
-        """Stop capturing: no callback is called any more. Returns within a second even if a capture hangs."""
+        """Stop capturing and calling callbacks. Returns within a second even if a capture hangs."""
         self._stopping.set()
         if self._thread.ident is None:
             return
@@ -281,7 +281,7 @@ class ScreenGrabber:
             self._report_lost(f"the display is gone: {error}" if isinstance(error, DeviceError) else repr(error))
 
     def _work(self) -> None:
-        """Worker thread. Capture until told to stop, and report an error."""
+        """Worker thread. Capture until `stop` is called, and report an error."""
         try:
             self._capture()
         except Exception as exc:  # noqa: BLE001 - start() raises it, or on_lost reports it
@@ -311,7 +311,7 @@ class ScreenGrabber:
             screen.close()
 
     def _beats(self) -> Iterator[None]:
-        """Worker thread. Yield at a steady rate, without drift, until told to stop."""
+        """Worker thread. Yield at a steady rate, without drift, until `stop` is called."""
         start_s, beat = time.monotonic(), 0
         while True:
             beat = next_beat(beat, time.monotonic() - start_s, self._fps)

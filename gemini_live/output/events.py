@@ -213,7 +213,7 @@ class ToolResult:
     failed: bool
     """True if the function failed; `response` holds the error."""
     continues: bool = False
-    """True if the function goes on, and more results of this call follow."""
+    """True if the function still runs, and more results of this call follow."""
 
 
 @dataclass(frozen=True)
@@ -241,7 +241,7 @@ class Usage:
     """Token counts as the service reports them, for one turn."""
 
     prompt_tokens: int = 0
-    """Tokens of the prompt, which is the whole context again."""
+    """Tokens of the prompt, which contains the complete context."""
     response_tokens: int = 0
     """Tokens of the answer."""
     total_tokens: int = 0

@@ -18,7 +18,7 @@ def format_declarations(declarations: Sequence[Mapping[str, Any]], sources: Mapp
     """Return functions as text for people: name, description and one line for each parameter.
 
     Args:
-        declarations: What the model is told.
+        declarations: The declarations that the model gets.
         sources: Where each function is from, by name.
     """
     texts = [
@@ -39,7 +39,7 @@ def _format_declaration(declaration: Mapping[str, Any], source: str | None) -> s
     lines += [f"  {line}".rstrip() for line in str(declaration.get("description", "")).splitlines()]
     parameters = declaration.get("parameters")
     if not isinstance(parameters, dict) or not isinstance(parameters.get("properties"), dict):
-        # Not one of ours: it comes from --setup.
+        # It comes from --setup, and may have any form.
         others = {key: value for key, value in declaration.items() if key not in ("name", "behavior", "description")}
         return "\n".join([*lines, *([f"  {json.dumps(others, ensure_ascii=False)}"] if others else [])])
     for name, schema in parameters["properties"].items():

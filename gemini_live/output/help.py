@@ -21,7 +21,7 @@ COMMANDS: dict[str, str] = {
     "/devices": "list the sound devices",
     "/image FILE": "show a picture to the model",
     "/screen on|off": "start or stop sharing the screen",
-    "/tools": "list the functions as the model was told about them",
+    "/tools": "list the functions as the model sees them",
     "/call NAME JSON": "call a function yourself, with a JSON object of arguments",
     "/reload": "load changed files of functions again, and start MCP servers that have ended",
     "/save FILE": "save the conversation so far, as a recording if FILE ends in .jsonl",

@@ -1,7 +1,7 @@
-"""Writes the session for a person at a prompt: each utterance is printed above the prompt once, when it is whole.
+"""Writes the session for a person at a prompt: each utterance is printed above the prompt once, when it is complete.
 
-Runs on the event loop, and before there is one, one call at a time. `transcript.py` decides the order. What is not
-whole yet is `pending`, and the prompt shows it as it grows. Text is made of fragments, pairs of a style and a text, as
+Runs on the event loop, and before the loop starts, one call at a time. `transcript.py` decides the order. The prompt
+shows what is not complete yet (`pending`) as it grows. Text is made of fragments, pairs of a style and a text, as
 prompt_toolkit has them; this module does not know the library.
 """
 
@@ -68,7 +68,7 @@ class LiveTerminal(Terminal):
             stdout: The terminal.
             stderr: Receives everything that is not said.
             shares_stderr: True if stderr is the terminal too, so that its lines are printed above the prompt.
-            print_above: Prints whole lines above the prompt.
+            print_above: Prints complete lines above the prompt.
             columns: Returns the width of the terminal.
             queued_s: Returns how many seconds of the model's speech are still to be played.
             clock: Returns the time in seconds.
@@ -101,7 +101,7 @@ class LiveTerminal(Terminal):
 
     @property
     def record(self) -> str:
-        """The conversation as it was shown, with what is not whole yet."""
+        """The conversation as it was shown, including what is not complete yet."""
         pending = _plain(self._format_items(self._transcript.pending()))
         return super().record + self._writer.mask(pending.removesuffix("\n"))
 
@@ -123,11 +123,11 @@ class LiveTerminal(Terminal):
         return fragments
 
     def emit(self, event: Event) -> None:
-        """Show `event`, if a person at a prompt sees it, and print what has become whole."""
+        """Show `event`, if a person at a prompt sees it, and print what is complete now."""
         if not isinstance(event, events.FunctionOutput | events.Detail | outcomes.QuestionComplete):
             self._end_printed()
         self._show(event)
-        self._print_whole()
+        self._print_complete()
 
     def _show(self, event: Event) -> None:  # noqa: PLR0912, PLR0915 - one case for each event
         """Add `event` to the transcript, or print it. Over 40 lines: one case for each event."""
@@ -180,7 +180,7 @@ class LiveTerminal(Terminal):
                 self._print([("class:warning", "gemini-live: warning:"), ("", f" {one_line(text, fold=False)}")])
             case events.Error(text=text):
                 transcript.finish(UNFINISHED)
-                self._print_whole()
+                self._print_complete()
                 self._print([("class:error", "gemini-live: error:"), ("", f" {one_line(text, fold=False)}")])
             case events.Commanded(line=line):
                 self._print([("class:prompt", "> "), ("", escape(line))], always=True)
@@ -189,7 +189,7 @@ class LiveTerminal(Terminal):
                     self._print([("class:reply", escape(line))], always=True)
             case events.Summary() | events.SessionEnded():
                 transcript.finish(UNFINISHED)
-                self._print_whole()
+                self._print_complete()
                 super().emit(event)
             case events.Status() | events.Detail() | events.SoundModeChanged():
                 super().emit(event)
@@ -243,8 +243,8 @@ class LiveTerminal(Terminal):
         most = max(40, FOLD_ROWS * self._columns() - len("[result] ... (1,000,000 characters)"))
         return line if len(line) <= most else f"{line[:most]}... ({len(text):,} characters)"
 
-    def _print_whole(self) -> None:
-        """Print what has become whole, and the lines that waited for the end of an utterance."""
+    def _print_complete(self) -> None:
+        """Print what is complete now, and the lines that waited for the end of an utterance."""
         for item in self._transcript.take():
             if not (isinstance(item, Piece) and not item.begins):
                 self._print_held()

@@ -75,7 +75,7 @@ class Status:
     model: str
     voice: str | None
     latency_s: float | None
-    """Seconds from the end of the last question to the begin of its answer, rounded to 0.01 s."""
+    """Seconds from the end of the last question to the start of its answer, rounded to 0.01 s."""
     tokens: int
     sound_mode: SoundMode | None
     erle_db: int | None

@@ -1,11 +1,11 @@
-"""What a session amounted to, in lines for people. Pure."""
+"""Formats the statistics of a session as lines for people. Pure."""
 
 from collections.abc import Mapping
 
 from .events import Summary
 
 SHORTEST_AUDIO_S = 0.05
-"""Less sound than this is told of as none."""
+"""Audio is mentioned only if there was at least this much of it."""
 
 
 def format_duration(seconds: float) -> str:

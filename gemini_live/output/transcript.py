@@ -1,8 +1,8 @@
-"""Puts what was said and done in the order of the exchanges, and hands out each part once, when it is whole.
+"""Sorts what was said and done by exchange, and returns each part once, when it is complete.
 
-Pure, on times that are passed in. Within an exchange, what the user said stands before what the model said and did.
-Pieces of different exchanges may arrive in any order, and the words of a spoken question after those of its answer;
-what stands behind an utterance that is not whole waits. `take` hands out what is whole, `pending` shows the rest.
+Pure; times are passed in. Within an exchange, what the user said comes before what the model said and did. Pieces of
+different exchanges may arrive in any order, and the transcript of a spoken question after that of its answer. An
+incomplete utterance holds back everything after it. `take` returns what is complete, and `pending` the rest.
 """
 
 from bisect import insort_right
@@ -16,10 +16,10 @@ from .stitching import begins_sentence, find_word_end, stitch
 Content = TypeVar("Content")
 
 LONG_CHARS, KEPT_CHARS = 8_000, 4_000
-"""A line of an answer that is longer than the first is handed out before it ends, but for its newest characters: what
+"""A line of an answer that is longer than the first is returned before it ends, without its newest characters: what
 waits for the end of a line must not grow with an answer."""
 _CONTEXT_CHARS = 20
-"""Characters before the text to be handed out that are kept, to join the next fragment to them."""
+"""How many characters of the returned text are kept, so that the next fragment can be joined to them."""
 
 
 class Role(Enum):
@@ -31,17 +31,17 @@ class Role(Enum):
 
 @dataclass(eq=False, kw_only=True)
 class Utterance:
-    """What one of the two said without a break."""
+    """What the user or the model said without a break."""
 
     exchange: int
     speaker: Role
     text: str = ""
-    """What was said, without what was handed out long ago."""
+    """What was said, except text that `take` returned long ago."""
     mark: str = ""
     """How it ended, such as `[cut off]`; empty: by itself."""
-    is_whole: bool = False
+    is_complete: bool = False
     n_taken: int = 0
-    """How many characters of `text` have been handed out."""
+    """How many characters of `text` `take` has returned."""
     began_s: float = 0.0
     """When its first words arrived."""
     played: list[tuple[int, float]] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Utterance:
 
 @dataclass(eq=False, kw_only=True)
 class Note(Generic[Content]):
-    """Something that was done in an exchange, such as a function call."""
+    """Something that happened in an exchange, such as a function call."""
 
     exchange: int
     content: Content
@@ -60,7 +60,7 @@ class Note(Generic[Content]):
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of an utterance that will not change: whole lines of a long one, or all the rest."""
+    """A part of an utterance that will not change: complete lines of a long one, or all the rest."""
 
     speaker: Role
     text: str
@@ -73,11 +73,11 @@ class Piece:
 
 
 class Transcript(Generic[Content]):
-    """The conversation as it is read. `Content` is the type of the notes' content."""
+    """The conversation in the order in which it is read. `Content` is the type of the notes' content."""
 
     def __init__(self) -> None:
         self._entries: list[Utterance | Note[Content]] = []
-        """What `take` has not handed out, ordered by exchange, the user's side first."""
+        """What `take` has not returned yet, ordered by exchange, the user's side first."""
         self._n_complete = 0
         """The highest exchange whose question is complete."""
         self._stopped = 0
@@ -85,7 +85,7 @@ class Transcript(Generic[Content]):
 
     def typed(self, exchange: int, text: str) -> None:
         """Add a typed question."""
-        self._add(Utterance(exchange=exchange, speaker=Role.USER, text=text, is_whole=True))
+        self._add(Utterance(exchange=exchange, speaker=Role.USER, text=text, is_complete=True))
 
     def heard(self, exchange: int, fragment: str) -> None:
         """Add words of a spoken question."""
@@ -96,7 +96,7 @@ class Transcript(Generic[Content]):
         question.text = stitch(question.text, fragment)
 
     def question_complete(self, exchange: int) -> None:
-        """Declare the question of an exchange whole: `take` may hand it out, and the answer after it."""
+        """Declare the question of an exchange complete, so that `take` may return it and the answer after it."""
         self._n_complete = max(self._n_complete, exchange)
         for entry in self._entries:
             if entry.exchange <= exchange and _side(entry) is Role.USER:
@@ -117,7 +117,7 @@ class Transcript(Generic[Content]):
         answer.played.append((len(answer.text), now_s + queued_s))
 
     def act(self, exchange: int, content: Content) -> None:
-        """Add something that the model does; words of the answer that follow begin another utterance."""
+        """Add something that the model does; later words of the answer begin another utterance."""
         _end(self._find_open(exchange, Role.MODEL))
         self.note(exchange, content)
 
@@ -126,7 +126,7 @@ class Transcript(Generic[Content]):
         self._add(Note(exchange=exchange, content=content))
 
     def silenced(self, mark: str, now_s: float) -> None:
-        """Mark the newest answer, if it is not whole, where playback was cleared."""
+        """Put `mark` where playback was cleared in the newest answer, if that answer is not complete."""
         answer = next((entry for entry in reversed(self._entries) if _is_open(entry, Role.MODEL)), None)
         if isinstance(answer, Utterance) and answer.n_played is None:
             answer.n_played, answer.mark = _count_played(answer, now_s), mark
@@ -152,33 +152,33 @@ class Transcript(Generic[Content]):
         if exchange == self._stopped:
             return
         text = fragment.strip()
-        self._add(Utterance(exchange=exchange, speaker=Role.MODEL, text=text, mark=mark, is_whole=True))
+        self._add(Utterance(exchange=exchange, speaker=Role.MODEL, text=text, mark=mark, is_complete=True))
 
     def finish(self, mark: str) -> None:
-        """Declare everything whole, because the session ends; an answer that is not ends with `mark`."""
+        """Declare everything complete, because the session ends; an answer that is incomplete gets `mark`."""
         for entry in self._entries:
             _end(entry, mark if _is_open(entry, Role.MODEL) else "")
             self._n_complete = max(self._n_complete, entry.exchange)
 
     @property
     def is_inside_utterance(self) -> bool:
-        """True if `take` has handed out some lines of an utterance, and not its end."""
+        """True if `take` has returned some lines of an utterance, but not its end."""
         return bool(self._entries) and getattr(self._entries[0], "n_taken", 0) > 0
 
     def take(self) -> Iterator[Piece | Content]:
-        """Hand out, once, what cannot change any more: whole utterances, notes, the whole lines of a long answer."""
+        """Yield, once, what will not change: complete utterances, notes, and complete lines of a long answer."""
         while self._entries:
             entry = self._entries[0]
             if _side(entry) is Role.MODEL and entry.exchange > self._n_complete:
                 return  # words of its question may still come
-            if isinstance(entry, Utterance) and not entry.is_whole:
+            if isinstance(entry, Utterance) and not entry.is_complete:
                 yield from _take_lines(entry)
                 return
             self._entries.pop(0)
             yield from _rest(entry)
 
     def pending(self) -> Iterator[Piece | Content]:
-        """Return what `take` has not handed out, as it is now."""
+        """Yield what `take` has not returned yet, as it is now."""
         for entry in self._entries:
             yield from _rest(entry)
 
@@ -186,7 +186,7 @@ class Transcript(Generic[Content]):
         insort_right(self._entries, entry, key=lambda other: (other.exchange, _side(other) is Role.MODEL))
 
     def _find_open(self, exchange: int, speaker: Role) -> Utterance | None:
-        """Return the utterance of `speaker` in an exchange that is not whole, if there is one."""
+        """Return the incomplete utterance of `speaker` in an exchange, if there is one."""
         for entry in reversed(self._entries):
             if entry.exchange == exchange and isinstance(entry, Utterance) and _is_open(entry, speaker):
                 return entry
@@ -210,13 +210,13 @@ def _side(entry: Utterance | Note[Content]) -> Role:
 
 
 def _is_open(entry: Utterance | Note[Content], speaker: Role) -> bool:
-    return isinstance(entry, Utterance) and entry.speaker is speaker and not entry.is_whole
+    return isinstance(entry, Utterance) and entry.speaker is speaker and not entry.is_complete
 
 
 def _end(entry: Utterance | Note[Content] | None, mark: str = "") -> None:
-    """Declare an utterance whole, with a mark if it did not end by itself."""
+    """Declare an utterance complete, with a mark if it did not end by itself."""
     if isinstance(entry, Utterance):
-        entry.is_whole, entry.mark = True, mark or entry.mark
+        entry.is_complete, entry.mark = True, mark or entry.mark
 
 
 def _count_played(answer: Utterance, now_s: float) -> int:
@@ -234,7 +234,7 @@ def _count_played(answer: Utterance, now_s: float) -> int:
 
 
 def _rest(entry: Utterance | Note[Content]) -> Iterator[Piece | Content]:
-    """Return what `take` has not handed out of an entry."""
+    """Yield the part of an entry that `take` has not returned yet."""
     if isinstance(entry, Note):
         yield entry.content
         return
@@ -249,7 +249,7 @@ def _rest(entry: Utterance | Note[Content]) -> Iterator[Piece | Content]:
 
 
 def _take_lines(utterance: Utterance) -> Iterator[Piece]:
-    """Hand out the whole lines of an answer that is not whole, except empty lines at its end."""
+    """Yield the complete lines of an incomplete answer, except empty lines at its end."""
     text = utterance.text
     end = text.find("\n", len(text.rstrip()))
     if end < 0:
@@ -258,14 +258,14 @@ def _take_lines(utterance: Utterance) -> Iterator[Piece]:
         end = text.rfind(" ", utterance.n_taken + 1, len(text) - KEPT_CHARS)
         end = end if end >= 0 else len(text) - KEPT_CHARS  # a script without spaces
     if utterance.speaker is Role.MODEL and end >= utterance.n_taken:
-        begins, whole = not utterance.n_taken, text[utterance.n_taken : end]
+        begins, lines = not utterance.n_taken, text[utterance.n_taken : end]
         utterance.n_taken = end + text[end].isspace()
         _forget_taken(utterance)
-        yield Piece(utterance.speaker, whole, "", begins)
+        yield Piece(utterance.speaker, lines, "", begins)
 
 
 def _forget_taken(utterance: Utterance) -> None:
-    """Drop the text that was handed out: appending to a long text would take as long as the text is."""
+    """Drop text that `take` has returned, because appending to a long text takes long."""
     n = utterance.n_taken - _CONTEXT_CHARS
     if n <= 0:
         return

@@ -13,15 +13,19 @@ from .lines import LineWriter
 from .streams import flush
 
 _MAX_DRAINED_BYTES = 1024 * 1024
-"""How much captured output is still read after the capture has ended: a child may write for ever."""
+"""The most that is read after the end of the capture, because a child process may write for ever."""
 
 
 @contextlib.contextmanager
 def captured_output(own: TextIO, on_line: Callable[[str], None]) -> Iterator[None]:
-    """Call `on_line`, in a thread, with each line that goes to the descriptors of stdout and stderr, but not by `own`.
+    """Capture what goes to the descriptors of stdout and stderr while the body runs, and call `on_line` for each line.
 
-    It is a library's, or a child's of the user's functions, and must not write over what is being typed. On Windows,
-    where the console hangs on the descriptors, only what Python writes to stderr.
+    Libraries, and child processes of the user's functions, write there, and would write over the line that is being
+    typed. On Windows, where the console depends on the descriptors, only what Python writes to stderr is captured.
+
+    Args:
+        own: The stream to the terminal, which is not captured.
+        on_line: Called with each line, in a thread.
     """
     if sys.platform == "win32":
         lines = LineWriter(on_line)
@@ -51,7 +55,7 @@ def captured_output(own: TextIO, on_line: Callable[[str], None]) -> Iterator[Non
 
 
 def _read_lines(descriptor: int, ended: int, on_line: Callable[[str], None]) -> None:
-    """Read lines until the other end of the pipe `ended` is closed: a child that lives on holds `descriptor` open."""
+    """Read lines until the other end of the pipe `ended` is closed; a child may still hold `descriptor`."""
     lines = LineWriter(on_line)
     n_left, is_ended = _MAX_DRAINED_BYTES, False
     with open(descriptor, "rb", buffering=0) as pipe, open(ended, "rb", buffering=0):

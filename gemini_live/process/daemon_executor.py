@@ -1,7 +1,7 @@
 """An executor whose threads never keep the process from ending.
 
-The event loop's default executor resolves names and reads stdin here. A thread that is stuck in a system call cannot be
-stopped, so every piece of work gets a daemon thread of its own, which the interpreter does not wait for.
+As the event loop's default executor, it resolves host names and reads stdin. A thread that hangs in a system call
+cannot be stopped, so each piece of work gets a daemon thread, which the interpreter does not wait for at exit.
 """
 
 import threading
@@ -11,7 +11,10 @@ from typing import Any
 
 
 class DaemonExecutor(ThreadPoolExecutor):
-    """One daemon thread a piece of work; a `ThreadPoolExecutor` in name, for asyncio takes no other as its default."""
+    """Runs each piece of work in a daemon thread of its own.
+
+    It is a `ThreadPoolExecutor` because asyncio accepts no other class as the default executor.
+    """
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run `fn` in a new daemon thread."""
@@ -21,7 +24,7 @@ class DaemonExecutor(ThreadPoolExecutor):
         def run() -> None:
             try:
                 result = fn(*args, **kwargs)
-            except BaseException as error:  # noqa: BLE001 - it belongs to whoever awaits the future
+            except BaseException as error:  # noqa: BLE001 - whoever awaits the future gets it
                 future.set_exception(error)
             else:
                 future.set_result(result)
@@ -30,4 +33,4 @@ class DaemonExecutor(ThreadPoolExecutor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Do nothing: a daemon thread needs no waiting for."""
+        """Do nothing, because nobody needs to wait for a daemon thread."""

@@ -19,7 +19,7 @@ from ..errors import ExitCode
 from .streams import BackgroundWriter, Streams, flush, is_closed_pipe
 
 LAST_WORDS_S = 1.0
-"""How long the end waits for unread output and for the user's threads, once the process was told to end."""
+"""How long the end waits for unread output and for the user's threads, after a signal or `--timeout`."""
 LEAVE_WITHIN_S = 1.8
 """The process is killed this long after a signal, after `--timeout`, and after the end of the session."""
 LAST_LINE_S = 0.2
@@ -84,7 +84,7 @@ class Ending:
 
     def __init__(self, writer: BackgroundWriter, streams: Streams) -> None:
         self.way: Way | None = None
-        """What ends the process; `None`: nothing does, or the session is over by itself."""
+        """What ends the process; `None` if nothing has happened, or the session has ended by itself."""
         self.report: Callable[[str], None] = lambda _: None
         """Writes an error line. A deadline's thread may call this, and the next two."""
         self.write_last_line: Callable[[int], None] = lambda _: None
@@ -104,7 +104,7 @@ class Ending:
 
     @property
     def code(self) -> ExitCode | None:
-        """The exit code of what ends the process; `None` if nothing does, or the session is over by itself."""
+        """The exit code of what ends the process; `None` if nothing has happened."""
         return self.way.code if self.way is not None else None
 
     @property
@@ -214,7 +214,7 @@ class Ending:
             raise KeyboardInterrupt
 
     def _wait_for_reader(self, code: int, patience_s: float) -> int:
-        """Wait until the output is read, for `patience_s` if we were told to end; return the exit code."""
+        """Wait until the output is read, or `patience_s` after a signal or a timeout; return the exit code."""
         is_patient = self.way is None or self.way.written.within_s is None
         try:
             self._is_waiting = True
@@ -242,6 +242,6 @@ class Ending:
             thread.join(max(0.0, deadline_s - time.monotonic()))
         if any(thread.is_alive() for thread in (flusher, *threads)):
             os._exit(code)
-        # A daemon thread that goes on printing would hold the lock that the interpreter wants at its end.
+        # A daemon thread that keeps printing would hold the lock that the interpreter needs at exit.
         sys.stdout = None
         sys.exit(code)

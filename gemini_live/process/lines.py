@@ -13,9 +13,9 @@ from typing import Any, BinaryIO, TextIO, cast
 
 _READ_BYTES = 65_536
 _MAX_PIECES = 1_000
-"""Pieces of a line that are kept apart: joining them at every write would cost the square of the line's length."""
+"""A line is kept as up to this many pieces, because joining it at every write would take quadratic time."""
 MAX_LINE_CHARS = 1024 * 1024
-"""A longer line is no question: it would cost memory and time, and no model accepts it."""
+"""A longer line of stdin is refused: it would cost memory and time, and no model accepts it."""
 MAX_PRINTED_LINE_CHARS = 100_000
 """The rest of a longer line that a function prints is dropped and counted."""
 MAX_PRINTED_LINES = 1_000
@@ -65,20 +65,20 @@ async def read_lines(stdin: TextIO) -> AsyncIterator[str]:
 
 
 def _read(raw: BinaryIO) -> bytes:
-    """Return what there is, waiting for some; empty at the end."""
-    while (data := raw.read(_READ_BYTES)) is None:  # another process that shares it has made it non-blocking
+    """Wait for bytes and return them; return no bytes at the end of the stream."""
+    while (data := raw.read(_READ_BYTES)) is None:  # another process has made the shared stream non-blocking
         select.select([raw], [], [])
     return data
 
 
 class _Line:
-    """A line that has not ended: as a terminal shows it, without what a carriage return has overwritten."""
+    """An incomplete line as a terminal would show it: text after a carriage return overwrites the text before it."""
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
         self._n_chars = self._n_dropped = 0
         self._returns = False
-        """True if the line ends in a carriage return, whose effect depends on what follows."""
+        """True if the line ends with a carriage return, which overwrites the line only if text follows."""
 
     def add(self, text: str) -> None:
         """Append text without a line break, up to `MAX_PRINTED_LINE_CHARS`."""
@@ -98,28 +98,28 @@ class _Line:
             self._pieces = ["".join(self._pieces)]
 
     def text(self) -> str:
-        """Return the line; empty if nothing was written."""
+        """Return the line, which is empty if nothing was written."""
         dropped = f"... ({self._n_chars + self._n_dropped:,} characters)" if self._n_dropped else ""
         return "".join(self._pieces) + dropped
 
 
 class LineWriter(io.TextIOBase):
-    """Stands in for a stream of the process, and passes on, line by line, what is written to it."""
+    """Replaces `sys.stdout` or `sys.stderr`: calls a function with each complete line that is written."""
 
     def __init__(self, on_line: Callable[[str], None]) -> None:
         """Call `on_line` with each line, without its end, from whatever thread prints it."""
         self._on_line = on_line
         self._pending: dict[int, _Line] = {}
-        """By thread, so that functions that run side by side do not write into each other's lines."""
+        """The incomplete line of each thread, so that functions in different threads do not mix their lines."""
         self.buffer = cast(BinaryIO, _Bytes(self))
-        """Takes bytes, in UTF-8, as that of a stream of the process does."""
+        """Accepts bytes in UTF-8, as `sys.stdout.buffer` does."""
 
     def writable(self) -> bool:
-        """Return that it can be written to."""
+        """Return True."""
         return True
 
     def write(self, text: str) -> int:
-        """Take text; a line without an end waits for it."""
+        """Add text and pass on the lines that are complete; return the length of the text."""
         thread = threading.get_ident()
         *ended, rest = text.split("\n")
         for part in ended:
@@ -131,16 +131,16 @@ class LineWriter(io.TextIOBase):
         return len(text)
 
     def close(self) -> None:
-        """Do nothing: a function that closes its stdout must not silence those that run after it."""
+        """Do nothing: a function that closes its stdout must not silence the functions after it."""
 
     def end_line(self) -> None:
-        """Pass on the line that this thread has begun, if it has."""
+        """Pass on the incomplete line of this thread, if there is one."""
         line = self._pending.pop(threading.get_ident(), None)
         if line is not None and (text := line.text()):
             self._on_line(text)
 
     def finish(self) -> None:
-        """Pass on the lines that have not ended."""
+        """Pass on all incomplete lines."""
         pending, self._pending = self._pending, {}
         for line in pending.values():
             if text := line.text():
@@ -148,7 +148,7 @@ class LineWriter(io.TextIOBase):
 
 
 class _Bytes(io.RawIOBase):
-    """Takes bytes for a stream of text."""
+    """Decodes bytes and writes them to a stream of text."""
 
     def __init__(self, lines: io.TextIOBase) -> None:
         self._lines = lines
@@ -162,7 +162,7 @@ class _Bytes(io.RawIOBase):
         return len(data)
 
     def close(self) -> None:
-        """Do nothing, as the stream of text."""
+        """Do nothing, as the stream of text does."""
 
 
 class PrintedLines:
@@ -173,7 +173,7 @@ class PrintedLines:
     """
 
     def __init__(self, write: Callable[[str], None]) -> None:
-        """Have `write` called with each line; until `use` is called, in the thread that prints."""
+        """Call `write` with each line; until `use` is called, in the thread that prints."""
         self._write = write
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loops_thread = 0
@@ -185,7 +185,7 @@ class PrintedLines:
         self._writing = threading.Lock()
 
     def use(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Write in the thread of `loop` from now on, which must be this one."""
+        """Write in the thread of `loop` from now on. Must be called in that thread."""
         self._loop, self._loops_thread = loop, threading.get_ident()
         self._schedule()
 
@@ -205,7 +205,7 @@ class PrintedLines:
             self._loop_hangs = not written.acquire(timeout=LOOP_HANGS_S)
 
     def _schedule(self) -> None:
-        """Have the loop write what waits: once for many lines, so that there is time for keys between them."""
+        """Ask the loop to write the waiting lines, once for many lines, so that it can process keys between them."""
         if not self._is_scheduled and self._loop is not None:
             self._is_scheduled = True
             with contextlib.suppress(RuntimeError):  # the loop has ended: `close` writes what waits
@@ -229,19 +229,19 @@ class PrintedLines:
             self._schedule()
 
     def close(self) -> None:
-        """Write what waits, and ignore what is printed from now on."""
+        """Write the waiting lines, and ignore lines that are printed from now on."""
         self._is_closed = True
         self.write_waiting()
 
 
 class MaskedStream(io.TextIOBase):
-    """Stands in for stderr: passes text on at once, without the secret, and cannot be closed."""
+    """Replaces `sys.stderr`: writes text at once, with the secrets masked, and cannot be closed."""
 
     def __init__(self, stream: TextIO, mask: Callable[[str], str]) -> None:
-        """Write to `stream` what `mask` returns."""
+        """Write to `stream`, after `mask` has removed the secrets from the text."""
         self._stream, self._mask = stream, mask
         self.buffer = cast(BinaryIO, _Bytes(self))
-        """Takes bytes, in UTF-8, as that of a stream of the process does."""
+        """Accepts bytes in UTF-8, as `sys.stdout.buffer` does."""
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -249,7 +249,7 @@ class MaskedStream(io.TextIOBase):
         return self._stream.encoding
 
     def writable(self) -> bool:
-        """Return that it can be written to."""
+        """Return True."""
         return True
 
     def isatty(self) -> bool:
@@ -261,7 +261,7 @@ class MaskedStream(io.TextIOBase):
         return self._stream.fileno()
 
     def write(self, text: str) -> int:
-        """Write text; a secret that is split over two texts is not recognised."""
+        """Write text with the secrets masked, except a secret that is split between two writes."""
         self._stream.write(self._mask(text))
         return len(text)
 
@@ -270,4 +270,4 @@ class MaskedStream(io.TextIOBase):
         self._stream.flush()
 
     def close(self) -> None:
-        """Do nothing: others write to the stream, too."""
+        """Do nothing, because other code writes to the stream too."""

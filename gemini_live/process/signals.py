@@ -23,11 +23,11 @@ class Signals:
     """Stops the session at the first signal, and ends the process at once at a late second Ctrl-C.
 
     Python calls a signal's handler in the main thread only, and a signal that comes just before the main thread begins
-    to wait does not wake it. So a thread of our own is told of every signal, too.
+    to wait does not wake it. So another thread watches for signals too, starts the deadline and wakes the main thread.
     """
 
     def __init__(self, ending: Ending) -> None:
-        """Handle no signal yet; `ending` is told of each one."""
+        """Prepare; signals are handled inside `caught`. Each one is reported to `ending`."""
         self._ending = ending
         self.stop: Callable[[], None] | None = None
         """Stops what runs. If `None`, the handler raises `KeyboardInterrupt` in the main thread."""

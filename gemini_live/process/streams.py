@@ -1,7 +1,7 @@
-"""The process's own standard streams: ours alone, and written in the background.
+"""The standard streams: reserved for the command itself, and written in the background.
 
-Writing may block for as long as whoever reads the other end likes (`| less`), and the event loop must not: text is
-handed to one daemon thread, which writes it in the order in which it was given, whatever stream it goes to.
+A write may block for as long as the reader likes (`| less`), but the event loop must not block. So one daemon thread
+writes all text, in the order in which it was queued, whichever stream it goes to.
 """
 
 import contextlib
@@ -15,18 +15,18 @@ from dataclasses import dataclass
 from typing import TextIO
 
 _CLOSED_PIPE = {errno.EPIPE, errno.EINVAL, errno.ESHUTDOWN}
-"""What a write to a closed pipe says: EINVAL on Windows."""
+"""The errors of a write to a closed pipe; EINVAL is that of Windows."""
 MAX_UNREAD_CHARS = 8 * 1024 * 1024
-"""What may wait to be written to a stream before whoever produces text has to wait (`is_behind`)."""
+"""If more text than this waits for a stream, no more should be produced (`is_behind`)."""
 MAX_UNREAD_DIAGNOSTICS_CHARS = 1024 * 1024
-"""What may wait for stderr; further lines are dropped and counted."""
+"""If more text than this waits for stderr, further lines are dropped and counted."""
 MIN_SECRET_CHARS = 12
-"""Shorter ones are no keys, and may be parts of words."""
+"""A shorter secret is not a key, and may be a part of ordinary words, so it is not masked."""
 
 
 @dataclass(frozen=True)
 class Streams:
-    """Where a command reads and writes; a stream that the process does not have is `None`."""
+    """The standard streams of the command; a stream is `None` if it was closed when the process started."""
 
     stdin: TextIO | None
     stdout: TextIO | None
@@ -34,31 +34,32 @@ class Streams:
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether `stream` is there and a terminal."""
+    """True if `stream` is open and is a terminal."""
     return stream is not None and not stream.closed and stream.isatty()
 
 
 def are_one_terminal(stream: TextIO | None, other: TextIO | None) -> bool:
-    """Whether both streams are the same terminal."""
+    """True if both streams are the same terminal."""
     if stream is None or other is None or not (is_terminal(stream) and is_terminal(other)):
         return False
     return os.path.sameopenfile(stream.fileno(), other.fileno())
 
 
 def claim_stdout() -> TextIO | None:
-    """Make stdout ours alone and return it; what else writes to its descriptor, such as a child, writes to stderr.
+    """Return stdout on a new descriptor, and let the old descriptor lead to stderr.
 
-    A function of the user's that runs another program must not write into the conversation.
+    A user's function, or a program that it runs, writes to the old descriptor: it must not write into the conversation.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            # The lowest free number is taken, so this one: else a socket would have it, and be written to as stderr.
+            # This takes the lowest free number, which is the closed stream's. Otherwise a socket would get the number,
+            # and text for stderr would go into the socket.
             os.open(os.devnull, os.O_RDWR)
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
-            # A pipe gets UTF-8 everywhere, and no character stops the program.
+            # UTF-8 in a pipe on every system; a character that the encoding lacks is escaped and does not raise.
             encoding = stream.encoding if stream.isatty() or "PYTHONIOENCODING" in os.environ else "utf-8"
             stream.reconfigure(encoding=encoding, errors="backslashreplace")  # type: ignore[union-attr]
     if sys.stdout is not None:
@@ -70,10 +71,10 @@ def claim_stdout() -> TextIO | None:
 
 
 def claim_stdin() -> TextIO | None:
-    """Make stdin ours alone and return it; what else reads its descriptor, such as a child, finds nothing there.
+    """Return stdin on a new descriptor, and let the old descriptor lead to an empty file.
 
-    A function of the user's, or a program that it runs, must not read the questions, or the keys at a prompt. Not on
-    Windows, whose console is read by its handle.
+    A user's function, or a program that it runs, reads the old descriptor: it must not read the questions or the keys
+    of the prompt. On Windows stdin stays as it is, because the console is read by its handle.
     """
     if sys.stdin is None or sys.platform == "win32":
         return sys.stdin
@@ -88,7 +89,7 @@ def claim_stdin() -> TextIO | None:
 
 
 def flush(*streams: TextIO | None) -> None:
-    """Flush `streams`; point one that nobody reads at the null device, so that the interpreter does not try again."""
+    """Flush `streams`. One that fails gets the null device, so that the interpreter does not fail on it at exit."""
     for stream in streams:
         if stream is None:
             continue
@@ -102,8 +103,8 @@ def flush(*streams: TextIO | None) -> None:
 class BackgroundWriter:
     """Writes text to streams in a thread of its own, in order.
 
-    What waits has a bound, because a stream may have no reader. Text for stdout is never dropped: `is_behind` tells its
-    producer to wait. Lines for stderr are dropped and counted.
+    The text that waits is bounded, because a stream may have no reader. Text for stdout is never dropped: `is_behind`
+    tells its producer to wait. Lines for stderr are dropped and counted.
     """
 
     def __init__(self, diagnostics: TextIO | None = None) -> None:
@@ -127,7 +128,7 @@ class BackgroundWriter:
         return any(n > MAX_UNREAD_CHARS for stream, n in counts if stream is not self._diagnostics)
 
     def keep_secrets(self, secrets: Iterable[str]) -> None:
-        """Write asterisks in place of `secrets` from now on, whoever puts them into a text: a server, a traceback."""
+        """Write asterisks in place of `secrets` from now on, also if a server or a traceback contains them."""
         kept = {secret for secret in secrets if len(secret) >= MIN_SECRET_CHARS}
         self._secrets = sorted({*self._secrets, *kept}, key=len, reverse=True)  # one may be a part of another
 
@@ -138,7 +139,7 @@ class BackgroundWriter:
         return text
 
     def write(self, stream: TextIO | None, text: str) -> None:
-        """Queue `text` for `stream`; what cannot be written any more is dropped."""
+        """Queue `text` for `stream`. Text for a stream that has failed, or for no stream, is dropped."""
         if stream is None or not text:
             return
         text = self.mask(text)
@@ -159,7 +160,7 @@ class BackgroundWriter:
         return f"gemini-live: warning: the output was not read: {n_dropped} lines of stderr dropped\n"
 
     def watch(self, on_failed: Callable[[TextIO, OSError], None] | None) -> None:
-        """Have the writer's thread call `on_failed` when a stream fails, or now for one that has."""
+        """Call `on_failed` in the writer's thread when a stream fails, and at once for each that has failed before."""
         self._on_failed = on_failed
         if on_failed is not None:
             for stream, error in list(self._failed.items()):
@@ -170,7 +171,7 @@ class BackgroundWriter:
         return self._failed.get(stream) if stream is not None else None
 
     def flush(self, timeout_s: float | None) -> bool:
-        """Wait until all that was queued is written, but no longer than `timeout_s` if told; return whether it was."""
+        """Wait until all queued text is written. Return False if that took longer than `timeout_s`."""
         written = threading.Event()
         with self._lock:
             if self._diagnostics is not None and (report := self._report_dropped()):
@@ -201,5 +202,5 @@ class BackgroundWriter:
 
 
 def is_closed_pipe(error: OSError) -> bool:
-    """Whether a write failed because nobody reads any more, which is no error of the user's."""
+    """True if a write failed because the reader has closed the pipe, which is not a mistake of the user's."""
     return error.errno in _CLOSED_PIPE

@@ -45,7 +45,7 @@ class Actions(Protocol):
         """Mute or unmute the microphone."""
 
     def close_topmost(self) -> None:
-        """Close what is open, else stop the model's answer."""
+        """Do what Esc does: close what is open, or cancel running functions, or stop the model's answer."""
 
 
 def build_keys(
@@ -56,8 +56,8 @@ def build_keys(
     Args:
         buffer: The input line.
         actions: What other keys do.
-        push_to_talk: Whether the space bar is a talk key.
-        has_more_keys: Returns whether keys that were read at the same time are still to be processed.
+        push_to_talk: True if the space bar is a talk key.
+        has_more_keys: Returns True if more keys were read at the same time and wait to be processed.
     """
     ANSI_SEQUENCES.update(dict.fromkeys(_NEW_LINE_SEQUENCES, (Keys.Escape, Keys.ControlM)))
     search = _Search(buffer)

@@ -15,7 +15,7 @@ MAX_BYTES = 1_000_000
 MAX_LINE_CHARS = 50_000
 """A longer line, such as a pasted file, is not written to the history."""
 _ENTRY = b"\n# "
-"""The begin of each entry in prompt_toolkit's file format."""
+"""The start of each entry in prompt_toolkit's file format."""
 
 
 def history_path() -> Path:

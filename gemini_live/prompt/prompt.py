@@ -99,9 +99,9 @@ class Prompt:
             stdout: The terminal's screen.
             writer: Writes to the screen.
             term: The type of the terminal (TERM).
-            color: Whether to use colours.
+            color: True to use colours.
             history: Earlier lines, and the place for new ones; `None` keeps lines for this session only.
-            push_to_talk: Whether the space bar is a talk key.
+            push_to_talk: True if the space bar is a talk key.
             interrupt: Called for Ctrl-C on an empty line.
         """
         self.controls: Controls | None = None
@@ -279,7 +279,7 @@ class Prompt:
     # The input line
 
     def _accept(self, buffer: Buffer) -> bool:
-        """Send the line; return whether it stays in the buffer, which it does once the input has ended."""
+        """Send the line and return False; after the end of the input, return True to keep it in the buffer."""
         if not self._state.has_ended:
             self._lines.put_nowait(buffer.text)
         return self._state.has_ended
@@ -342,7 +342,7 @@ class Prompt:
         return self.controls.function_names if self.controls is not None else []
 
     def close_topmost(self) -> None:
-        """Close the help or the completions, else cancel the running functions, else stop the answer."""
+        """Close the help or the completions; if none is open, cancel the running functions; else stop the answer."""
         if self._state.shows_help:
             self.toggle_help()
         elif self._shows_completions:

@@ -74,7 +74,7 @@ def _server(status: Status, size: int) -> Fragments:
 
 
 def _activity(status: Status, size: int) -> Fragments:
-    """Format what the user waits for: a running function, or the begin of an answer."""
+    """Format what the user waits for: a running function, or the start of an answer."""
     if status.calls:
         name, n_more = one_line(status.calls[0])[:MAX_NAME_CHARS], len(status.calls) - 1
         more = f" and {n_more} more," if n_more else ""

@@ -91,7 +91,7 @@ def build_layout(buffer: Buffer, state: PromptState, output: Output, *, push_to_
         buffer: The input line.
         state: The rest that is shown; it may change at any time.
         output: Tells the size of the terminal.
-        push_to_talk: Whether the space bar is a talk key.
+        push_to_talk: True if the space bar is a talk key.
     """
     search = SearchToolbar()
     placeholder = AfterInput(lambda: _format_placeholder(state, output, push_to_talk=push_to_talk))

@@ -1,6 +1,6 @@
-"""Everything that can bring a question, and when it has ended: initial message, lines, a sound file, the microphone.
+"""The sources of questions, and their ends: the initial message, lines, sound files, the microphone.
 
-Runs on the event loop. A script's inputs follow one another; what a person types comes whenever it comes.
+Runs on the event loop. The inputs of a script are asked one after the other; typed lines are asked at once.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from .media import Media
 from .uplink import Uplink
 
 MAX_WAITING_LINES = 100
-"""How far a pipe is read ahead of its answers."""
+"""If this many lines of a pipe wait for their answers, no more lines are read."""
 
 
 class Inputs:
@@ -36,20 +36,20 @@ class Inputs:
         wake: Callable[[], None],
         warn: Callable[[str], None],
     ) -> None:
-        """Prepare; nothing is read yet.
+        """Prepare; read nothing yet.
 
         Args:
-            config: Says what there is to ask.
-            conversation: Takes the questions.
-            uplink: Takes the ends of sound.
-            media: Has the sound file and the microphone, once they are open.
+            config: The user's settings.
+            conversation: Gets the questions.
+            uplink: Gets the end of each sound file and of the microphone.
+            media: Owns the sound files and the microphone, once they are open.
             piped: The lines of a script.
             typed: The lines that a person types.
-            take_typed: Is given each of those; returns what of it is to be asked.
-            live: Whether there is a connection.
-            next_change: Waits until something has happened.
-            wake: Tells that something has.
-            warn: Takes one line about what cannot be read or may not be meant.
+            take_typed: Called with each typed line; returns the text to ask, which is empty for a command.
+            live: Set while there is a connection.
+            next_change: Waits until the state of the session changes.
+            wake: Called after a change of the state.
+            warn: Called with one line about an input that cannot be read, or is probably a mistake.
         """
         self._config, self._conversation, self._uplink, self._media = config, conversation, uplink, media
         self._piped, self._typed, self._take_typed = piped, typed, take_typed
@@ -57,15 +57,15 @@ class Inputs:
         self._line_warning = missing_for_lines(config)
         self._open: set[str] = set()
         self.failure: ConfigError | None = None
-        """Why there was no more to ask than there was: to be told when that is answered."""
+        """Why stdin could not be read to its end; reported when the lines before are answered."""
 
     @property
     def has_more_to_ask(self) -> bool:
-        """Whether there is more to ask than was asked, apart from what nobody has typed or said yet."""
+        """True if the initial message or a sound file was not asked yet."""
         return bool(self._open & {"initial message", "file"})
 
     def find(self) -> None:
-        """Look which inputs there are, now that the media are open."""
+        """Find out which inputs there are. Must be called after the media are open."""
         present = {
             "initial message": self._config.initial_message is not None,
             "stdin": self._piped is not None or self._typed is not None,
@@ -79,11 +79,11 @@ class Inputs:
             self._conversation.inputs_ended = True
 
     def tasks(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
-        """Return what has to run, side by side."""
+        """Return the coroutine functions that read the inputs; they run concurrently."""
         return [self._give_script] if self._typed is None else [self._give_script, self._give_typed_lines]
 
     def end_microphone(self, *, by_hand: bool) -> None:
-        """Listen no more, if anybody did; `by_hand`: a person has ended it, or the device is gone."""
+        """Stop the microphone if it is on; `by_hand`: the user has ended it, or the device has failed."""
         if "microphone" in self._open:
             self._media.stop_microphone()
             self._uplink.end_audio(by_hand=by_hand)
@@ -96,7 +96,7 @@ class Inputs:
         self._wake()
 
     async def _give_script(self) -> None:
-        """Give the inputs that follow one another: the initial message, the lines of a pipe, the file."""
+        """Ask the initial message, then the lines of a pipe, then the sound files, one after the other."""
         await self._live.wait()
         if self._config.initial_message is not None:
             await asyncio.sleep(self._config.initial_message_delay_s)
@@ -121,7 +121,7 @@ class Inputs:
 
     @property
     def _is_answered(self) -> bool:
-        """True if every line and file that was given so far has its answer, or none is expected any more."""
+        """True if every line and sound file so far has its answer, or its answer is no longer expected."""
         conversation = self._conversation
         awaits_voice = self._uplink.ends_audio or conversation.awaits_voice
         return conversation.is_quiet and not conversation.has_unanswered and not awaits_voice
@@ -129,7 +129,7 @@ class Inputs:
     async def _give_typed_lines(self) -> None:
         async for line in self._read(self._typed):
             self._add_line(await self._take_typed(line), waits=False)
-        # Ctrl-D: the person has nothing more to say in any way. What is to be asked first is asked still.
+        # Ctrl-D ends every input except the initial message, which is still asked.
         self.end_microphone(by_hand=True)
         for name in ("stdin", "file"):
             self._end(name)
@@ -142,7 +142,7 @@ class Inputs:
         except OSError as error:
             if lines is self._piped:
                 self.failure = ConfigError(f"stdin cannot be read: {error.strerror}")
-            else:  # of a terminal that is gone
+            else:  # the terminal is gone
                 self._warn(f"stdin cannot be read: {error.strerror}")
 
     def _add_line(self, line: str, *, waits: bool) -> None:
@@ -152,7 +152,7 @@ class Inputs:
             self._wake()
 
     def _warn_of_lines(self) -> None:
-        """Say once that the model takes no lines, as far as is known."""
+        """Warn once if the model is known not to accept typed lines."""
         warning, self._line_warning = self._line_warning, None
         if warning is not None:
             self._warn(warning)

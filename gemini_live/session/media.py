@@ -91,7 +91,7 @@ class Media:
         Args:
             config: What the user asked for.
             uplink: Sends the user's audio and the pictures of the screen.
-            speech: Is told when the user begins and stops speaking.
+            speech: Learns when the user begins and stops speaking.
             record_event: Records when the user speaks, and what is played when.
             plays: True to play the model's speech.
             listens: True to open the microphone even if the user did not ask for it.
@@ -213,7 +213,7 @@ class Media:
 
     @property
     def microphone_state(self) -> MicrophoneState:
-        """Return whether the user's voice is sent at present, and why not."""
+        """Return the state of the microphone: the user's voice is sent, or why it is not."""
         if self.microphone is None:
             return MicrophoneState.FILE if self.input_files else MicrophoneState.OFF
         if self._is_muted:
@@ -444,7 +444,7 @@ class Media:
                 self._preroll.append(cleaned)
 
     def _take_played(self, pcm: bytes) -> None:
-        """Take audio that was handed to the speaker's device."""
+        """Use audio that the speaker has played: for the level in the bar, and to cancel its echo."""
         if self._shows_levels:
             self.model_level.take(pcm)
         if self._echo is not None:
