@@ -51,6 +51,8 @@ _ASKED = {
     "elicitation/create": "input from the user (elicitation)",
     "roots/list": "folders (roots)",
 }
+_BARE_HTTP_ERRORS = {"Server returned an error response", "Session terminated", "Not Found"}
+"""What the `mcp` package says of an answer with an HTTP status that means an error."""
 _LOUD = {"warning", "error", "critical", "alert", "emergency"}
 """Levels of log messages that are shown like what a function prints."""
 
@@ -142,7 +144,7 @@ class McpServer:
         self._told: set[str] = set()
         self._process: asyncio.subprocess.Process | None = None
         """The process that has ended."""
-        self._bad_end = ""
+        self._bad_end = self._http_status = ""
 
     @property
     def is_running(self) -> bool:
@@ -193,7 +195,7 @@ class McpServer:
         except Exception as error:  # noqa: BLE001 - the model is told whatever goes wrong with a server
             if not self.is_running or self._has_ended:
                 return _error(f"the MCP server {self.spec.name} ended during the call")
-            return _error(f"the MCP server {self.spec.name} answered with an error: {_describe(error)}")
+            return _error(f"the MCP server {self.spec.name} answered with an error: {self._describe(error)}")
         dumped = result.model_dump(by_alias=True, mode="json", exclude_none=True)
         return read_result(dumped, sees_pictures=self._listener.sees_pictures)
 
@@ -205,7 +207,7 @@ class McpServer:
         try:
             self.tools = await self._list(client)
         except Exception as error:  # noqa: BLE001 - the tools before stay
-            self._warn(f"did not list its tools: {_describe(error)}")
+            self._warn(f"did not list its tools: {self._describe(error)}")
         return self.tools != before
 
     # The task that holds the connection
@@ -220,7 +222,7 @@ class McpServer:
             if isinstance(error, KeyboardInterrupt | SystemExit):
                 raise
             if not self._has_ended and not self._bad_end:
-                self._bad_end = _describe(error)
+                self._bad_end = self._describe(error)
         finally:
             has_started, self._client = started.done() and not started.cancelled(), None
         if not self._leaves:
@@ -257,7 +259,7 @@ class McpServer:
         """Yield the streams of the server, watched."""
         if self.spec.url:
             async with (
-                _open_http(self.spec) as client,
+                _open_http(self.spec, self._note_status) as client,
                 streamable_http_client(
                     self.spec.url, http_client=client, max_sse_event_size=MAX_MESSAGE_BYTES
                 ) as streams,
@@ -270,6 +272,16 @@ class McpServer:
                 yield _WatchedStream(read, self._on_item, self._on_flood, self._on_end), write
             finally:
                 self._process = process  # whose exit code comes later
+
+    def _note_status(self, status: str) -> None:
+        self._http_status = status
+
+    def _describe(self, error: BaseException) -> str:
+        """Return what went wrong, in one line."""
+        words = _describe(error)
+        if self._http_status and words in _BARE_HTTP_ERRORS:
+            return f"HTTP {self._http_status}"
+        return words
 
     async def _list(self, client: Client) -> list[Tool]:
         tools: dict[str, Tool] = {}
@@ -415,10 +427,17 @@ class _WatchedStream:
         await self.aclose()
 
 
-def _open_http(spec: ServerSpec) -> httpx2.AsyncClient:
-    """Return an HTTP client that reads bodies up to the size of one message."""
+def _open_http(spec: ServerSpec, on_refused: Callable[[str], None]) -> httpx2.AsyncClient:
+    """Return an HTTP client that reads bodies up to the size of one message.
+
+    Args:
+        spec: The server.
+        on_refused: Gets the status of each answer that is an error.
+    """
 
     async def bound(response: httpx2.Response) -> None:
+        if response.status_code >= 400 and response.request.method == "POST":
+            on_refused(f"{response.status_code} {response.reason_phrase}".strip())
         if response.headers.get("content-encoding", "identity").lower() != "identity":
             raise httpx2.StreamError("the server compresses its answer, although it was asked not to")
         if response.headers.get("content-type", "").lower().startswith("application/json"):

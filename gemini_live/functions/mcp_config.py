@@ -242,9 +242,7 @@ def _check_headers(place: str, headers: Mapping[str, str]) -> None:
         if not _HEADER_NAME.fullmatch(name):
             raise ConfigError(f"{place}: {name!r} is not the name of a header")
         if not re.fullmatch(r"[ -~]+", value) or value != value.strip():
-            raise ConfigError(
-                f"{place}: the value of the header {name} has a line break or another forbidden character"
-            )
+            raise ConfigError(f"{place}: the value of the header {name} has a character that no header may have")
 
 
 def split_command(text: str, *, windows: bool) -> list[str]:
