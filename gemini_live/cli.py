@@ -20,9 +20,9 @@ from .choose_functions import Surroundings, load_library
 from .choose_output import Outputs
 from .config import Color, Config, OutputFormat
 from .errors import STDIN, ConfigError, ExitCode, GeminiLiveError
+from .escaping import escape, one_line
 from .options import PROG
 from .output import events
-from .output.escaping import escape, one_line
 from .output.plain import Terminal
 from .output.until_ended import UntilEnded
 from .process.ending import Ending

@@ -14,7 +14,7 @@ from typing import BinaryIO, NoReturn
 
 from ..config import Color
 from ..errors import ConfigError, ExitCode
-from ..output.escaping import one_line
+from ..escaping import one_line
 from ..recording.read import read_recording
 from .analyse import analyse
 from .diff import KINDS, compare

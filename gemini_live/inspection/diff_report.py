@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from typing import Any
 
-from ..output.escaping import escape, one_line
+from ..escaping import escape, one_line
 from .diff import LATENCIES, Comparison, Difference, median
 from .session import Turn
 from .style import Paper, format_table, wrap

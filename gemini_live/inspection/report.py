@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from ..output.escaping import escape, one_line
+from ..escaping import escape, one_line
 from ..output.plain import format_call, format_json
 from ..output.summary import format_duration
 from .numbers import MEASURES, PERCENTILES, percentile, total_cost, total_tokens, values_of

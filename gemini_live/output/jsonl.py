@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import TextIO
 
 from ..conversation.outcomes import Answered
+from ..escaping import escape_json
 from ..process.streams import BackgroundWriter
-from .escaping import escape_json
 from .events import Detail, Error, Event, Output, Warning
 from .schema import IN_JSONL, VERSION, type_name
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from ..conversation import outcomes
+from ..escaping import escape, one_line
 from ..process.streams import BackgroundWriter
 from . import events
-from .escaping import escape, one_line
 from .events import Event
 from .plain import NAMES, Terminal, format_call, format_json
 from .status import Fragments

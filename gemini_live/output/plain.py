@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 from ..conversation import outcomes
+from ..escaping import escape, one_line
 from ..process.streams import BackgroundWriter, is_terminal
 from . import events
-from .escaping import escape, one_line
 from .events import Event
 from .summary import format_summary
 

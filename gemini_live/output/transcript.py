@@ -183,7 +183,8 @@ class Transcript(Generic[Content]):
             yield from _rest(entry)
 
     def _add(self, entry: Utterance | Note[Content]) -> None:
-        insort_right(self._entries, entry, key=lambda other: (other.exchange, _side(other) is Role.MODEL))
+        begin = int(self.is_inside_utterance)  # nothing can be read between the pieces of an utterance
+        insort_right(self._entries, entry, begin, key=lambda other: (other.exchange, _side(other) is Role.MODEL))
 
     def _find_open(self, exchange: int, speaker: Role) -> Utterance | None:
         """Return the incomplete utterance of `speaker` in an exchange, if there is one."""

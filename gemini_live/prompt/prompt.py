@@ -27,7 +27,7 @@ from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.renderer import print_formatted_text
 
-from ..output.escaping import escape
+from ..escaping import escape
 from ..output.help import COMMANDS, format_help, is_command
 from ..output.status import Fragments, Status
 from ..process.streams import BackgroundWriter

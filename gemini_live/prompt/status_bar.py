@@ -6,7 +6,7 @@ fields do not all fit, they are shortened in the order of `_SHRINKING`: those th
 
 from collections.abc import Callable
 
-from ..output.escaping import one_line
+from ..escaping import one_line
 from ..output.status import METER_CELLS, ConnectionState, Fragments, MicrophoneState, Status
 from ..output.summary import format_duration
 
@@ -30,7 +30,8 @@ def format_status(status: Status, width: int) -> Fragments:
 
 
 def _format_fields(status: Status, sizes: dict[str, int]) -> list[Fragments]:
-    return [field for name, size in sizes.items() if (field := _FIELDS[name](status, size))]
+    fields = [field for name, size in sizes.items() if (field := _FIELDS[name](status, size))]
+    return [[(style, one_line(text, fold=False)) for style, text in field] for field in fields]
 
 
 def _width(fields: list[Fragments]) -> int:
@@ -70,7 +71,7 @@ def _connection(status: Status, size: int) -> Fragments:
 
 def _server(status: Status, size: int) -> Fragments:
     """Format the name of a server that is not Google's."""
-    return [("", one_line(status.server))] if status.server is not None and not size else []
+    return [("", status.server)] if status.server is not None and not size else []
 
 
 def _activity(status: Status, size: int) -> Fragments:

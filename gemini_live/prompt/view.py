@@ -28,7 +28,7 @@ from prompt_toolkit.styles import Style
 from prompt_toolkit.utils import get_cwidth
 from prompt_toolkit.widgets import SearchToolbar
 
-from ..output.escaping import escape
+from ..escaping import escape
 from ..output.help import format_help
 from ..output.status import Fragments, MicrophoneState, Status
 from .status_bar import format_status

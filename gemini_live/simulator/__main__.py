@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 from gemini_live import __version__
 from gemini_live.errors import ConfigError, ExitCode
+from gemini_live.escaping import one_line
 
 from .arguments import DEFAULT_PORT, PROGRAM, build_parser, parse_command
 from .server import Simulator
@@ -47,7 +48,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str], stdout: TextIO, stderr
         if command.verdict is not None:
             _write_file(command.verdict, json.dumps(server.verdict_data(), indent=2) + "\n")
     except ConfigError as error:
-        stderr.write(f"{PROGRAM}: {error}\n")
+        _write(stderr, f"{PROGRAM}: {error}")
         return error.exit_code
     except BrokenPipeError:
         return ExitCode.CLOSED_STDOUT
@@ -55,7 +56,8 @@ def main(argv: Sequence[str], environ: Mapping[str, str], stdout: TextIO, stderr
 
 
 def _write(stream: TextIO, line: str) -> None:
-    """Write a line, with escapes for what the stream's encoding does not have."""
+    """Write a line, with escapes for what a terminal obeys and for what the stream's encoding does not have."""
+    line = one_line(line, fold=False)
     encoding = stream.encoding or "utf-8"
     stream.write(f"{line.encode(encoding, 'backslashreplace').decode(encoding)}\n")
     stream.flush()

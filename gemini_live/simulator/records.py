@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from gemini_live.escaping import one_line
+
 _MAX_MISTAKES = 100
 _MAX_NOTES = 20
-_MAX_PRINTED = 200
 _GAP_S = 0.1
 
 
@@ -137,10 +138,10 @@ class SessionRecord:
         told = [f"session {self.number} is {how}"]
         told.append(f"received {_count_kinds(self.messages) or self.n_received}")
         told.append(f"sent {_count_kinds(self.sent) or self.n_sent}")
-        told += [f"turn {turn.number} {printable(turn.asked)!r} {turn.state}" for turn in self.turns[-3:]]
-        told += [f"call {printable(call.name)} {'open' if call.open else 'done'}" for call in self.calls.values()][-3:]
-        told += [f"mistake: {printable(words)}" for words in self.mistakes[-3:]]
-        return "; ".join(told)
+        told += [f"turn {turn.number} {turn.asked!r} {turn.state}" for turn in self.turns[-3:]]
+        told += [f"call {call.name} {'open' if call.open else 'done'}" for call in self.calls.values()][-3:]
+        told += [f"mistake: {words}" for words in self.mistakes[-3:]]
+        return one_line("; ".join(told), fold=False)
 
     def report_calls(self, calls: list[dict[str, Any]]) -> None:
         """Tell people of function calls."""
@@ -214,12 +215,6 @@ def _count_kinds(messages: list[dict[str, Any]]) -> str:
     return ", ".join(f"{kind} x{n}" if n > 1 else kind for kind, n in kinds.items())
 
 
-def printable(text: str) -> str:
-    """Return text from a client as one line that no terminal acts upon, and that any encoding can write."""
-    shown = text if len(text) <= _MAX_PRINTED else f"{text[:_MAX_PRINTED]}..."
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
-
-
 def build_verdict(records: Iterable[SessionRecord], n_forgotten: int = 0, n_refused: int = 0) -> dict[str, Any]:
     """Return the verdict on all sessions as JSON can hold it: the content of `--verdict FILE`."""
     sessions = [_summarise(record) for record in records]
@@ -274,8 +269,8 @@ def format_verdict(record: SessionRecord) -> Iterator[str]:
     """Yield the lines of the verdict on one session."""
     summary = _summarise(record)
     how = "open" if record.open else f"closed by the {summary['closed_by']} with {record.close_code}"
-    reason = f" ({printable(record.close_reason)})" if record.close_reason else ""
-    yield f"session {record.number}: {printable(record.path)}, {how}{reason}"
+    reason = f" ({one_line(record.close_reason)})" if record.close_reason else ""
+    yield f"session {record.number}: {one_line(record.path)}, {how}{reason}"
     turns, media, calls = summary["turns"], summary["media"], summary["calls"]
     yield (
         f"  {record.n_received} messages received, {record.n_sent} sent; "
@@ -293,12 +288,12 @@ def format_verdict(record: SessionRecord) -> Iterator[str]:
             f"{calls['never_answered']} never answered, {calls['answered_late']} answered late, "
             f"{calls['answered_again']} again"
         )
-    yield from (f"  note: {printable(words)}" for words in record.notes)
+    yield from (f"  note: {one_line(words)}" for words in record.notes)
     if record.departures:
         yield f"  left the recording: {len(record.departures)}"
-        yield from (f"    - {printable(words)}" for words in record.departures)
+        yield from (f"    - {one_line(words)}" for words in record.departures)
     if record.mistakes:
         yield f"  mistakes: {len(record.mistakes)}"
-        yield from (f"    - {printable(words)}" for words in record.mistakes)
+        yield from (f"    - {one_line(words)}" for words in record.mistakes)
     else:
         yield "  no protocol mistakes found"

@@ -17,6 +17,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from gemini_live.errors import ConfigError
+from gemini_live.escaping import one_line
 
 from .actions import AnswerFunction
 from .answerer import Answerer, FunctionAnswerer
@@ -26,7 +27,7 @@ from .history import HandleBook
 from .http import Callers, HttpFailure, SocketRequest, is_loopback, read_socket_request
 from .http_connection import SERVER_HEADER, HttpConnection
 from .log import SERVER_ROLE, Log
-from .records import SessionRecord, build_verdict, format_verdict, printable
+from .records import SessionRecord, build_verdict, format_verdict
 from .replay import ReplayBook, serve_replay
 from .replay_steps import read_replay
 from .rest import RestService, build_error
@@ -267,7 +268,7 @@ class Simulator:
     def _open_log(self, path: Path, clock: Clock) -> Log:
         def tell(words: str) -> None:
             if self._on_event is not None:
-                self._on_event(f"the log {printable(words)}")
+                self._on_event(f"the log {one_line(words)}")
 
         return Log(path, role=SERVER_ROLE, media=self._log_media, clock=clock.time, on_failure=tell)
 
@@ -327,7 +328,7 @@ class Simulator:
         """Count a refused handshake, tell people of it, and return its answer."""
         self.n_refused += 1
         if self._on_event is not None:
-            self._on_event(f"refused a connection: {printable(failure.words)}")
+            self._on_event(f"refused a connection: {one_line(failure.words)}")
         return build_error(failure)
 
     async def _serve_session(self, connection: ServerConnection) -> None:
@@ -374,7 +375,7 @@ class Simulator:
 
     def _tell_people(self, session: int, words: str) -> None:
         assert self._on_event is not None
-        self._on_event(f"session {session} {printable(words)}")
+        self._on_event(f"session {session} {one_line(words)}")
 
     def _tell_waiters(self) -> None:
         for n, waiter in self._waiters:

@@ -13,8 +13,8 @@ from gemini_live.conversation.outcomes import (
     Unfinished,
     UserSaid,
 )
+from gemini_live.escaping import FOLD_CHARS
 from gemini_live.output import events
-from gemini_live.output.escaping import FOLD_CHARS
 from gemini_live.output.plain import Terminal
 from gemini_live.process.streams import BackgroundWriter
 

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from ...audio.pcm import to_samples
 from ...errors import ConfigError
-from ...output.escaping import one_line
+from ...escaping import one_line
 from ...output.summary import format_duration
 from ...recording.format import Message
 from ...recording.read import Recording

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from gemini_live.output.escaping import FOLD_CHARS, escape, escape_json, one_line
+from gemini_live.escaping import FOLD_CHARS, escape, escape_json, one_line
 
-from .samples import NASTY, is_harmless
+from .output.samples import NASTY, is_harmless
 
 REORDERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 

@@ -1,6 +1,6 @@
 """Makes visible what a terminal would obey in text from outside: control characters, overrides of the direction.
 
-All rules for output to people and programs are here. Pure.
+All rules for output to people and programs are here, the client's and the simulator's. Pure.
 """
 
 import re
@@ -24,6 +24,8 @@ def escape(text: str) -> str:
 
 def one_line(text: str, *, fold: bool = True) -> str:
     """Return a fact as one line whose characters stand in their order; `fold`: cut it to `FOLD_CHARS`."""
+    if fold and len(text) > FOLD_CHARS:  # the rest, which may be long, need not be looked at
+        return f"{one_line(text[:FOLD_CHARS], fold=False)[:FOLD_CHARS]}... ({len(text):,} characters)"
     line = _REORDERING.sub(_show, escape(text)).replace("\n", "\\n")
     return line if not fold or len(line) <= FOLD_CHARS else f"{line[:FOLD_CHARS]}... ({len(line):,} characters)"
 
