@@ -20,7 +20,7 @@ def test_read_pads_with_silence_when_empty() -> None:
     assert PlayoutBuffer().read(6) == bytes(6)
 
 
-def test_read_pads_what_is_too_short() -> None:
+def test_read_pads_a_short_rest_with_silence() -> None:
     buffer = PlayoutBuffer()
     buffer.write(b"ab")
     assert buffer.read(6) == b"ab\0\0\0\0"
@@ -61,7 +61,7 @@ def test_clear_leaves_silence_and_forgets_half_a_sample() -> None:
     assert buffer.read(4) == b"xy\0\0"
 
 
-def test_the_tail_is_played_once_after_the_rest() -> None:
+def test_the_tail_is_played_once_at_the_end() -> None:
     buffer = PlayoutBuffer()
     buffer.write(b"ab", tail=b"1122")
     assert buffer.n_bytes == 2
@@ -70,7 +70,7 @@ def test_the_tail_is_played_once_after_the_rest() -> None:
     assert buffer.read(4) == bytes(4)
 
 
-def test_a_write_takes_the_tail_back() -> None:
+def test_a_write_cancels_the_tail() -> None:
     buffer = PlayoutBuffer()
     buffer.write(b"ab", tail=b"11")
     buffer.write(b"cd")
@@ -104,7 +104,7 @@ def test_clear_can_leave_a_tail_of_its_own() -> None:
     assert buffer.read(4) == b"22\0\0"
 
 
-def test_peek_takes_nothing() -> None:
+def test_peek_leaves_the_audio_in_the_buffer() -> None:
     buffer = PlayoutBuffer()
     buffer.write(b"abcde")
     assert buffer.peek(2) == b"ab"
@@ -135,7 +135,7 @@ def take_all(queue: MicQueue) -> list[bytes]:
     return [queue.take() for _ in range(len(queue))]
 
 
-def test_queue_gives_the_oldest_first() -> None:
+def test_the_queue_returns_the_oldest_chunk_first() -> None:
     queue = MicQueue()
     queue.offer(b"one")
     queue.offer(b"two")

@@ -42,7 +42,7 @@ async def call_when_free(thread: CallThread) -> str:
             await asyncio.sleep(0)
 
 
-async def test_a_call_that_hangs_is_given_up_and_no_other_is_made() -> None:
+async def test_no_call_is_made_after_one_that_hangs() -> None:
     thread, release, made = CallThread("test"), threading.Event(), []
     with pytest.raises(TimeoutError):
         await thread.call(release.wait, 0.01)

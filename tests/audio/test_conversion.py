@@ -42,14 +42,14 @@ def test_a_microphone_of_another_rate_is_resampled(rate_hz: int, channels: int) 
     assert report.frequency_hz == pytest.approx(440, abs=0.1)
 
 
-def test_a_speaker_of_the_right_rate_gets_what_was_fed_whatever_the_splits() -> None:
+def test_a_speaker_of_the_right_rate_gets_the_audio_unchanged() -> None:
     pcm = random.Random(2).randbytes(30_000)
     assert feed_all(SpeakerConverter(24_000, 1), pcm, 24_000) == pcm
 
 
 @pytest.mark.parametrize("from_hz", [16_000, 24_000])
 @pytest.mark.parametrize("rate_hz", [44_100, 48_000])
-def test_a_speaker_of_another_rate_is_resampled_for_to_the_last_sample(from_hz: int, rate_hz: int) -> None:
+def test_audio_for_a_speaker_of_another_rate_is_resampled_to_the_last_sample(from_hz: int, rate_hz: int) -> None:
     converter = SpeakerConverter(rate_hz, 2)
     tone = make_tone(440, 1.0, from_hz)
     played = np.frombuffer(feed_all(converter, tone.tobytes(), from_hz) + converter.flush(), np.int16)
@@ -72,7 +72,7 @@ def test_a_new_rate_begins_after_the_rest_of_the_old_one() -> None:
         assert match.offset_s == pytest.approx(offset_s, abs=0.003)
 
 
-def test_reset_leaks_nothing_of_what_came_before() -> None:
+def test_reset_discards_all_audio_before_it() -> None:
     converter = SpeakerConverter(48_000, 1)
     converter.feed(make_tone(440, 0.5, 24_000, amplitude=30_000).tobytes() + b"x", 24_000)
     converter.reset()
@@ -82,7 +82,7 @@ def test_reset_leaks_nothing_of_what_came_before() -> None:
     assert np.abs(np.frombuffer(quiet, np.int16).astype(int)).max() <= 1
 
 
-def test_flushing_twice_gives_nothing_more() -> None:
+def test_a_second_flush_returns_nothing() -> None:
     converter = SpeakerConverter(48_000, 1)
     converter.feed(make_tone(440, 0.5, 24_000).tobytes(), 24_000)
     assert converter.withholds
@@ -107,13 +107,13 @@ def test_sound_that_begins_and_ends_with_a_step_does_not_click(rate_hz: int, cha
 
 
 @pytest.mark.parametrize("rate_hz", [24_000, 48_000])
-def test_what_follows_without_silence_gets_no_fade(rate_hz: int) -> None:
+def test_audio_that_follows_without_silence_gets_no_fade(rate_hz: int) -> None:
     converter = SpeakerConverter(rate_hz, 1)
     played = converter.feed(loud(20_000, 480), 24_000) + converter.feed(loud(20_000, 480), 24_000) + converter.flush()
     assert len(played) <= 2 * 0.0401 * rate_hz + converter.fade_bytes
 
 
-def test_what_a_resampler_has_not_given_out_yet_is_no_silence() -> None:
+def test_audio_held_by_the_resampler_does_not_count_as_silence() -> None:
     converter = SpeakerConverter(48_000, 1)
     converter.feed(loud(20_000, 10), 24_000, after_silence=True)
     played = converter.feed(loud(20_000, 1200), 24_000, after_silence=True)
@@ -121,20 +121,20 @@ def test_what_a_resampler_has_not_given_out_yet_is_no_silence() -> None:
     assert np.all(track[200:] > 19_000)
 
 
-def test_what_begins_and_ends_softly_is_left_as_it_is() -> None:
+def test_audio_that_begins_and_ends_softly_gets_no_fade() -> None:
     converter = SpeakerConverter(24_000, 1)
     pcm = loud(1000) + loud(30_000) + loud(-1000)
     assert converter.feed(pcm, 24_000, after_silence=True) == pcm
     assert converter.fade_in(pcm) == converter.fade_to_silence(pcm) == b""
 
 
-def test_half_a_sample_alone_gives_nothing_yet() -> None:
+def test_half_a_sample_waits_for_its_other_half() -> None:
     converter = SpeakerConverter(24_000, 1)
     assert converter.feed(b"a", 24_000, after_silence=True) == b""
     assert converter.feed(b"\0", 24_000) == b"a\0"
 
 
-def test_fade_out_goes_down_to_nothing() -> None:
+def test_a_fade_out_ends_in_silence() -> None:
     converter = SpeakerConverter(24_000, 2)
     faded = np.frombuffer(converter.fade_out(loud(20_000, 200, 2)), np.int16)
     assert len(faded) * 2 == converter.fade_bytes == 60 * 4

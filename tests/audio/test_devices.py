@@ -48,7 +48,7 @@ def test_a_microphone_is_found_by_index_name_or_part_of_it(wanted: str | None, i
 
 
 @pytest.mark.parametrize("wanted", ["0", "HDMI", "7", "nothing like it"])
-def test_what_is_no_microphone_is_refused_with_what_there_is(wanted: str) -> None:
+def test_a_device_that_is_not_a_microphone_is_refused_with_the_list_of_microphones(wanted: str) -> None:
     with pytest.raises(DeviceError) as caught:
         choose_device(DEVICES, wanted, Direction.INPUT)
     assert f"no microphone '{wanted}'" in str(caught.value)
@@ -88,5 +88,5 @@ def test_the_list_is_a_table_with_the_defaults_marked() -> None:
     ]
 
 
-def test_the_list_of_nothing_is_a_sentence() -> None:
+def test_the_list_without_devices_is_a_sentence() -> None:
     assert format_devices(()) == "This machine has no sound devices."

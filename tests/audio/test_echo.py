@@ -44,7 +44,7 @@ def test_the_echo_is_removed_down_to_the_noise(delay_s: float, gain: float, at_l
 
 
 @pytest.mark.parametrize("ppm", [100.0, -100.0])
-def test_two_clocks_do_not_break_it(ppm: float) -> None:
+def test_the_echo_is_removed_if_the_two_clocks_differ(ppm: float) -> None:
     room = Room(make_voice(40, -22, 1), make_noise(40, NOISE_DBFS, 2), ppm=ppm)
     path, cleaned = clean(room)
     assert min(erles(room, cleaned)[2:]) > 28
@@ -64,7 +64,7 @@ def test_it_recovers_from_a_jump_of_the_delay(to_s: float, within_s: int) -> Non
     assert seconds_to_recover(room, cleaned, 8) <= within_s
 
 
-def test_uneven_buffers_do_not_break_it() -> None:
+def test_the_echo_is_removed_if_buffers_are_uneven() -> None:
     rng = np.random.default_rng(4)
     early = rng.integers(0, 3, 2_000)
     room = Room(make_voice(16, -22, 1), make_noise(16, NOISE_DBFS, 2), jitter=lambda n: int(early[n]))
@@ -82,7 +82,7 @@ def test_sound_that_is_cut_off_leaves_no_echo() -> None:
     assert count_speech(cleaned[RATE_HZ:]) == 0
 
 
-def test_a_voice_alone_is_left_as_it_is() -> None:
+def test_a_voice_alone_is_not_changed() -> None:
     near = make_voice(10, -26, 8, pitch_hz=210)
     room = Room(np.zeros_like(near), near + make_noise(10, NOISE_DBFS, 2))
     _, cleaned = clean(room)
@@ -91,7 +91,7 @@ def test_a_voice_alone_is_left_as_it_is() -> None:
     assert np.corrcoef(np.sqrt((before**2).mean(1)), np.sqrt((after**2).mean(1)))[0, 1] > 0.98
 
 
-def test_a_voice_over_the_models_is_heard() -> None:
+def test_a_voice_during_playback_is_kept() -> None:
     near = make_voice(20, -26, 8, pitch_hz=210)
     near[: 10 * RATE_HZ] = 0
     room = Room(make_voice(20, -22, 1), near + make_noise(20, NOISE_DBFS, 2))

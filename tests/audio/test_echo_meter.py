@@ -58,7 +58,7 @@ def test_nothing_is_known_before_something_was_played() -> None:
     assert (meter.leak_db, meter.erle_db, meter.delay_s) == (None, None, None)
 
 
-def test_another_voice_is_not_taken_for_an_echo() -> None:
+def test_another_voice_is_not_mistaken_for_an_echo() -> None:
     """8 pairs of voices that speak at the same time for 20 s, on headphones."""
     for seed in range(0, 16, 2):
         far, near = make_voice(20, -22, seed), make_voice(20, -26, seed + 1, pitch_hz=210)

@@ -103,14 +103,14 @@ def test_extensible_wav_needs_no_extra(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("size", [0, 0xFFFF_FFFF, 0x7FFF_F000, 100_000])
-def test_a_header_that_says_more_than_there_is_is_not_believed(tmp_path: Path, size: int) -> None:
+def test_a_header_with_a_size_beyond_the_end_of_the_file_is_corrected(tmp_path: Path, size: int) -> None:
     pcm = make_tone(440, 0.1, 16_000).tobytes()
     (tmp_path / "in.wav").write_bytes(build_wav(pcm, size=size))
     assert read_all(tmp_path / "in.wav").tobytes() == pcm
 
 
 @pytest.mark.parametrize("riff_size", [0, 0xFFFF_FFFF])
-def test_the_header_of_a_stream_is_not_believed(tmp_path: Path, riff_size: int) -> None:
+def test_a_header_with_the_unknown_size_of_a_stream_reads_to_the_end(tmp_path: Path, riff_size: int) -> None:
     pcm = make_tone(440, 0.1, 16_000).tobytes()
     wav = build_wav(pcm, size=riff_size)
     (tmp_path / "in.wav").write_bytes(wav[:4] + struct.pack("<I", riff_size) + wav[8:])
@@ -130,7 +130,7 @@ def test_a_frame_that_is_cut_off_is_left_out(tmp_path: Path) -> None:
     assert len(read_all(tmp_path / "in.wav")) == 1_599
 
 
-def test_a_chunk_after_the_data_is_no_sound(tmp_path: Path) -> None:
+def test_a_chunk_after_the_data_is_ignored(tmp_path: Path) -> None:
     pcm = make_tone(440, 0.1, 16_000).tobytes()
     (tmp_path / "in.wav").write_bytes(build_wav(pcm) + b"LIST" + struct.pack("<I", 4) + b"\x7f\x7f\x7f\x7f")
     assert read_all(tmp_path / "in.wav").tobytes() == pcm
@@ -169,7 +169,7 @@ def test_samples_out_of_range_are_clipped_and_nan_is_silence(tmp_path: Path, nam
 
 
 @pytest.mark.parametrize("suffix", ["flac", "ogg", "mp3", "aiff", "wav"])
-def test_without_the_extra_sound_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+def test_without_the_extra_the_error_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
     path = tmp_path / f"in.{suffix}"
     soundfile.write(path, np.zeros(4_800, np.float32), 48_000, subtype="ULAW" if suffix == "wav" else None)
     monkeypatch.setitem(sys.modules, "soundfile", None)
@@ -202,7 +202,9 @@ def _extra(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
         ("silent.wav", build_wav(b""), "contains no sound"),
     ],
 )
-def test_what_is_no_sound_is_refused_in_one_line(tmp_path: Path, name: str, content: bytes, complaint: str) -> None:
+def test_a_file_that_is_not_sound_is_refused_in_one_line(
+    tmp_path: Path, name: str, content: bytes, complaint: str
+) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ConfigError) as caught:
         open_input(tmp_path / name)
@@ -220,7 +222,7 @@ def test_a_sound_file_without_a_sound_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "complaint"), [("missing.wav", "No such file or directory"), (".", "it is a directory")]
 )
-def test_what_cannot_be_read_is_refused_in_one_line(tmp_path: Path, name: str, complaint: str) -> None:
+def test_a_file_that_cannot_be_read_is_refused_in_one_line(tmp_path: Path, name: str, complaint: str) -> None:
     with pytest.raises(ConfigError) as caught:
         open_input(tmp_path / name)
     assert str(caught.value) == f"cannot read {tmp_path / name}: {complaint}"

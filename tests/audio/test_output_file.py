@@ -46,7 +46,7 @@ async def test_other_rates_are_resampled(tmp_path: Path) -> None:
         assert examine_tone(samples[12_500 * i : 12_500 * i + 11_000], 24_000, 440).n_phase_jumps == 0
 
 
-async def test_a_file_into_which_nothing_was_written_is_empty_but_whole(tmp_path: Path) -> None:
+async def test_a_file_without_any_speech_is_a_valid_empty_wav(tmp_path: Path) -> None:
     file = OutputFile(tmp_path / "out.wav")
     file.start()
     file.start()
@@ -72,7 +72,7 @@ async def test_only_one_client_writes_a_file_at_a_time(tmp_path: Path) -> None:
     await second.close()
 
 
-async def test_speech_that_waits_for_the_disk_is_bounded_and_what_is_dropped_is_told(
+async def test_speech_that_waits_for_the_disk_is_bounded_and_dropped_speech_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk = threading.Event()
@@ -96,7 +96,7 @@ async def test_speech_that_waits_for_the_disk_is_bounded_and_what_is_dropped_is_
     assert 2 * len(samples) == 68_000_000  # 64 MiB in pieces of a megabyte
 
 
-async def test_a_file_that_is_there_is_replaced(tmp_path: Path) -> None:
+async def test_an_existing_file_of_ours_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "out.wav").write_bytes(output_file._build_header(0) + bytes(10_000))
     file = OutputFile(tmp_path / "out.wav")
     file.write(bytes(960), 24_000)
@@ -104,7 +104,7 @@ async def test_a_file_that_is_there_is_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "out.wav").stat().st_size == HEADER_BYTES + 960
 
 
-async def test_until_there_is_something_to_write_nothing_is_touched(tmp_path: Path) -> None:
+async def test_the_file_is_not_touched_before_there_is_something_to_write(tmp_path: Path) -> None:
     (tmp_path / "old.wav").write_bytes(OURS)
     for name in ("old.wav", "new.wav"):
         file = OutputFile(tmp_path / name)
@@ -184,7 +184,7 @@ async def test_the_end_of_the_name_may_be_in_capitals(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/null").exists(), reason="no device that swallows everything")
-async def test_a_device_that_can_be_wound_back_will_do() -> None:
+async def test_a_seekable_device_is_accepted() -> None:
     file = OutputFile(Path("/dev/null"))
     file.write(bytes(960), 24_000)
     await file.close()
@@ -203,7 +203,7 @@ async def test_a_file_that_may_not_be_written_is_refused_and_left_alone(tmp_path
 @pytest.mark.parametrize(
     ("name", "complaint"), [(".", "Is a directory"), ("no/such/folder/out.wav", "No such file or directory")]
 )
-async def test_what_cannot_be_written_is_refused_in_one_line(tmp_path: Path, name: str, complaint: str) -> None:
+async def test_a_path_that_cannot_be_written_is_refused_in_one_line(tmp_path: Path, name: str, complaint: str) -> None:
     with pytest.raises(ConfigError) as caught:
         OutputFile(tmp_path / name)
     assert str(caught.value) == f"cannot write {tmp_path / name}: {complaint}"
@@ -217,7 +217,7 @@ async def test_a_pipe_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals in the file system here")
-async def test_what_cannot_be_wound_back_is_refused() -> None:
+async def test_a_device_that_is_not_seekable_is_refused() -> None:
     controller, terminal = os.openpty()
     with pytest.raises(ConfigError, match="it is a terminal or a pipe, not a file"):
         OutputFile(Path(os.ttyname(terminal)))
@@ -226,7 +226,7 @@ async def test_what_cannot_be_wound_back_is_refused() -> None:
 
 
 @pytest.mark.parametrize("listens", [True, False])
-async def test_a_full_disk_is_told_once_and_again_at_the_end(
+async def test_a_full_disk_is_reported_once_and_again_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listens: bool
 ) -> None:
     told: list[str] = []
@@ -246,7 +246,7 @@ async def test_a_full_disk_is_told_once_and_again_at_the_end(
     assert told == [f"{tmp_path / 'out.wav'} cannot be written any more: No space left on device"] * listens
 
 
-async def test_a_disk_that_does_not_answer_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_disk_that_hangs_does_not_block_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from threading import Event
 
     monkeypatch.setattr(output_file, "_CLOSE_TIMEOUT_S", 0.05)
@@ -260,7 +260,7 @@ async def test_a_disk_that_does_not_answer_holds_nobody_up(tmp_path: Path, monke
     await asyncio.wrap_future(file._done)
 
 
-async def test_a_header_stands_still_where_wav_ends() -> None:
+async def test_the_header_stays_at_the_largest_size_that_wav_allows() -> None:
     header = output_file._build_header(10**10)
     assert struct.unpack_from("<I", header, 4) == (0xFFFF_FFFF - 8,)
 
@@ -293,7 +293,7 @@ def has_second(path: Path) -> bool:
         return False
 
 
-async def test_the_header_follows_while_the_file_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_header_is_updated_while_the_file_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output_file, "_HEADER_EVERY_S", 0.01)
     file = OutputFile(tmp_path / "out.wav")
     file.write(bytes(48_000), 24_000)

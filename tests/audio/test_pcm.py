@@ -52,7 +52,7 @@ def test_a_duration_is_rounded_to_whole_frames() -> None:
         ("audio/pcm;rate=" + "9" * 5000, 24_000),
     ],
 )
-def test_the_rate_of_a_type_is_read_where_it_can_be_one(mime_type: str, rate_hz: int) -> None:
+def test_the_rate_of_a_mime_type_is_used_if_it_is_plausible(mime_type: str, rate_hz: int) -> None:
     assert pcm.parse_rate_hz(mime_type, pcm.OUTPUT) == rate_hz
 
 
@@ -61,7 +61,7 @@ def test_samples_are_little_endian() -> None:
     assert pcm.from_samples(array.array("h", [1, 32767, -32768])) == b"\x01\x00\xff\x7f\x00\x80"
 
 
-def test_a_big_endian_machine_swaps_and_keeps_what_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_big_endian_machine_swaps_bytes_and_keeps_its_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "byteorder", "big")
     swapped = pcm.to_samples(b"\x01\x00\xff\x7f")
     assert swapped.tobytes() == b"\x00\x01\x7f\xff"
@@ -91,5 +91,5 @@ def test_upmix_repeats_every_sample() -> None:
 
 
 @given(st.binary().map(lambda data: data[: len(data) // 2 * 2]), st.integers(1, 8))
-def test_what_was_upmixed_can_be_downmixed(data: bytes, channels: int) -> None:
+def test_downmix_reverses_upmix(data: bytes, channels: int) -> None:
     assert pcm.downmix(pcm.upmix(data, channels), channels) == data

@@ -58,7 +58,7 @@ async def wait_until(holds: Callable[[], bool]) -> None:
 # Opening
 
 
-async def test_devices_are_asked_for_and_opened_unstarted(system: AudioSystem, fake_pyaudio: FakePyAudio) -> None:
+async def test_devices_are_opened_without_being_started(system: AudioSystem, fake_pyaudio: FakePyAudio) -> None:
     microphone = await system.open_microphone(None, ignore, ignore)
     speaker = await system.open_speaker(None, PlayoutBuffer(), ignore)
     assert (microphone.rate_hz, microphone.channels, fake_pyaudio.microphone.n_frames) == (16_000, 1, 320)
@@ -77,7 +77,7 @@ async def test_devices_are_asked_for_and_opened_unstarted(system: AudioSystem, f
         (FakeDevice(channels=(6,), output_channels=6), (24_000, 6)),
     ],
 )
-async def test_a_device_is_opened_as_it_likes(
+async def test_a_device_is_opened_with_its_own_rate_and_channels(
     monkeypatch: pytest.MonkeyPatch, device: FakeDevice, opened: tuple[int, int]
 ) -> None:
     fake = FakePyAudio(device)
@@ -88,7 +88,9 @@ async def test_a_device_is_opened_as_it_likes(
         assert fake.speaker.n_frames == round(opened[0] / 100)
 
 
-async def test_a_device_that_takes_nothing_is_an_error_in_portaudios_words(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_device_that_refuses_every_format_is_an_error_with_portaudios_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "pyaudio", FakePyAudio(FakeDevice("Odd", rates_hz=(1,))))
     async with AudioSystem() as system:
         with pytest.raises(DeviceError, match=r"^the microphone 'Odd' cannot be opened: Invalid sample rate$"):
@@ -208,7 +210,7 @@ async def test_a_stereo_microphone_of_another_rate_is_heard_right(monkeypatch: p
     assert report.duration_s == pytest.approx(1.0, abs=0.06)
 
 
-async def test_a_stopped_microphone_offers_nothing_that_was_still_on_its_way(
+async def test_a_stopped_microphone_drops_audio_that_was_posted_before(
     system: AudioSystem, fake_pyaudio: FakePyAudio
 ) -> None:
     chunks: list[bytes] = []
@@ -224,7 +226,7 @@ async def test_a_stopped_microphone_offers_nothing_that_was_still_on_its_way(
     assert not microphone.is_open
 
 
-async def test_sound_that_was_lost_is_counted(system: AudioSystem, fake_pyaudio: FakePyAudio) -> None:
+async def test_lost_audio_is_counted(system: AudioSystem, fake_pyaudio: FakePyAudio) -> None:
     microphone = await start_microphone(system)
     fake_pyaudio.microphone.call(bytes(640), flags=2)
     fake_pyaudio.microphone.call(bytes(640), flags=0)
@@ -235,7 +237,7 @@ async def test_sound_that_was_lost_is_counted(system: AudioSystem, fake_pyaudio:
 # The speaker
 
 
-async def test_the_speaker_plays_at_once_what_was_written_in_any_splits(
+async def test_the_speaker_plays_audio_that_is_written_in_any_pieces(
     system: AudioSystem, fake_pyaudio: FakePyAudio
 ) -> None:
     speaker, _ = await start_speaker(system)
@@ -247,7 +249,7 @@ async def test_the_speaker_plays_at_once_what_was_written_in_any_splits(
     assert fake_pyaudio.played == pcm
 
 
-async def test_a_speaker_keeps_ten_minutes_of_speech_and_tells_of_what_it_drops(
+async def test_a_speaker_keeps_ten_minutes_of_speech_and_reports_what_it_drops(
     system: AudioSystem, fake_pyaudio: FakePyAudio
 ) -> None:
     speaker, _ = await start_speaker(system)
@@ -267,7 +269,7 @@ async def test_a_speaker_keeps_ten_minutes_of_speech_and_tells_of_what_it_drops(
     assert n_dropped == 1_250 - 60
 
 
-async def test_the_speaker_is_silent_when_there_is_nothing(system: AudioSystem, fake_pyaudio: FakePyAudio) -> None:
+async def test_the_speaker_plays_silence_if_nothing_is_queued(system: AudioSystem, fake_pyaudio: FakePyAudio) -> None:
     await start_speaker(system)
     assert fake_pyaudio.pull(480) == bytes(960)
 
@@ -326,7 +328,7 @@ async def test_clear_is_silent_at_once_and_without_a_click(system: AudioSystem, 
     assert fake_pyaudio.pull(1) == b"\x12\x01"
 
 
-async def test_clear_leaks_nothing_from_the_resampler(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_after_clear_no_audio_comes_out_of_the_resampler(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakePyAudio(FakeDevice(rates_hz=(48_000,)))
     monkeypatch.setitem(sys.modules, "pyaudio", fake)
     async with AudioSystem() as system:
@@ -342,7 +344,9 @@ async def test_clear_leaks_nothing_from_the_resampler(monkeypatch: pytest.Monkey
     assert np.abs(np.frombuffer(fake.played[n_played:], np.int16).astype(int)).max() <= 1
 
 
-async def test_queued_is_what_is_left_and_the_devices_delay(system: AudioSystem, fake_pyaudio: FakePyAudio) -> None:
+async def test_queued_s_is_the_queued_audio_and_the_devices_delay(
+    system: AudioSystem, fake_pyaudio: FakePyAudio
+) -> None:
     speaker, _ = await start_speaker(system)
     assert speaker.latency_s == pytest.approx(0.05)
     assert speaker.queued_s == 0
@@ -358,7 +362,7 @@ async def test_queued_is_what_is_left_and_the_devices_delay(system: AudioSystem,
     await wait_until(lambda: not speaker.queued_s)
 
 
-async def test_a_speaker_is_dry_once_the_device_has_asked_for_more_than_there_was(
+async def test_a_speaker_has_run_dry_after_the_device_asked_for_more_than_was_queued(
     system: AudioSystem, fake_pyaudio: FakePyAudio
 ) -> None:
     speaker, _ = await start_speaker(system)
@@ -399,7 +403,7 @@ async def test_a_speaker_tells_when_sound_begins_ends_and_is_discarded(
     assert told[2:] == [("first_sound", 0.05), ("playback_cleared", 0.19)]
 
 
-async def test_a_speaker_that_was_silenced_is_dry(system: AudioSystem, fake_pyaudio: FakePyAudio) -> None:
+async def test_a_cleared_speaker_has_run_dry(system: AudioSystem, fake_pyaudio: FakePyAudio) -> None:
     speaker, _ = await start_speaker(system)
     speaker.write(bytes(9_600), 24_000)
     fake_pyaudio.pull()
@@ -418,7 +422,7 @@ async def test_after_clear_only_the_devices_delay_is_left(system: AudioSystem, f
     assert 0.0 < speaker.queued_s <= 0.06
 
 
-async def test_what_was_handed_over_is_told_in_mono(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_played_audio_is_reported_in_mono(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakePyAudio(FakeDevice(channels=(2,)))
     monkeypatch.setitem(sys.modules, "pyaudio", fake)
     told: list[bytes] = []
@@ -465,7 +469,7 @@ async def test_played_and_heard_arrive_in_the_order_in_which_they_happened(
     assert order == ["played", "heard"] * 3
 
 
-async def test_a_closed_speaker_drops_what_is_written(system: AudioSystem) -> None:
+async def test_a_closed_speaker_drops_audio(system: AudioSystem) -> None:
     speaker, buffer = await start_speaker(system)
     await speaker.stop()
     speaker.write(bytes(4_800), 24_000)
@@ -476,7 +480,7 @@ async def test_a_closed_speaker_drops_what_is_written(system: AudioSystem) -> No
 # Devices that go away
 
 
-async def test_a_device_that_is_pulled_out_is_told_once_and_closed(fake_pyaudio: FakePyAudio) -> None:
+async def test_an_unplugged_device_is_reported_once_and_closed(fake_pyaudio: FakePyAudio) -> None:
     reasons: list[str] = []
     async with AudioSystem(check_s=CHECK_S) as system:
         speaker, _ = await start_speaker(system, on_lost=reasons.append)
@@ -490,7 +494,7 @@ async def test_a_device_that_is_pulled_out_is_told_once_and_closed(fake_pyaudio:
         assert fake_pyaudio.speaker.is_closed
 
 
-async def test_a_device_that_cannot_even_be_asked_is_gone(
+async def test_a_device_whose_state_cannot_be_read_counts_as_unplugged(
     fake_pyaudio: FakePyAudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> bool:
@@ -523,7 +527,7 @@ async def test_a_device_that_is_busy_is_not_lost(monkeypatch: pytest.MonkeyPatch
     assert reasons == []
 
 
-async def test_a_stopped_device_is_not_watched_any_more(fake_pyaudio: FakePyAudio) -> None:
+async def test_a_stopped_device_is_no_longer_watched(fake_pyaudio: FakePyAudio) -> None:
     reasons: list[str] = []
     async with AudioSystem(check_s=CHECK_S) as system:
         microphone = await start_microphone(system, on_lost=reasons.append)
@@ -547,11 +551,11 @@ async def test_closing_ends_streams_and_portaudio(fake_pyaudio: FakePyAudio) -> 
     assert fake_pyaudio.calls.count("terminate") == 1
 
 
-async def test_closing_what_was_never_opened_does_nothing() -> None:
+async def test_close_without_open_does_nothing() -> None:
     await AudioSystem().close()
 
 
-async def test_a_device_that_hangs_when_stopped_is_left_behind(fake_pyaudio: FakePyAudio) -> None:
+async def test_a_device_that_hangs_when_stopped_is_abandoned(fake_pyaudio: FakePyAudio) -> None:
     fake_pyaudio.hung.clear()
     system = AudioSystem(stop_timeout_s=0.05)
     await system.open()

@@ -225,7 +225,9 @@ async def test_a_sound_server_that_dies_is_noticed_in_a_second(virtual_audio: Vi
 
 
 @pytest.mark.parametrize("device", ["speaker", "mic"])
-async def test_what_the_server_moves_to_another_device_goes_on(virtual_audio: VirtualAudio, device: str) -> None:
+async def test_sound_continues_when_the_server_moves_it_to_another_device(
+    virtual_audio: VirtualAudio, device: str
+) -> None:
     lost: list[str] = []
     n_heard = 0
 
@@ -246,7 +248,7 @@ async def test_what_the_server_moves_to_another_device_goes_on(virtual_audio: Vi
     await system.close()
 
 
-async def test_a_sound_server_that_hangs_holds_nobody_up(virtual_audio: VirtualAudio) -> None:
+async def test_a_sound_server_that_hangs_does_not_block_the_loop(virtual_audio: VirtualAudio) -> None:
     lost: list[str] = []
     system = AudioSystem(check_s=0.1)
     await system.open()

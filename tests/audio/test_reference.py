@@ -53,7 +53,7 @@ def test_each_sample_is_used_once_in_order_after_the_reserve() -> None:
     assert set(devices.lags) == {RESERVE}
 
 
-def test_what_was_played_before_the_microphone_began_is_not_waited_for() -> None:
+def test_audio_played_before_the_microphone_started_is_skipped() -> None:
     devices = Devices()
     for _ in range(20):
         devices.play()
@@ -62,7 +62,7 @@ def test_what_was_played_before_the_microphone_began_is_not_waited_for() -> None
     assert devices.lags[-1] == RESERVE
 
 
-def test_without_a_loudspeaker_the_reference_is_silence_and_nothing_is_owed() -> None:
+def test_without_a_loudspeaker_the_reference_is_silence() -> None:
     devices = Devices()
     assert {devices.record() for _ in range(100)} == {bytes(CHUNK)}
     devices.both(1)
@@ -173,7 +173,7 @@ def test_the_reference_is_resampled_without_a_noticeable_delay(from_hz: int) -> 
     assert np.std(output - in_phase * sine - quadrature * cosine) < 5
 
 
-def test_what_the_canceller_cannot_hear_is_filtered_out() -> None:
+def test_frequencies_that_the_canceller_cannot_use_are_filtered_out() -> None:
     t = np.arange(OUTPUT.rate_hz) / OUTPUT.rate_hz
     tone = (10_000 * np.sin(2 * np.pi * 10_000 * t)).astype("<i2").tobytes()
     output = np.frombuffer(LowDelayResampler(OUTPUT.rate_hz).feed(tone), "<i2").astype(float)

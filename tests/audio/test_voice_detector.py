@@ -75,28 +75,28 @@ def test_speech_is_found_where_it_is(text: str, voice: str, snr_db: int | None) 
 
 
 @pytest.mark.parametrize("level_dbfs", [-70, -60, -50, -40, -30, -20])
-def test_noise_alone_is_no_speech_at_any_level(level_dbfs: int) -> None:
+def test_noise_alone_is_not_speech_at_any_level(level_dbfs: int) -> None:
     assert detect(noise(6, level_dbfs)) == []
 
 
-def test_noise_that_grows_slowly_is_no_speech() -> None:
+def test_noise_that_grows_slowly_is_not_speech() -> None:
     sound = b"".join(noise(0.5, -60 + step, seed=step) for step in range(25))
     assert detect(sound) == []
 
 
-def test_noise_that_sets_in_at_once_is_got_used_to() -> None:
+def test_sudden_constant_noise_is_learned() -> None:
     sound = noise(3, -60) + noise(12, -35)
     utterances = detect(sound)
     assert len(utterances) <= 1
     assert all(utterance.end_s < 6.5 for utterance in utterances)
 
 
-def test_clicks_are_no_speech() -> None:
+def test_clicks_are_not_speech() -> None:
     click = b"\xff\x6f" * 160
     assert detect((SILENCE + click) * 6 + SILENCE) == []
 
 
-def test_hum_under_a_constant_is_no_speech() -> None:
+def test_a_constant_value_is_not_speech() -> None:
     assert detect(b"\x00\x20" * 160_000) == []
 
 
@@ -106,7 +106,7 @@ def test_quiet_voice_is_heard_in_a_quiet_room() -> None:
     assert len(detect(quiet)) == 1
 
 
-def test_speech_that_begins_the_stream_is_whole() -> None:
+def test_speech_at_the_start_of_the_stream_is_found_completely() -> None:
     (utterance,) = detect(spoken() + SILENCE)
     assert utterance.start_s <= 0.06
     assert utterance.duration_s == pytest.approx(len(spoken()) / 32_000, abs=0.3)
@@ -133,7 +133,7 @@ def test_how_audio_is_cut_does_not_matter() -> None:
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 24_000, 44_100, 48_000])
-def test_any_rate_is_heard(rate_hz: int) -> None:
+def test_speech_is_found_at_any_rate(rate_hz: int) -> None:
     speech = spoken(rate_hz=rate_hz)
     quiet = bytes(pcm.PcmFormat(rate_hz).n_bytes(1.2))
     (utterance,) = detect(quiet + speech + quiet, rate_hz=rate_hz)
@@ -166,21 +166,21 @@ def test_end_is_found_after_the_silence_that_was_asked_for(silence_s: float) -> 
     assert start / 32_000 + 0.02 == pytest.approx(ended[0].end_s - 0.08 + silence_s, abs=0.041)
 
 
-def test_prefix_padding_is_the_speech_that_it_takes_to_begin() -> None:
+def test_prefix_padding_is_the_least_speech_that_begins_an_utterance() -> None:
     short = spoken("Hello.")[: 32_000 // 5]
     sound = SILENCE + short + SILENCE
     assert len(detect(sound, prefix_s=0.02)) == 1
     assert detect(sound, prefix_s=0.5) == []
 
 
-def test_low_sensitivity_takes_more_to_begin() -> None:
+def test_with_low_sensitivity_speech_must_be_longer_to_begin() -> None:
     samples = pcm.to_samples(SILENCE + spoken() + SILENCE)
     faint = pcm.from_samples(type(samples)("h", (sample // 50 for sample in samples)))
     assert len(detect(faint, start_high=True)) == 1
     assert detect(faint, start_high=False) == []
 
 
-def test_flush_ends_what_is_being_said_and_readies_for_more() -> None:
+def test_flush_ends_the_utterance_and_resets_the_detector() -> None:
     detector = VoiceDetector(VoiceSettings())
     first = detector.feed(SILENCE + spoken(), 16_000) + detector.flush()
     assert not detector.speaking

@@ -45,25 +45,25 @@ def offered(text: str, cursor: int | None = None) -> list[str]:
         ("/x", []),
     ],
 )
-def test_commands_are_offered_that_begin_so(text: str, becomes: list[str]) -> None:
+def test_commands_with_the_typed_prefix_are_offered(text: str, becomes: list[str]) -> None:
     assert offered(text) == becomes
 
 
 @pytest.mark.parametrize("text", ["", "hello", "hello /s", " /s", "say /quit ", "/s\nmore", "/screen on\n/s", "\n/s"])
-def test_a_line_that_is_no_command_gets_no_offers(text: str) -> None:
+def test_a_line_that_is_not_a_command_gets_no_completions(text: str) -> None:
     assert offered(text) == []
 
 
-def test_several_lines_are_no_command_wherever_the_cursor_is() -> None:
+def test_several_lines_get_no_completions() -> None:
     assert offered("/s\nmore", 2) == []
 
 
 @pytest.mark.parametrize("text", ["//", "//s", "// on"])
-def test_a_line_that_is_to_begin_with_a_slash_gets_no_offers(text: str) -> None:
+def test_a_line_that_begins_with_two_slashes_gets_no_completions(text: str) -> None:
     assert offered(text) == []
 
 
-def test_what_is_after_the_cursor_does_not_matter() -> None:
+def test_text_after_the_cursor_does_not_matter() -> None:
     assert offered("/sxyz", 2) == ["/save", "/screen"]
     assert offered("/screen offside", 9) == ["/screen on", "/screen off"]
     assert offered("/s on", 2) == ["/save", "/screen"]
@@ -96,12 +96,12 @@ def test_all_our_commands_are_offered() -> None:
         ("/scree o", []),
     ],
 )
-def test_words_are_offered_that_begin_so(text: str, becomes: list[str]) -> None:
+def test_words_with_the_typed_prefix_are_offered(text: str, becomes: list[str]) -> None:
     assert offered(text) == becomes
 
 
 @pytest.mark.parametrize("text", ["/quit ", "/quit now", "/nothing "])
-def test_nothing_is_offered_to_a_command_that_takes_nothing(text: str) -> None:
+def test_a_command_without_arguments_gets_no_completions(text: str) -> None:
     assert offered(text) == []
 
 
@@ -117,7 +117,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("command", ["/image", "/save"])
-def test_files_are_offered_to_a_command_that_takes_one(folder: Path, command: str) -> None:
+def test_a_command_that_takes_a_file_gets_files(folder: Path, command: str) -> None:
     assert offered(f"{command} cat") == [f"{command} cat two.png", f"{command} cat.png", f"{command} cats"]
     assert offered(f"{command} cat t") == [f"{command} cat two.png"]
     assert offered(f"{command} cats/") == [f"{command} cats/tom.png"]
@@ -128,7 +128,7 @@ def test_all_files_here_are_offered_before_the_first_letter(folder: Path) -> Non
     assert offered("/image ") == ["/image cat two.png", "/image cat.png", "/image cats", "/image dog.png"]
 
 
-def test_files_are_offered_by_their_whole_path_and_in_the_home_directory(
+def test_files_are_offered_by_absolute_path_and_in_the_home_directory(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(folder))

@@ -105,7 +105,7 @@ def test_a_secret_line_is_not_written(tmp_path: Path) -> None:
 
 
 @posix_only
-def test_the_mode_of_a_folder_that_is_there_stays(tmp_path: Path) -> None:
+def test_the_mode_of_an_existing_folder_is_not_changed(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     write_lines(tmp_path / "history", "line")
     assert mode_of(tmp_path) == 0o755
@@ -145,19 +145,19 @@ async def test_this_sessions_lines_are_newer_than_those_of_earlier_ones(tmp_path
         "",
     ],
 )
-def test_a_line_comes_back_as_it_was(tmp_path: Path, line: str) -> None:
+def test_a_line_is_restored_exactly(tmp_path: Path, line: str) -> None:
     path = tmp_path / "history"
     write_lines(path, "before", line, "after")
     assert kept_in(path) == ["after", line, "before"]
 
 
-def test_half_a_character_comes_back_as_a_question_mark(tmp_path: Path) -> None:
+def test_half_a_surrogate_pair_is_stored_as_a_question_mark(tmp_path: Path) -> None:
     path = tmp_path / "history"
     write_lines(path, "half \ud83d")
     assert kept_in(path) == ["half ?"]
 
 
-def test_bytes_that_are_no_characters_are_replaced(tmp_path: Path) -> None:
+def test_invalid_bytes_in_the_file_are_replaced(tmp_path: Path) -> None:
     path = tmp_path / "history"
     path.write_bytes(entry("one") + b"\n# 2026\n+\xff\n")
     assert kept_in(path) == ["\ufffd", "one"]
@@ -189,7 +189,7 @@ def test_a_larger_file_loses_its_older_half_at_the_beginning_of_an_entry(tmp_pat
     assert kept_in(path) == ["new", *kept]
 
 
-def test_one_byte_more_than_the_largest_size_is_too_much(tmp_path: Path) -> None:
+def test_a_file_one_byte_over_the_largest_size_is_shortened(tmp_path: Path) -> None:
     path = tmp_path / "history"
     path.write_bytes(entry("x" * MAX_BYTES)[: MAX_BYTES - 500] + entry("y" * 500)[:501])
     assert path.stat().st_size == MAX_BYTES + 1
@@ -197,7 +197,7 @@ def test_one_byte_more_than_the_largest_size_is_too_much(tmp_path: Path) -> None
     assert path.stat().st_size <= MAX_BYTES // 2
 
 
-def test_of_an_entry_that_is_larger_than_all_that_is_kept_nothing_comes_back(tmp_path: Path) -> None:
+def test_an_entry_larger_than_the_kept_half_is_dropped(tmp_path: Path) -> None:
     path = tmp_path / "history"
     path.write_bytes(entry("old") + entry("x" * MAX_BYTES))
     assert kept_in(path) == []
@@ -208,7 +208,9 @@ def test_of_an_entry_that_is_larger_than_all_that_is_kept_nothing_comes_back(tmp
 
 @settings(deadline=None, max_examples=20)
 @given(st.integers(1, 3_000), st.integers(0, 200))
-def test_wherever_a_file_is_cut_no_line_is(tmp_path_factory: pytest.TempPathFactory, length: int, shift: int) -> None:
+def test_a_shortened_file_has_only_complete_lines(
+    tmp_path_factory: pytest.TempPathFactory, length: int, shift: int
+) -> None:
     path = tmp_path_factory.mktemp("cut") / "history"
     line = "日" * length + "\n# end"
     n_lines = MAX_BYTES // len(entry(line)) + 2
@@ -235,7 +237,7 @@ everywhere = pytest.mark.parametrize("blocked", ["directory", "file"], indirect=
 
 
 @everywhere
-def test_a_file_that_cannot_be_opened_is_told_of_once(blocked: Path) -> None:
+def test_a_file_that_cannot_be_opened_is_reported_once(blocked: Path) -> None:
     opened = Opened(blocked)
     assert opened.lines == []
     for line in ("one", "two"):
@@ -256,7 +258,7 @@ async def test_without_a_file_the_session_has_its_own_lines(blocked: Path) -> No
     assert [line async for line in history.load()] == ["two\nlines", "one"]
 
 
-def test_a_file_that_can_be_read_no_more_is_told_of_once(tmp_path: Path) -> None:
+def test_a_file_that_becomes_unreadable_is_reported_once(tmp_path: Path) -> None:
     path = tmp_path / "history"
     opened = Opened(path)
     path.unlink()
@@ -267,7 +269,7 @@ def test_a_file_that_can_be_read_no_more_is_told_of_once(tmp_path: Path) -> None
     assert list(path.iterdir()) == []
 
 
-def test_a_file_that_can_be_written_no_more_is_told_of_once_and_left_alone(tmp_path: Path) -> None:
+def test_a_file_that_becomes_unwritable_is_reported_once_and_not_tried_again(tmp_path: Path) -> None:
     path = tmp_path / "gemini-live" / "history"
     opened = Opened(path)
     path.unlink()
@@ -282,7 +284,7 @@ def test_a_file_that_can_be_written_no_more_is_told_of_once_and_left_alone(tmp_p
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links and devices are POSIX's")
-def test_what_is_no_file_keeps_nothing_and_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_file_is_not_changed(tmp_path: Path) -> None:
     path = tmp_path / "history"
     path.symlink_to("/dev/null")
     mode = path.stat().st_mode
@@ -293,7 +295,7 @@ def test_what_is_no_file_keeps_nothing_and_is_left_as_it_is(tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX's")
-def test_a_file_that_was_deleted_meanwhile_is_made_again_for_its_owner_only(tmp_path: Path) -> None:
+def test_a_deleted_file_is_created_again_for_its_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "history"
     opened = Opened(path)
     path.unlink()

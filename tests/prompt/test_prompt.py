@@ -159,13 +159,13 @@ async def sitting_at(
 # Lines
 
 
-async def test_an_empty_line_says_what_to_do_above_the_bar(window: Window) -> None:
+async def test_an_empty_line_shows_a_hint(window: Window) -> None:
     async with sitting_at(window):
         assert window.text == f"> {PLACEHOLDER}\n{BAR}"
         assert window.cursor == (2, 0)
 
 
-async def test_each_line_is_given_as_it_is_sent(window: Window) -> None:
+async def test_each_line_is_yielded_when_it_is_sent(window: Window) -> None:
     async with sitting_at(window) as desk:
         window.type("one")
         await window.shows("> one")
@@ -177,7 +177,7 @@ async def test_each_line_is_given_as_it_is_sent(window: Window) -> None:
         await desk.has_sent("one", "two", "three")
 
 
-async def test_a_line_without_anything_in_it_is_not_sent(window: Window) -> None:
+async def test_a_blank_line_is_not_sent(window: Window) -> None:
     async with sitting_at(window) as desk:
         window.type("\r \r\t\rone\r")
         await desk.has_sent("one")
@@ -194,7 +194,7 @@ async def test_an_empty_line_answers_a_question(window: Window) -> None:
         await window.until(lambda: "run f?" not in window.text)
 
 
-async def test_a_line_without_anything_in_it_is_not_kept(window: Window) -> None:
+async def test_a_blank_line_is_not_added_to_the_history(window: Window) -> None:
     history = InMemoryHistory()
     async with sitting_at(window, history=history) as desk:
         window.type("  \rone\r")
@@ -204,7 +204,7 @@ async def test_a_line_without_anything_in_it_is_not_kept(window: Window) -> None
 
 
 @pytest.mark.parametrize("key", ["\x1b[13;2u", "\x1b[27;2;13~", "\x1b\r", "\x1b\n"])
-async def test_the_keys_that_begin_another_line_however_a_terminal_spells_them(window: Window, key: str) -> None:
+async def test_every_encoding_of_shift_enter_and_alt_enter_starts_a_new_line(window: Window, key: str) -> None:
     async with sitting_at(window) as desk:
         window.type(f"one{key}two\r")
         await desk.has_sent("one\ntwo")
@@ -226,7 +226,7 @@ async def test_a_line_is_sent_as_it_was_typed(window: Window) -> None:
         await desk.has_sent(line)
 
 
-async def test_a_line_can_be_changed_where_the_cursor_is(window: Window) -> None:
+async def test_a_line_can_be_edited_at_the_cursor(window: Window) -> None:
     async with sitting_at(window) as desk:
         window.type(f"ac{LEFT}b\x01<\x05>\r")
         await desk.has_sent("<abc>")
@@ -241,7 +241,7 @@ async def test_a_line_may_have_several_lines(window: Window) -> None:
         await window.until(lambda: window.text == f"> {PLACEHOLDER}\n{BAR}")
 
 
-async def test_what_is_pasted_is_one_line_and_nothing_of_it_is_a_key(window: Window) -> None:
+async def test_pasted_text_is_one_line_and_contains_no_keys(window: Window) -> None:
     async with sitting_at(window) as desk:
         window.type("\x1b[200~one\rtwo\x04\n\x1b[201~")
         await window.shows("> one\n  two")
@@ -263,7 +263,7 @@ async def test_a_long_line_is_wrapped_and_takes_a_third_of_the_window_at_most() 
             await desk.has_sent("x" * 30 + "y" * 400)
 
 
-async def test_earlier_lines_come_back(window: Window) -> None:
+async def test_the_up_key_recalls_earlier_lines(window: Window) -> None:
     history = InMemoryHistory(["of yesterday"])
     async with sitting_at(window, history=history) as desk:
         window.type("first\rsecond\r")
@@ -315,7 +315,7 @@ async def test_a_cancelled_search_restores_the_draft(window: Window, by_signal: 
         assert desk.n_interrupted == 0
 
 
-async def test_a_search_that_is_given_up_leaves_the_line_as_it_was(window: Window) -> None:
+async def test_a_cancelled_search_leaves_the_line_unchanged(window: Window) -> None:
     async with sitting_at(window, history=InMemoryHistory(["a needle in it"])) as desk:
         window.type("half\x12need")
         await window.shows("> a needle in it", "need")
@@ -324,7 +324,7 @@ async def test_a_search_that_is_given_up_leaves_the_line_as_it_was(window: Windo
         assert desk.n_interrupted == 0
 
 
-async def test_while_earlier_lines_are_searched_no_key_of_the_empty_line_is_one(window: Window) -> None:
+async def test_during_a_search_the_keys_of_an_empty_line_have_no_effect(window: Window) -> None:
     async with sitting_at(window, history=InMemoryHistory(["a needle"]), push_to_talk=True) as desk:
         window.type(f"\x12a n{CTRL_D}")
         await window.shows("> a needle", "a n")
@@ -336,7 +336,7 @@ async def test_while_earlier_lines_are_searched_no_key_of_the_empty_line_is_one(
         assert desk.n_interrupted == 0
 
 
-async def test_without_a_history_lines_come_back_in_the_same_session(window: Window) -> None:
+async def test_without_a_history_file_lines_of_the_same_session_are_recalled(window: Window) -> None:
     async with sitting_at(window) as desk:
         window.type("first\r")
         await desk.has_sent("first")
@@ -373,7 +373,7 @@ async def test_ctrl_d_deletes_in_a_line_and_ends_the_input_on_an_empty_one(windo
         await window.shows("> input ended; waiting for answers")
 
 
-async def test_what_has_ended_takes_no_more_lines(window: Window) -> None:
+async def test_after_the_end_of_the_input_no_line_is_accepted(window: Window) -> None:
     async with sitting_at(window) as desk:
         window.type("last\r")
         await desk.has_sent("last")
@@ -387,7 +387,7 @@ async def test_what_has_ended_takes_no_more_lines(window: Window) -> None:
 
 
 @pytest.mark.parametrize("push_to_talk", [False, True])
-async def test_ctrl_t_toggles_the_microphone_whatever_stands_in_the_line(window: Window, push_to_talk: bool) -> None:
+async def test_ctrl_t_toggles_the_microphone_with_text_in_the_line_too(window: Window, push_to_talk: bool) -> None:
     async with sitting_at(window, push_to_talk=push_to_talk) as desk:
         for n_toggled in (1, 2):
             window.type(f"word{CTRL_T}")
@@ -395,7 +395,7 @@ async def test_ctrl_t_toggles_the_microphone_whatever_stands_in_the_line(window:
         await window.shows("> wordword")
 
 
-async def test_with_a_talk_key_space_is_one_on_an_empty_line(window: Window) -> None:
+async def test_with_push_to_talk_space_on_an_empty_line_is_the_talk_key(window: Window) -> None:
     async with sitting_at(window, push_to_talk=True) as desk:
         window.type("  ")
         await window.until(lambda: desk.controls.n_toggled == 2)
@@ -404,14 +404,14 @@ async def test_with_a_talk_key_space_is_one_on_an_empty_line(window: Window) -> 
         assert desk.controls.n_toggled == 2
 
 
-async def test_without_a_talk_key_space_is_a_space(window: Window) -> None:
+async def test_without_push_to_talk_space_is_a_space(window: Window) -> None:
     async with sitting_at(window) as desk:
         window.type(" word\r")
         await desk.has_sent(" word")
         assert desk.controls.n_toggled == 0
 
 
-async def test_escape_stops_what_is_being_said(window: Window) -> None:
+async def test_escape_stops_the_answer(window: Window) -> None:
     async with sitting_at(window) as desk:
         desk.controls.is_answering = True
         window.type("half a line")
@@ -421,7 +421,7 @@ async def test_escape_stops_what_is_being_said(window: Window) -> None:
         assert "> half a line" in window.text
 
 
-async def test_escape_stops_nothing_where_nothing_is_being_said(window: Window) -> None:
+async def test_escape_does_nothing_without_an_answer(window: Window) -> None:
     async with sitting_at(window) as desk:
         window.type(ESCAPE)
         await desk.settle()
@@ -430,7 +430,7 @@ async def test_escape_stops_nothing_where_nothing_is_being_said(window: Window) 
         assert desk.controls.n_stopped == 0
 
 
-async def test_keys_that_begin_with_escape_are_those_keys_while_something_is_being_said(window: Window) -> None:
+async def test_keys_encoded_with_escape_work_during_an_answer(window: Window) -> None:
     async with sitting_at(window) as desk:
         desk.controls.is_answering = True
         window.type(f"one{ALT_ENTER}two words")
@@ -480,7 +480,7 @@ async def test_rows_of_the_help_are_indented_to_its_second_column() -> None:
             assert all(row.startswith(names) or row[:indent].isspace() for row in rows)
 
 
-async def test_keys_before_there_is_a_session_do_no_harm(window: Window) -> None:
+async def test_keys_before_the_session_have_no_effect(window: Window) -> None:
     async with sitting_at(window) as desk:
         desk.prompt.controls = None
         window.type(f"{CTRL_T}{ESCAPE}")
@@ -520,7 +520,7 @@ async def test_escape_cancels_running_functions_before_it_stops_the_answer(windo
 # Commands
 
 
-async def test_commands_are_given_as_they_are_sent(window: Window) -> None:
+async def test_commands_are_yielded_like_lines(window: Window) -> None:
     async with sitting_at(window) as desk:
         window.type("/stats\r//said\rplain\r")
         await desk.has_sent("/stats", "//said", "plain")
@@ -546,7 +546,7 @@ async def test_the_commands_are_offered_as_one_is_typed(window: Window) -> None:
         await window.until(lambda: window.text == f"> {PLACEHOLDER}\n{BAR}")
 
 
-async def test_escape_takes_the_offer_away_before_it_stops_anything(window: Window) -> None:
+async def test_escape_closes_the_completions_before_it_stops_the_answer(window: Window) -> None:
     async with sitting_at(window) as desk:
         desk.controls.is_answering = True
         window.type("/s")
@@ -558,7 +558,7 @@ async def test_escape_takes_the_offer_away_before_it_stops_anything(window: Wind
         await window.until(lambda: desk.controls.n_stopped == 1)
 
 
-async def test_what_is_no_command_is_offered_nothing(window: Window) -> None:
+async def test_text_that_is_not_a_command_gets_no_completions(window: Window) -> None:
     async with sitting_at(window) as desk:
         window.type("stats /s")
         await desk.settle()
@@ -568,7 +568,7 @@ async def test_what_is_no_command_is_offered_nothing(window: Window) -> None:
 # Printing above
 
 
-async def test_what_is_printed_stands_above_a_line_that_is_being_typed(window: Window) -> None:
+async def test_printed_text_appears_above_the_half_typed_line(window: Window) -> None:
     async with sitting_at(window) as desk:
         for number, character in enumerate("half a line"):
             window.type(character)
@@ -580,7 +580,7 @@ async def test_what_is_printed_stands_above_a_line_that_is_being_typed(window: W
         await desk.has_sent("half a line")
 
 
-async def test_what_is_printed_scrolls_and_is_all_kept(window: Window) -> None:
+async def test_all_printed_text_scrolls_and_is_kept(window: Window) -> None:
     async with sitting_at(window) as desk:
         window.type("half")
         await window.shows("> half")
@@ -612,13 +612,13 @@ async def test_a_few_lines_are_printed_at_once(window: Window) -> None:
             assert f"printed {number}\n> type" in window.text
 
 
-async def test_what_is_printed_in_the_middle_of_a_burst_is_not_forgotten_at_the_end(window: Window) -> None:
+async def test_text_collected_in_a_burst_is_printed_at_the_end(window: Window) -> None:
     async with sitting_at(window) as desk:
         desk.say(*map(str, range(500)))
     assert window.lines == [*map(str, range(500))]
 
 
-async def test_before_and_after_it_is_shown_lines_are_printed_just_so(window: Window) -> None:
+async def test_before_and_after_the_prompt_lines_are_printed_directly(window: Window) -> None:
     desk = Desk(window, None, color=False, push_to_talk=False)
     desk.say("before")
     assert desk.writer.flush(WAIT_S)
@@ -676,7 +676,7 @@ async def test_without_colours_there_are_none(window: Window) -> None:
 # What grows
 
 
-async def test_what_grows_stands_above_the_line_until_it_is_printed(window: Window) -> None:
+async def test_text_in_progress_is_shown_above_the_line_until_it_is_printed(window: Window) -> None:
     growing: Fragments = []
     async with sitting_at(window) as desk:
         desk.prompt.in_progress = lambda: [*growing]
@@ -743,7 +743,7 @@ async def test_in_the_smallest_window_lines_can_be_sent_and_what_is_said_is_prin
 
 
 @pytest.mark.parametrize(("columns", "said"), [(33, PLACEHOLDER), (32, "type a line"), (14, "type a line"), (13, "")])
-async def test_what_to_do_is_said_as_far_as_it_fits_into_the_row(columns: int, said: str) -> None:
+async def test_the_hint_is_shortened_to_the_width_of_the_window(columns: int, said: str) -> None:
     assert len(PLACEHOLDER) == 30
     with opened(columns=columns, rows=5) as window:
         async with sitting_at(window):
@@ -771,7 +771,7 @@ async def test_a_line_that_was_not_sent_is_shown_and_kept(window: Window) -> Non
     assert desk.sent == []
 
 
-async def test_lines_that_nobody_has_taken_or_sent_are_shown_and_commands_are_not(window: Window) -> None:
+async def test_unsent_lines_are_shown_at_the_end_but_commands_are_not(window: Window) -> None:
     async with sitting_at(window) as desk:
         desk.ended.cancel()  # nobody takes lines any more
         await asyncio.wait([desk.ended])
@@ -788,7 +788,7 @@ async def test_lines_that_nobody_has_taken_or_sent_are_shown_and_commands_are_no
     ]
 
 
-async def test_an_earlier_line_that_was_looked_at_after_the_end_is_not_sent(window: Window) -> None:
+async def test_a_recalled_line_is_not_sent_after_the_end_of_the_input(window: Window) -> None:
     async with sitting_at(window, history=InMemoryHistory(["earlier"])) as desk:
         window.type(CTRL_D)
         await window.until(desk.ended.done)
@@ -797,7 +797,7 @@ async def test_an_earlier_line_that_was_looked_at_after_the_end_is_not_sent(wind
     assert desk.sent == []
 
 
-async def test_a_prompt_that_fails_ends_what_runs_beside_it_and_gives_the_terminal_back(window: Window) -> None:
+async def test_a_failing_prompt_cancels_the_body_and_restores_the_terminal(window: Window) -> None:
     before = window.settings
     with pytest.raises(ZeroDivisionError):
         async with sitting_at(window) as desk:
@@ -806,7 +806,7 @@ async def test_a_prompt_that_fails_ends_what_runs_beside_it_and_gives_the_termin
     assert window.settings == before
 
 
-async def test_without_a_draft_nothing_of_the_prompt_is_left(window: Window) -> None:
+async def test_the_prompt_is_erased_at_the_end(window: Window) -> None:
     async with sitting_at(window) as desk:
         desk.say("what was said")
         window.type("/s ")
@@ -817,7 +817,7 @@ async def test_without_a_draft_nothing_of_the_prompt_is_left(window: Window) -> 
     assert window.lines == ["what was said"]
 
 
-async def test_the_terminal_is_given_back_as_it_was(window: Window) -> None:
+async def test_the_terminals_settings_are_restored_at_the_end(window: Window) -> None:
     before = window.settings
     async with sitting_at(window) as desk:
         assert not window.is_cooked
@@ -829,7 +829,7 @@ async def test_the_terminal_is_given_back_as_it_was(window: Window) -> None:
     assert not window.hides_cursor
 
 
-async def test_the_terminal_is_given_back_though_the_body_fails(window: Window) -> None:
+async def test_the_terminals_settings_are_restored_after_an_exception(window: Window) -> None:
     before = window.settings
     with pytest.raises(ValueError, match="mine"):
         async with sitting_at(window):
@@ -838,7 +838,7 @@ async def test_the_terminal_is_given_back_though_the_body_fails(window: Window) 
     await window.until(lambda: window.text == "")
 
 
-async def test_the_lines_have_ended_when_the_prompt_has(window: Window) -> None:
+async def test_the_lines_end_with_the_prompt(window: Window) -> None:
     async with sitting_at(window) as desk:
         window.type("one\r")
         await desk.has_sent("one")
@@ -848,7 +848,7 @@ async def test_the_lines_have_ended_when_the_prompt_has(window: Window) -> None:
         await asyncio.wait_for(ended, WAIT_S)
 
 
-async def test_in_haste_the_terminal_is_given_back_from_any_thread_and_printed_on(window: Window) -> None:
+async def test_restore_works_from_any_thread_and_printing_continues(window: Window) -> None:
     before = window.settings
     async with sitting_at(window) as desk:
         desk.say("what was said")
@@ -865,7 +865,7 @@ async def test_in_haste_the_terminal_is_given_back_from_any_thread_and_printed_o
     assert window.settings == before
 
 
-async def test_what_is_not_shown_has_nothing_to_give_back(window: Window) -> None:
+async def test_restore_does_nothing_while_the_prompt_is_not_shown(window: Window) -> None:
     desk = Desk(window, None, color=True, push_to_talk=False)
     before = window.settings
     desk.prompt.restore()
@@ -886,7 +886,7 @@ async def test_a_terminal_that_is_closed_ends_the_lines_and_nothing_else(window:
 # Job control
 
 
-async def test_suspended_it_leaves_the_terminal_to_the_shell_and_comes_back_with_the_line(
+async def test_suspend_restores_the_terminal_and_resuming_shows_the_line_again(
     window: Window, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopped: list[tuple[int, int, list[Any], str]] = []
@@ -911,9 +911,7 @@ async def test_suspended_it_leaves_the_terminal_to_the_shell_and_comes_back_with
     assert stopped == [(0, signal.SIGTSTP, before, "what was said")]
 
 
-async def test_where_there_is_no_job_control_nothing_is_suspended(
-    window: Window, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_suspend_does_nothing_without_job_control(window: Window, monkeypatch: pytest.MonkeyPatch) -> None:
     async with sitting_at(window) as desk:
         with monkeypatch.context() as patched:
             patched.setattr(sys, "platform", "win32")
@@ -922,9 +920,7 @@ async def test_where_there_is_no_job_control_nothing_is_suspended(
             await desk.has_sent("word")
 
 
-async def test_very_much_text_at_once_is_left_to_the_terminal_to_wrap(
-    window: Window, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_very_long_text_is_wrapped_by_the_terminal(window: Window, monkeypatch: pytest.MonkeyPatch) -> None:
     n_wrapped: list[int] = []
 
     def wrap(fragments: Fragments, columns: int) -> Fragments:

@@ -201,7 +201,7 @@ def test_a_narrow_bar_leaves_out_the_names_of_functions_and_then_the_server() ->
 
 
 @pytest.mark.parametrize("microphone", [*LOUD, *QUIET])
-def test_what_becomes_of_the_users_voice_is_shown(microphone: MicrophoneState) -> None:
+def test_the_state_of_the_microphone_is_shown(microphone: MicrophoneState) -> None:
     assert fields(microphone=microphone)[1] == f"mic [###   ] {microphone}"
 
 
@@ -211,13 +211,13 @@ def test_where_no_microphone_is_used_none_is_shown(microphone: MicrophoneState) 
     assert fields(microphone=microphone)[1].startswith("speaker")
 
 
-def test_an_open_microphone_looks_otherwise_than_a_closed_one() -> None:
+def test_an_open_microphone_is_styled_differently_from_a_muted_one() -> None:
     closed = ConnectionState.ENDED
     assert {style_of(f" {state}", microphone=state, connection=closed) for state in LOUD} == {"class:on"}
     assert {style_of(f" {state}", microphone=state, connection=closed) for state in QUIET} == {"class:off"}
 
 
-def test_speech_that_is_still_to_be_heard_is_shown_to_a_tenth_of_a_second() -> None:
+def test_queued_speech_is_shown_to_a_tenth_of_a_second() -> None:
     assert fields(queued_s=0.0)[2] == "speaker [######] 0.0 s"
     assert fields(queued_s=12.345)[2] == "speaker [######] 12.3 s"
 
@@ -261,7 +261,7 @@ def test_the_sound_mode_is_shown_if_it_is_worth_a_word() -> None:
         (12_345_678, "12.3M tokens"),
     ],
 )
-def test_tokens_are_shown_in_as_many_digits_as_tell_something(tokens: int, shown: str) -> None:
+def test_token_counts_are_shortened_to_significant_digits(tokens: int, shown: str) -> None:
     assert fields(tokens=tokens)[5] == shown
 
 
@@ -274,14 +274,14 @@ def test_the_model_is_shown_with_its_voice() -> None:
     assert fields(voice=None)[6] == "gemini-x"
 
 
-def test_lines_that_wait_are_shown_elsewhere() -> None:
+def test_unsent_lines_are_not_in_the_bar() -> None:
     assert bar(unsent=("one", "two")) == FULL_TEXT
 
 
 # Nothing by colour alone
 
 
-def test_every_state_that_looks_otherwise_reads_otherwise() -> None:
+def test_states_with_different_styles_have_different_words() -> None:
     looks: dict[str, Fragments] = {}
     for connection, microphone, latency_s in itertools.product(
         ConnectionState, MicrophoneState, (None, 0.5, 1.0, 1.01, 5.0)
@@ -295,7 +295,7 @@ def test_every_state_that_looks_otherwise_reads_otherwise() -> None:
 
 @settings(deadline=None)
 @given(statuses, st.sampled_from(ConnectionState), st.integers(20, 300))
-def test_another_connection_reads_otherwise_at_any_width(
+def test_every_connection_state_has_different_words_at_any_width(
     status: Status, connection: ConnectionState, width: int
 ) -> None:
     other = dataclasses.replace(status, connection=connection)
@@ -323,25 +323,25 @@ def test_a_narrow_bar_shows_what_changes_most(width: int, shown: str) -> None:
     assert bar(width) == shown
 
 
-def test_a_bar_shrinks_step_by_step_as_little_as_it_must() -> None:
+def test_a_bar_shrinks_by_as_few_steps_as_needed() -> None:
     for width in range(len(FULL_TEXT), len(NARROWER[-1]) - 1, -1):
         assert bar(width) == next(text for text in NARROWER if len(text) <= width)
 
 
-def test_a_field_that_is_not_there_takes_no_step() -> None:
+def test_an_absent_field_takes_no_step() -> None:
     without: dict[str, Any] = {"microphone": MicrophoneState.OFF, "sound_mode": None, "voice": None, "tokens": 0}
     assert bar(50, **without) == "live 12:34 | speaker 1.5 s | latency 0.62 s"
     assert bar(52, **without) == "live 12:34 | speaker [######] 1.5 s | latency 0.62 s"
 
 
-def test_the_connection_is_cut_only_where_nothing_else_is_left() -> None:
+def test_the_connection_is_cut_last() -> None:
     assert bar(14, connection=ConnectionState.RESUMING, since_s=75) == "resuming 75 s"
     assert bar(12, connection=ConnectionState.RESUMING, since_s=75) == "resuming 75 "
 
 
 @settings(deadline=None)
 @given(statuses, st.integers(0, 300))
-def test_a_bar_is_never_wider_than_it_may_be(status: Status, width: int) -> None:
+def test_a_bar_is_never_wider_than_the_window(status: Status, width: int) -> None:
     text = text_of(format_status(status, width))
     assert len(text) <= width
     assert text.isascii()
@@ -358,6 +358,6 @@ def test_a_wider_bar_never_shows_less(status: Status, width: int) -> None:
 
 @settings(deadline=None)
 @given(statuses)
-def test_a_bar_that_fits_is_whole(status: Status) -> None:
+def test_a_bar_that_fits_is_not_shortened(status: Status) -> None:
     whole = format_status(status, WIDE)
     assert format_status(status, len(text_of(whole))) == whole

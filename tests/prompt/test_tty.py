@@ -94,14 +94,14 @@ class Pieces(io.StringIO):
 # Writing
 
 
-def test_what_is_written_reaches_the_terminal(terminal: PseudoTerminal) -> None:
+def test_written_text_reaches_the_terminal(terminal: PseudoTerminal) -> None:
     out = TerminalStream(terminal.stream, BackgroundWriter())
     assert out.write("héllo") == 5
     out.flush()
     assert terminal.read() == "héllo".encode()
 
 
-def test_what_is_held_comes_in_one_piece_and_in_order() -> None:
+def test_held_text_is_written_in_one_piece_and_in_order() -> None:
     stream, writer = Pieces(), BackgroundWriter()
     out = TerminalStream(stream, writer)
     out.write("before ")
@@ -115,7 +115,7 @@ def test_what_is_held_comes_in_one_piece_and_in_order() -> None:
     assert stream.pieces == ["before ", "one two ", "after"]
 
 
-def test_what_is_held_is_written_though_the_body_fails() -> None:
+def test_held_text_is_written_after_an_exception() -> None:
     stream, writer = Pieces(), BackgroundWriter()
     out = TerminalStream(stream, writer)
     with pytest.raises(ValueError, match="mine"), out.holding():
@@ -134,14 +134,14 @@ def test_nothing_held_writes_nothing() -> None:
     assert stream.pieces == []
 
 
-def test_draining_waits_until_the_terminal_has_it(terminal: PseudoTerminal) -> None:
+def test_drain_waits_until_the_terminal_has_accepted_the_text(terminal: PseudoTerminal) -> None:
     out = TerminalStream(terminal.stream, BackgroundWriter())
     out.write("all of it")
     out.drain()
     assert terminal.read() == b"all of it"
 
 
-def test_a_terminal_that_takes_nothing_is_not_waited_for_without_end(
+def test_drain_has_a_timeout_for_a_terminal_that_accepts_nothing(
     terminal: PseudoTerminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gemini_live.prompt.tty, "DRAIN_S", 0.01)
@@ -155,7 +155,7 @@ def test_a_terminal_that_takes_nothing_is_not_waited_for_without_end(
     assert writer.flush(WAIT_S)
 
 
-def test_it_is_the_terminal_to_whoever_asks(terminal: PseudoTerminal) -> None:
+def test_the_stream_has_the_descriptor_and_encoding_of_the_terminal(terminal: PseudoTerminal) -> None:
     out = TerminalStream(terminal.stream, BackgroundWriter())
     assert out.fileno() == terminal.stream.fileno()
     assert out.encoding == "utf-8"
@@ -188,7 +188,7 @@ def test_in_raw_mode_ctrl_c_alone_is_a_signal_unless_the_process_ignores_it(
 # Drawing
 
 
-def test_what_is_drawn_reaches_the_terminal_through_the_writer_and_asks_it_nothing(terminal: PseudoTerminal) -> None:
+def test_drawing_goes_through_the_writer_and_sends_no_queries(terminal: PseudoTerminal) -> None:
     out = TerminalStream(terminal.stream, BackgroundWriter())
     output = create_terminal_output(out, terminal.stream, "xterm")
     output.write("bar")
@@ -208,7 +208,7 @@ def test_the_size_is_the_terminals_own_and_follows_it(terminal: PseudoTerminal) 
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(0, 0), (100, 0), (0, 30)])
-def test_a_terminal_that_was_never_told_its_size_has_the_environments(
+def test_a_terminal_without_a_size_uses_the_environment(
     terminal: PseudoTerminal, monkeypatch: pytest.MonkeyPatch, columns: int, rows: int
 ) -> None:
     monkeypatch.setenv("COLUMNS", "77")
@@ -218,7 +218,7 @@ def test_a_terminal_that_was_never_told_its_size_has_the_environments(
     assert output.get_size() == Size(rows=22, columns=77)
 
 
-def test_a_terminal_that_is_gone_has_a_size_still(terminal: PseudoTerminal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_that_is_gone_has_a_default_size(terminal: PseudoTerminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "77")
     monkeypatch.setenv("LINES", "22")
     output = create_terminal_output(TerminalStream(terminal.stream, BackgroundWriter()), terminal.stream, None)
@@ -228,7 +228,7 @@ def test_a_terminal_that_is_gone_has_a_size_still(terminal: PseudoTerminal, monk
     assert output.get_size() == Size(rows=22, columns=77)
 
 
-def test_on_windows_the_librarys_own_way_to_draw_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_windows_prompt_toolkits_own_output_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     made: dict[TextIO, DummyOutput] = {}
     monkeypatch.setattr(gemini_live.prompt.tty, "create_output", lambda stream: made.setdefault(stream, DummyOutput()))
     monkeypatch.setattr(sys, "platform", "win32")
@@ -239,7 +239,7 @@ def test_on_windows_the_librarys_own_way_to_draw_is_taken(monkeypatch: pytest.Mo
 # Settings
 
 
-def test_the_settings_come_back_and_what_we_have_switched_on_is_off(terminal: PseudoTerminal) -> None:
+def test_restore_resets_the_settings_and_the_modes_of_the_prompt(terminal: PseudoTerminal) -> None:
     before = terminal.settings
     settings = TerminalSettings(terminal.stream, terminal.stream)
     terminal.change_settings()
@@ -249,7 +249,7 @@ def test_the_settings_come_back_and_what_we_have_switched_on_is_off(terminal: Ps
     assert terminal.read() == RESET
 
 
-def test_the_settings_can_be_set_again_more_than_once(terminal: PseudoTerminal) -> None:
+def test_restore_can_be_called_more_than_once(terminal: PseudoTerminal) -> None:
     before = terminal.settings
     settings = TerminalSettings(terminal.stream, terminal.stream)
     for _ in range(2):
@@ -259,7 +259,7 @@ def test_the_settings_can_be_set_again_more_than_once(terminal: PseudoTerminal) 
         assert terminal.settings == before
 
 
-def test_the_settings_are_lent_whole_and_taken_back(terminal: PseudoTerminal) -> None:
+def test_original_restores_the_settings_only_inside_the_block(terminal: PseudoTerminal) -> None:
     before = terminal.settings
     settings = TerminalSettings(terminal.stream, terminal.stream)
     tty.setraw(terminal.stream.fileno())
@@ -271,7 +271,7 @@ def test_the_settings_are_lent_whole_and_taken_back(terminal: PseudoTerminal) ->
     assert terminal.settings == ours != before
 
 
-def test_what_is_no_terminal_has_nothing_to_lend() -> None:
+def test_original_does_nothing_without_a_terminal() -> None:
     with open(os.devnull) as stdin, TerminalSettings(stdin, stdin).original():
         pass
 
@@ -287,7 +287,7 @@ def test_keys_are_in_the_encoding_of_the_locale_but_never_in_ascii(
     assert find_keys_encoding() == encoding
 
 
-def test_what_is_no_terminal_has_no_settings_and_is_written_nothing() -> None:
+def test_restore_writes_nothing_without_a_terminal() -> None:
     reader, writer = os.pipe()
     with os.fdopen(reader) as stdin, os.fdopen(writer, "w") as stdout:
         TerminalSettings(stdin, stdout).restore()
@@ -302,7 +302,7 @@ def test_a_terminal_that_is_gone_is_left_alone(terminal: PseudoTerminal) -> None
     settings.restore()
 
 
-def test_a_screen_that_is_gone_does_not_keep_the_settings_from_coming_back(terminal: PseudoTerminal) -> None:
+def test_the_settings_are_restored_if_the_screen_is_gone(terminal: PseudoTerminal) -> None:
     before = terminal.settings
     screen = PseudoTerminal()
     settings = TerminalSettings(terminal.stream, screen.stream)
@@ -314,7 +314,7 @@ def test_a_screen_that_is_gone_does_not_keep_the_settings_from_coming_back(termi
     screen.close()
 
 
-def test_a_terminal_that_takes_nothing_does_not_keep_the_process_from_ending(terminal: PseudoTerminal) -> None:
+def test_restore_does_not_wait_for_a_terminal_that_accepts_nothing(terminal: PseudoTerminal) -> None:
     settings = TerminalSettings(terminal.stream, terminal.stream)
     before = terminal.settings
     terminal.change_settings()

@@ -93,7 +93,7 @@ def view(window: Window) -> View:
 # The line and the bar
 
 
-async def test_there_is_a_line_and_a_bar_below_it(view: View) -> None:
+async def test_the_bar_is_below_the_input_line(view: View) -> None:
     assert view.draw() == [f"> {PLACEHOLDER}", BAR]
     view.buffer.insert_text("half a line")
     assert view.draw() == ["> half a line", BAR]
@@ -123,7 +123,7 @@ async def test_there_is_a_line_and_a_bar_below_it(view: View) -> None:
         ),
     ],
 )
-async def test_an_empty_line_says_what_can_be_done(
+async def test_an_empty_line_shows_the_placeholder(
     window: Window, state: PromptState, push_to_talk: bool, words: str
 ) -> None:
     view = View(window, push_to_talk=push_to_talk)
@@ -134,13 +134,13 @@ async def test_an_empty_line_says_what_can_be_done(
     assert view.draw()[0] == ">"
 
 
-async def test_before_there_is_a_session_the_bar_is_empty(view: View) -> None:
+async def test_the_bar_is_empty_before_the_session(view: View) -> None:
     view.state.status = None
     assert view.draw() == [f"> {PLACEHOLDER}"]
     assert view.window.style_at(PLACEHOLDER).fg == "default"
 
 
-async def test_lines_of_one_line_stand_below_each_other(view: View) -> None:
+async def test_several_lines_are_shown_below_each_other(view: View) -> None:
     view.buffer.text = f"one\n{'x' * 70}\nthree"
     assert view.draw() == ["> one", f"  {'x' * 58}", f"  {'x' * 12}", "  three", BAR]
 
@@ -156,7 +156,7 @@ async def test_the_line_takes_a_third_of_the_window_at_most_and_shows_where_the_
         assert len(shown) == 1 + max(1, rows // 3)
 
 
-async def test_wide_characters_are_as_wide_as_they_are(view: View) -> None:
+async def test_wide_characters_take_two_columns(view: View) -> None:
     view.buffer.text = "日本語 e\u0301"
     view.buffer.cursor_position = len(view.buffer.text)
     view.draw()
@@ -173,7 +173,7 @@ async def test_the_bar_is_cut_to_the_width_of_the_window(columns: int) -> None:
         assert window.style_at("live").reverse
 
 
-async def test_what_stands_out_in_the_bar_does_so_without_colours(view: View) -> None:
+async def test_highlights_in_the_bar_do_not_need_colours(view: View) -> None:
     view.state.status = replace(STATUS, microphone=MicrophoneState.MUTED, latency_s=2.5)
     assert view.draw()[-1] == "live 0:05 | mic [      ] muted | latency 2.50 s! | model"
     bold = {part: view.window.style_at(part).bold for part in ("live", "mic", "muted", "latency", "model")}
@@ -186,7 +186,7 @@ async def test_what_stands_out_in_the_bar_does_so_without_colours(view: View) ->
 # What stands above the line
 
 
-async def test_what_grows_stands_above_the_line_in_its_styles(view: View) -> None:
+async def test_text_in_progress_keeps_its_styles(view: View) -> None:
     view.buffer.text = "half"
     view.state.in_progress = [("class:model", "gemini:"), ("", " once upon a"), ("", "\n"), ("class:label", "[call]")]
     assert view.draw() == ["gemini: once upon a", "[call]", "> half", BAR]
@@ -195,7 +195,7 @@ async def test_what_grows_stands_above_the_line_in_its_styles(view: View) -> Non
 
 
 @pytest.mark.parametrize(("rows", "n_shown"), [(4, 1), (6, 1), (8, 2), (16, 6), (60, 28)])
-async def test_the_newest_of_what_grows_takes_less_than_half_of_the_window(rows: int, n_shown: int) -> None:
+async def test_text_in_progress_takes_less_than_half_of_the_window(rows: int, n_shown: int) -> None:
     with opened(rows=rows) as window:
         view = View(window)
         view.state.in_progress = [("", f"row {number}\n") for number in range(100)]
@@ -207,12 +207,12 @@ async def test_the_newest_of_what_grows_takes_less_than_half_of_the_window(rows:
         assert view.draw()[0] == f"row {100 - n_shown}"
 
 
-async def test_a_long_word_that_grows_is_wrapped_as_the_window_is_wide(view: View) -> None:
+async def test_a_long_word_in_progress_is_wrapped_at_the_width_of_the_window(view: View) -> None:
     view.state.in_progress = [("class:you", "you:"), ("", " " + "x" * 100)]
     assert view.draw()[:2] == [f"you: {'x' * 55}", "x" * 45]
 
 
-async def test_of_an_answer_that_is_far_too_long_the_end_is_shown(view: View) -> None:
+async def test_the_end_of_a_very_long_answer_is_shown(view: View) -> None:
     text = " ".join(f"word{number}" for number in range(100_000))
     for end in (len(text), len(text) - 3, 500_000):
         view.state.in_progress = [("class:model", "gemini:"), ("", f" {text[:end]}"), ("", "\n")]
@@ -223,7 +223,7 @@ async def test_of_an_answer_that_is_far_too_long_the_end_is_shown(view: View) ->
         assert text[:end].rstrip().endswith(" ".join(" ".join(grown[1:]).split()))
 
 
-async def test_lines_that_were_not_sent_yet_stand_below_what_grows(view: View) -> None:
+async def test_unsent_lines_are_shown_below_the_text_in_progress(view: View) -> None:
     view.state.in_progress = [("", "once upon\n")]
     view.state.status = replace(STATUS, unsent=("one", "two\nlines"))
     assert view.draw() == [
@@ -280,7 +280,7 @@ async def test_a_few_of_many_completions_are_shown(rows: int) -> None:
         assert len(shown) == 2 + min(MENU_ROWS, rows - 2)
 
 
-async def test_a_search_has_a_row_of_its_own_and_hides_what_an_empty_line_says(view: View) -> None:
+async def test_a_search_has_its_own_row_and_hides_the_placeholder(view: View) -> None:
     view.search("need")
     assert view.draw() == [">", "I-search backward: need", BAR]
 
@@ -290,7 +290,7 @@ async def test_a_search_has_a_row_of_its_own_and_hides_what_an_empty_line_says(v
 
 @pytest.mark.parametrize("columns", [1, 2, 3, 7, 20, 300])
 @pytest.mark.parametrize("rows", [1, 2, 3, 5, 50])
-async def test_there_is_no_window_that_it_cannot_be_drawn_in(columns: int, rows: int) -> None:
+async def test_the_prompt_can_be_drawn_in_a_window_of_any_size(columns: int, rows: int) -> None:
     with opened(columns=columns, rows=rows) as window:
         view = View(window)
         view.draw()

@@ -103,7 +103,7 @@ async def test_a_server_that_talks_before_its_setup_is_complete_is_left() -> Non
     assert "more than 1,000 events before setupComplete" in str(failure)
 
 
-async def test_nothing_is_received_while_the_output_is_far_behind_and_nothing_is_lost() -> None:
+async def test_receiving_pauses_while_the_output_is_behind_and_nothing_is_lost() -> None:
     n_checks = 0
 
     def answer(peer: Peer) -> None:

@@ -212,7 +212,7 @@ async def test_a_function_that_fails_is_answered_with_why_and_its_traceback_is_a
     assert bench.answers == [{"id": "c", "name": "fail", "response": response}]
 
 
-async def test_a_function_that_is_not_there_is_answered_too(make: Make) -> None:
+async def test_a_call_of_an_unknown_function_is_answered_with_an_error(make: Make) -> None:
     bench = make()
     async with bench.running():
         bench.call("nothing")
@@ -220,7 +220,7 @@ async def test_a_function_that_is_not_there_is_answered_too(make: Make) -> None:
     assert answer["response"]["error"].startswith("there is no function 'nothing'")
 
 
-async def test_of_very_many_calls_a_few_run_at_once_some_wait_and_the_rest_are_refused(make: Make) -> None:
+async def test_running_and_waiting_calls_are_limited_and_further_ones_are_refused(make: Make) -> None:
     bench = make()
     n_calls = MAX_OPEN + 100
     async with bench.running():
@@ -251,14 +251,14 @@ async def test_calls_of_one_message_are_answered_together_also_if_some_of_them_a
     assert len(message["toolResponse"]["functionResponses"]) == MAX_OPEN + 3
 
 
-async def test_a_call_whose_arguments_are_lost_is_answered_and_not_made(make: Make) -> None:
+async def test_a_call_with_unreadable_arguments_is_answered_with_an_error(make: Make) -> None:
     bench = make()
     async with bench.running():
         bench.calls.start([FunctionCall("c", "add", None)], 1, bench.tasks)
     assert bench.answers[0]["response"] == {"error": "the arguments are not a valid JSON object"}
 
 
-async def test_what_there_is_to_know_of_a_call_is_a_warning(make: Make) -> None:
+async def test_notices_of_a_call_are_warnings(make: Make) -> None:
     bench = make(timeout_s=0.01)
     async with bench.running():
         bench.call("hang")
@@ -293,7 +293,7 @@ async def test_a_question_remembers_what_was_called_for_it_once_each(make: Make)
     assert list(question.called) == ["fail", "add"]
 
 
-async def test_what_nobody_typed_a_question_for_is_called_all_the_same(make: Make) -> None:
+async def test_a_call_without_a_typed_question_runs_too(make: Make) -> None:
     bench = make()
     async with bench.running():
         bench.call("add", a=1, b=1)
@@ -325,7 +325,7 @@ async def test_a_silent_result_ends_the_answer_unless_the_model_has_waited_for_i
 # Calls that are taken back
 
 
-async def test_a_call_that_is_cancelled_is_stopped_told_of_and_not_answered(make: Make) -> None:
+async def test_a_cancelled_call_is_stopped_reported_and_not_answered(make: Make) -> None:
     bench = make()
     async with bench.running():
         bench.call("wait", "1", word="one")
@@ -340,7 +340,7 @@ async def test_a_call_that_is_cancelled_is_stopped_told_of_and_not_answered(make
     assert not bench.uplink.conversation.has_open_calls
 
 
-async def test_all_calls_are_cancelled_unless_told_which(make: Make) -> None:
+async def test_cancel_without_ids_cancels_all_calls(make: Make) -> None:
     bench = make()
     async with bench.running():
         for call_id in "123":
@@ -362,7 +362,7 @@ async def test_a_call_that_has_not_begun_to_run_is_cancelled_too(make: Make) -> 
     assert bench.answers == []
 
 
-async def test_what_was_answered_or_never_called_cannot_be_cancelled(make: Make) -> None:
+async def test_cancelling_an_unknown_or_answered_call_does_nothing(make: Make) -> None:
     bench = make()
     async with bench.running():
         bench.call("add", a=1, b=1)
@@ -373,7 +373,7 @@ async def test_what_was_answered_or_never_called_cannot_be_cancelled(make: Make)
     assert bench.applied == []
 
 
-async def test_a_plain_function_that_is_cancelled_runs_on_and_that_is_said(make: Make) -> None:
+async def test_a_cancelled_plain_function_keeps_running_and_that_is_reported(make: Make) -> None:
     bench = make()
     released: threading.Event = bench.module["released"]
     async with bench.running():
@@ -387,7 +387,7 @@ async def test_a_plain_function_that_is_cancelled_runs_on_and_that_is_said(make:
     assert bench.answers == []
 
 
-async def test_what_comes_of_a_cancelled_call_is_applied(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_outcomes_of_a_cancelled_call_are_applied(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     bench, outcome = make(), Answered(1, "", asked=False, cut_off=True)
     monkeypatch.setattr(bench.uplink.conversation, "call_cancelled", lambda call_id, now_s: [outcome])
     async with bench.running():
@@ -396,7 +396,7 @@ async def test_what_comes_of_a_cancelled_call_is_applied(make: Make, monkeypatch
     assert bench.applied == [outcome]
 
 
-async def test_results_go_out_in_messages_of_their_own(make: Make) -> None:
+async def test_results_of_separate_messages_are_sent_separately(make: Make) -> None:
     bench = make()
     async with bench.running():
         for call_id in "123":

@@ -94,7 +94,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("line", ["hello", "", "  ", " /help", "1/2", "\\/help", "a\n/quit", "-/help", "\uff0fhelp"])
-async def test_a_line_without_a_slash_at_its_beginning_is_said(line: str) -> None:
+async def test_a_line_without_a_leading_slash_is_asked(line: str) -> None:
     typed = Typed()
     assert await typed.type(line) == line
     assert (typed.replies, typed.n_quit) == ([], 0)
@@ -104,14 +104,14 @@ async def test_a_line_without_a_slash_at_its_beginning_is_said(line: str) -> Non
     ("line", "said"),
     [("//", "/"), ("//quit", "/quit"), ("///", "//"), ("// a remark\nand more", "/ a remark\nand more")],
 )
-async def test_two_slashes_say_a_line_that_begins_with_one(line: str, said: str) -> None:
+async def test_a_line_with_two_slashes_is_asked_with_one(line: str, said: str) -> None:
     typed = Typed()
     assert await typed.type(line) == said
     assert (typed.replies, typed.n_quit) == ([], 0)
 
 
 @pytest.mark.parametrize("line", ["/quit", "/QUIT", "/Quit  "])
-async def test_a_command_is_one_in_any_case_and_with_spaces_after_it(line: str) -> None:
+async def test_commands_ignore_case_and_trailing_spaces(line: str) -> None:
     typed = Typed()
     assert await typed.type(line) == ""
     assert (typed.replies, typed.n_quit) == ([], 1)
@@ -129,7 +129,7 @@ async def test_a_command_is_one_in_any_case_and_with_spaces_after_it(line: str) 
         ("/", None),
     ],
 )
-async def test_what_is_no_command_is_told_with_one_that_is_like_it(line: str, meant: str | None) -> None:
+async def test_an_unknown_command_is_refused_with_a_similar_one(line: str, meant: str | None) -> None:
     reply = await Typed().reply_to(line)
     assert reply.startswith(f"there is no command {line.partition(' ')[0].lower()}")
     assert ("did you mean" in reply) is (meant is not None)
@@ -138,7 +138,7 @@ async def test_what_is_no_command_is_told_with_one_that_is_like_it(line: str, me
 
 
 @pytest.mark.parametrize("usage", [usage for usage in COMMANDS if usage != "//"])
-async def test_everything_that_help_tells_of_is_a_command(
+async def test_every_command_in_the_help_exists(
     usage: str, fake_pyaudio: FakePyAudio, fake_screen: type[FakeGrabber]
 ) -> None:
     typed = Typed()
@@ -153,7 +153,7 @@ async def test_help_shows_the_keys_and_commands() -> None:
     assert await Typed().reply_to("/help") == format_help()
 
 
-async def test_stats_show_what_the_session_amounts_to_so_far() -> None:
+async def test_stats_show_the_summary_so_far() -> None:
     typed = Typed()
     assert await typed.reply_to("/stats") == "session: 1:05; 0 answers; 0 reconnects"
     typed.stats.tokens.take(Usage(prompt_tokens=3, response_tokens=2))
@@ -162,7 +162,7 @@ async def test_stats_show_what_the_session_amounts_to_so_far() -> None:
     assert tokens == "tokens, all turns: prompt 3 (other 3); response 2 (other 2); context now 3"
 
 
-async def test_quitting_ends_the_session_and_says_nothing() -> None:
+async def test_quit_ends_the_session_without_a_reply() -> None:
     typed = Typed()
     assert await typed.type("/quit") == ""
     assert (typed.replies, typed.n_quit) == ([], 1)
@@ -211,7 +211,7 @@ async def test_mute_mutes_and_unmutes(
 
 
 @pytest.mark.parametrize("line", ["/mute", "/mute on"])
-async def test_with_a_talk_key_mute_discards_what_is_being_said(fake_pyaudio: FakePyAudio, line: str) -> None:
+async def test_with_push_to_talk_mute_discards_the_current_speech(fake_pyaudio: FakePyAudio, line: str) -> None:
     typed = Typed(Config(audio_input=True, push_to_talk=True))
     async with typed.with_devices():
         for other in ("/mute", "/mute on", "/mute off"):
@@ -249,14 +249,14 @@ async def test_the_screen_is_shown_and_hidden(fake_screen: type[FakeGrabber]) ->
 
 
 @pytest.mark.parametrize("argument", ["", " ", " of", " on off", " 1"])
-async def test_a_screen_that_is_neither_on_nor_off_is_told_what_it_takes(
+async def test_the_screen_command_with_a_wrong_argument_shows_its_usage(
     fake_screen: type[FakeGrabber], argument: str
 ) -> None:
     assert await Typed().reply_to(f"/screen{argument}") == f"/screen on|off: {COMMANDS['/screen on|off']}"
     assert fake_screen.made == []
 
 
-async def test_a_screen_that_cannot_be_shown_says_why(fake_screen: type[FakeGrabber]) -> None:
+async def test_a_screen_that_cannot_be_captured_is_reported_with_the_reason(fake_screen: type[FakeGrabber]) -> None:
     fake_screen.error = DeviceError("cannot capture the screen")
     typed = Typed()
     for _ in range(2):
@@ -277,12 +277,12 @@ async def test_a_picture_is_shown_to_the_model(folder: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("command", ["/image", "/image ", "/save", "/SAVE  "])
-async def test_a_command_that_wants_a_file_says_so(command: str) -> None:
+async def test_a_command_without_its_file_shows_its_usage(command: str) -> None:
     name = command.strip().lower()
     assert await Typed().reply_to(command) == f"{name} FILE: {COMMANDS[f'{name} FILE']}"
 
 
-async def test_what_is_no_picture_is_told_and_ends_nothing(folder: Path) -> None:
+async def test_a_file_that_is_not_a_picture_is_reported_and_the_session_continues(folder: Path) -> None:
     (folder / "notes.txt").write_text("no picture")
     assert await Typed().reply_to("/image notes.txt") == "notes.txt is not a picture that can be read"
     assert (await Typed().reply_to("/image nothing.png")).startswith("nothing.png cannot be read: ")
@@ -311,13 +311,13 @@ async def test_a_name_that_ends_in_jsonl_asks_for_a_recording(folder: Path) -> N
     assert typed.recorded == [(Path("talk.jsonl"), False), (Path("talk.jsonl"), True)]
 
 
-async def test_a_file_of_somebody_elses_is_left_alone(folder: Path) -> None:
+async def test_save_does_not_overwrite_an_existing_file(folder: Path) -> None:
     (folder / "mine.txt").write_text("mine")
     assert await Typed().reply_to("/save mine.txt") == "mine.txt exists already: choose another name"
     assert (folder / "mine.txt").read_text() == "mine"
 
 
-async def test_a_file_of_its_own_is_written_anew(folder: Path) -> None:
+async def test_save_overwrites_a_file_that_it_wrote_before(folder: Path) -> None:
     typed = Typed()
     for typed.conversation in ("a longer conversation\n", "short\n"):
         assert await typed.reply_to("/save talk.txt") == "saved: talk.txt"
@@ -351,9 +351,7 @@ async def test_a_file_of_its_own_is_written_anew(folder: Path) -> None:
         ("Case.TXT", "Case.TXT"),
     ],
 )
-async def test_a_path_is_taken_as_a_shell_takes_it_but_spaces_need_no_quotes(
-    folder: Path, written: str, name: str
-) -> None:
+async def test_a_path_is_read_as_in_a_shell_but_spaces_need_no_quotes(folder: Path, written: str, name: str) -> None:
     reply = await Typed().reply_to(f"/save {written}")
     assert reply.startswith("saved: ")
     assert os.listdir(folder) == [name]
@@ -379,7 +377,9 @@ async def test_on_windows_a_backslash_is_part_of_a_path(
         ("x" * 300, f"{'x' * 300} cannot be written: File name too long"),
     ],
 )
-async def test_what_cannot_be_written_says_why(folder: Path, argument: str, reply: str) -> None:
+async def test_a_file_that_cannot_be_written_is_reported_with_the_reason(
+    folder: Path, argument: str, reply: str
+) -> None:
     typed = Typed()
     assert await typed.reply_to(f"/save {argument}") == reply
     assert os.listdir(folder) == []
@@ -391,7 +391,7 @@ async def test_a_name_that_no_file_can_have_is_a_reply(folder: Path) -> None:
     assert reply.startswith("a\0b cannot be written: ")
 
 
-async def test_a_file_that_could_not_be_written_to_its_end_is_its_own(folder: Path) -> None:
+async def test_a_file_that_was_written_in_part_may_be_overwritten(folder: Path) -> None:
     typed = Typed()
     typed.conversation = "half a character \ud83d\n"
     assert await typed.reply_to("/save talk.txt") == "saved: talk.txt"

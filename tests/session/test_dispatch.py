@@ -225,7 +225,7 @@ def test_what_is_said_after_an_interruption_is_played() -> None:
     ],
     ids=repr,
 )
-def test_nothing_else_that_the_server_says_clears_the_speaker(event: ServerEvent) -> None:
+def test_only_an_interruption_clears_the_speaker(event: ServerEvent) -> None:
     bench = Bench()
     bench.ask()
     bench.receive(CHUNK)
@@ -411,7 +411,7 @@ def test_token_counts_are_written_as_fields() -> None:
     ]
 
 
-def test_the_words_of_an_answer_are_put_together() -> None:
+def test_the_fragments_of_an_answer_are_joined() -> None:
     bench = Bench()
     bench.ask()
     bench.receive(OutputTranscription("Hello "))
@@ -503,7 +503,7 @@ def test_every_message_counts_as_a_sign_of_life() -> None:
 # Calls
 
 
-def test_calls_are_handed_to_the_session_and_open_in_the_conversation() -> None:
+def test_calls_are_returned_to_the_session_and_opened_in_the_conversation() -> None:
     bench = Bench()
     bench.ask()
     assert bench.receive(ToolCall((call("a"), call("b", "g")))) == [
@@ -534,7 +534,7 @@ def test_calls_without_an_id_are_all_run() -> None:
     assert bench.receive(ToolCall((call(""),))) == [StartCalls((call(""),), exchange=1)]
 
 
-def test_a_cancellation_is_handed_to_the_session() -> None:
+def test_a_cancellation_is_returned_to_the_session() -> None:
     bench = Bench()
     bench.receive(ToolCall((call("a"), call("b"))))
     assert bench.receive(ToolCallCancellation(("a", "unknown"))) == [CancelCalls(("a", "unknown"))]
@@ -560,7 +560,7 @@ def test_another_connection_may_use_the_same_ids() -> None:
 
 
 @pytest.mark.parametrize("time_left_s", [None, 0.0, 9.5])
-def test_a_goaway_is_handed_to_the_session(time_left_s: float | None) -> None:
+def test_a_goaway_is_returned_to_the_session(time_left_s: float | None) -> None:
     assert Bench().receive(GoAway(time_left_s)) == [LeaveBefore(time_left_s)]
 
 
@@ -796,7 +796,7 @@ def test_an_answer_that_the_user_stopped_does_not_run_dry() -> None:
     assert bench.stats.n_underruns == 0
 
 
-def test_without_a_speaker_nothing_runs_dry() -> None:
+def test_without_a_speaker_no_underrun_is_counted() -> None:
     bench = Bench(plays=False)
     bench.ask()
     bench.receive(CHUNK)

@@ -162,7 +162,7 @@ class Bench:
         ({"initial_message": "hello", "audio_input": True}, "typed", 2, True),
     ],
 )
-async def test_whatever_can_bring_a_question_is_an_input(
+async def test_every_source_of_questions_is_an_input(
     fake_pyaudio: FakePyAudio, settings: dict[str, Any], stdin: str | None, n_tasks: int, hears: bool
 ) -> None:
     config = Config(**{"audio_input": False, **settings})
@@ -176,7 +176,7 @@ async def test_whatever_can_bring_a_question_is_an_input(
     assert bench.warnings == []
 
 
-async def test_without_any_input_that_is_said_and_they_have_ended() -> None:
+async def test_without_any_input_a_warning_is_shown_and_the_inputs_have_ended() -> None:
     bench = Bench()
     async with bench.running():
         assert bench.conversation.inputs_ended
@@ -184,7 +184,7 @@ async def test_without_any_input_that_is_said_and_they_have_ended() -> None:
     assert bench.warnings == ["there is nothing to ask: give --initial-message, a pipe, --input-file or --audio-input"]
 
 
-async def test_a_microphone_that_is_not_there_is_no_input(fake_pyaudio: FakePyAudio) -> None:
+async def test_a_missing_microphone_is_not_an_input(fake_pyaudio: FakePyAudio) -> None:
     fake_pyaudio.devices = ()
     bench = Bench(Config(audio_input=None))
     async with bench.running():
@@ -205,7 +205,7 @@ async def test_the_initial_message_is_asked_once_there_is_a_connection() -> None
         assert bench.conversation.inputs_ended
 
 
-def test_the_initial_message_is_held_back_for_as_long_as_was_asked_for() -> None:
+def test_the_initial_message_waits_for_its_delay() -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         bench = Bench(Config(initial_message="hello", initial_message_delay_s=7.5, audio_input=False), live=False)
@@ -233,7 +233,7 @@ async def test_the_initial_message_waits_for_the_answer_to_what_was_typed_before
         assert bench.asked == ["typed", "zero"]
 
 
-async def test_an_empty_initial_message_is_one() -> None:
+async def test_an_empty_initial_message_is_asked() -> None:
     bench = Bench(Config(initial_message="", audio_input=False))
     async with bench.running():
         assert bench.asked == [""]
@@ -242,7 +242,7 @@ async def test_an_empty_initial_message_is_one() -> None:
 # A pipe
 
 
-async def test_lines_of_a_pipe_follow_the_initial_message_one_after_the_answer_to_the_other() -> None:
+async def test_piped_lines_follow_the_initial_message_each_after_the_previous_answer() -> None:
     bench = Bench(Config(initial_message="zero", audio_input=False), piped=True)
     bench.piped.give("one", "", "  ", "two")
     bench.piped.end()
@@ -268,7 +268,7 @@ async def test_a_pipe_is_an_input_until_its_end() -> None:
         assert bench.conversation.inputs_ended
 
 
-async def test_a_pipe_is_read_so_far_ahead_of_its_answers_and_no_farther(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_pipe_is_read_ahead_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inputs_module, "MAX_WAITING_LINES", 3)
     bench = Bench(piped=True)
     bench.piped.give(*map(str, range(10)))
@@ -282,7 +282,7 @@ async def test_a_pipe_is_read_so_far_ahead_of_its_answers_and_no_farther(monkeyp
 
 
 @pytest.mark.parametrize("typed", [False, True])
-async def test_a_stdin_that_cannot_be_read_has_ended_and_that_is_said(typed: bool) -> None:
+async def test_an_unreadable_stdin_ends_and_is_reported(typed: bool) -> None:
     bench = Bench(Config(initial_message="zero", audio_input=False), piped=not typed, typed=typed)
     lines = bench.typed if typed else bench.piped
     lines.give("one")
@@ -301,7 +301,7 @@ async def test_a_stdin_that_cannot_be_read_has_ended_and_that_is_said(typed: boo
 # A person
 
 
-async def test_typed_lines_go_at_once_and_what_is_done_with_them_is_not_said() -> None:
+async def test_typed_lines_are_asked_at_once_and_commands_are_not() -> None:
     bench = Bench(typed=True)
     async with bench.running():
         bench.typed.give("one", "/mute", "!two", " ")
@@ -319,9 +319,7 @@ async def test_typed_lines_do_not_wait_for_a_connection() -> None:
         assert bench.taken == ["/devices", "one"]
 
 
-async def test_the_end_key_ends_every_input_by_a_persons_hand(
-    fake_pyaudio: FakePyAudio, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_ctrl_d_ends_every_input(fake_pyaudio: FakePyAudio, monkeypatch: pytest.MonkeyPatch) -> None:
     bench, told = Bench(Config(audio_input=True), typed=True), list[bool]()
     monkeypatch.setattr(bench.conversation, "audio_ended", lambda _now_s, *, by_hand: told.append(by_hand))
     async with bench.running():
@@ -334,7 +332,7 @@ async def test_the_end_key_ends_every_input_by_a_persons_hand(
     assert told == [True]
 
 
-async def test_what_is_to_be_asked_first_is_asked_though_a_person_has_nothing_to_add() -> None:
+async def test_the_initial_message_is_asked_after_ctrl_d() -> None:
     bench = Bench(Config(initial_message="first", audio_input=False), typed=True, live=False)
     async with bench.running():
         bench.typed.end()
@@ -346,7 +344,7 @@ async def test_what_is_to_be_asked_first_is_asked_though_a_person_has_nothing_to
         assert bench.conversation.inputs_ended
 
 
-async def test_the_end_key_does_not_wait_for_the_end_of_a_file(tmp_path: Path) -> None:
+async def test_ctrl_d_does_not_wait_for_the_end_of_a_file(tmp_path: Path) -> None:
     bench = Bench(Config(input_file=(write_chunks(tmp_path / "words.wav", 500),)), typed=True)
     async with bench.running():
         bench.typed.end()
@@ -354,7 +352,7 @@ async def test_the_end_key_does_not_wait_for_the_end_of_a_file(tmp_path: Path) -
         assert bench.conversation.inputs_ended
 
 
-async def test_commands_are_done_however_many_lines_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_commands_run_however_many_lines_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inputs_module, "MAX_WAITING_LINES", 3)
     bench = Bench(typed=True)
     bench.uplink.uplink.holds_questions = True
@@ -365,7 +363,7 @@ async def test_commands_are_done_however_many_lines_wait(monkeypatch: pytest.Mon
         assert bench.taken[-1] == "/quit"
 
 
-async def test_a_file_does_not_end_what_a_person_types(tmp_path: Path) -> None:
+async def test_the_end_of_a_file_does_not_end_typed_input(tmp_path: Path) -> None:
     bench = Bench(Config(input_file=(write_chunks(tmp_path / "words.wav", 1),)), typed=True)
     async with bench.running():
         await bench.uplink.peer.until(2)
@@ -380,13 +378,13 @@ async def test_a_file_does_not_end_what_a_person_types(tmp_path: Path) -> None:
 # A sound file
 
 
-async def test_a_file_is_a_users_voice(tmp_path: Path) -> None:
+async def test_a_sound_file_counts_as_the_users_voice(tmp_path: Path) -> None:
     bench = Bench(Config(input_file=(write_chunks(tmp_path / "words.wav", 1),)))
     async with bench.running():
         assert bench.conversation.hears_user
 
 
-async def test_a_file_follows_the_lines_when_all_is_answered_and_ends_by_itself(tmp_path: Path) -> None:
+async def test_a_sound_file_is_played_after_all_lines_are_answered(tmp_path: Path) -> None:
     path = write_chunks(tmp_path / "words.wav", 2)
     bench = Bench(Config(input_file=(path,), initial_message="zero"), piped=True)
     bench.piped.give("one")
@@ -402,7 +400,7 @@ async def test_a_file_follows_the_lines_when_all_is_answered_and_ends_by_itself(
         assert bench.conversation.inputs_ended
 
 
-async def test_the_end_of_a_file_is_nobodys_doing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_end_of_a_sound_file_is_not_the_users_doing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bench, told = Bench(Config(input_file=(write_chunks(tmp_path / "words.wav", 1),))), list[bool]()
     monkeypatch.setattr(bench.conversation, "audio_ended", lambda _now_s, *, by_hand: told.append(by_hand))
     async with bench.running():
@@ -428,7 +426,7 @@ async def test_a_microphone_ends_once(
     assert told == [by_hand]
 
 
-async def test_a_microphone_that_there_is_not_does_not_end() -> None:
+async def test_ending_a_missing_microphone_does_nothing() -> None:
     bench = Bench(typed=True)
     async with bench.running():
         bench.inputs.end_microphone(by_hand=True)
@@ -452,7 +450,7 @@ async def test_a_microphone_is_an_input_beside_what_is_typed(fake_pyaudio: FakeP
 
 
 @pytest.mark.parametrize("typed", [False, True])
-async def test_a_model_that_takes_no_lines_is_told_of_once_with_the_first(typed: bool) -> None:
+async def test_a_model_without_typed_input_is_warned_about_once(typed: bool) -> None:
     config = Config(model="gemini-3.5-transcribe-live", audio_input=False)
     bench = Bench(config, piped=not typed, typed=typed)
     lines = bench.typed if typed else bench.piped

@@ -109,7 +109,7 @@ async def test_the_output_file_is_begun_when_the_session_is_live(tmp_path: Path)
         assert file.getnframes() == 0
 
 
-async def test_speech_that_is_dropped_is_told_once(fake_pyaudio: FakePyAudio) -> None:
+async def test_dropped_speech_is_reported_once(fake_pyaudio: FakePyAudio) -> None:
     bench = Bench(Config(), listens=True)
     async with bench.opened() as media:
         await media.start()
@@ -121,7 +121,7 @@ async def test_speech_that_is_dropped_is_told_once(fake_pyaudio: FakePyAudio) ->
     ]
 
 
-async def test_a_device_that_does_not_start_is_done_without(fake_pyaudio: FakePyAudio) -> None:
+async def test_an_optional_device_that_does_not_start_is_left_out(fake_pyaudio: FakePyAudio) -> None:
     fake_pyaudio.start_error = REFUSES
     bench = Bench(Config(), listens=True)
     async with bench.opened() as media:
@@ -208,7 +208,7 @@ async def test_without_cancellation_the_microphone_is_silent_while_the_model_is_
         assert media.describe_sound()[-1] == ("half duplex" if silent else "echo not cancelled")
 
 
-async def test_half_duplex_hears_again_when_the_room_is_quiet(fake_pyaudio: FakePyAudio) -> None:
+async def test_half_duplex_opens_the_microphone_again_when_the_room_is_quiet(fake_pyaudio: FakePyAudio) -> None:
     fake_pyaudio.devices = (FakeDevice(rates_hz=(16_000, 24_000), channels=(1,)),)
     bench = Bench(Config(audio_input=True, half_duplex=True, echo_cancellation=False))
     async with bench.opened() as media:
@@ -245,7 +245,7 @@ def write_chunks(path: Path, n_chunks: int) -> Path:
     return path
 
 
-async def test_a_file_stands_still_while_there_is_no_connection(tmp_path: Path) -> None:
+async def test_a_file_pauses_while_there_is_no_connection(tmp_path: Path) -> None:
     bench = Bench(Config(input_file=(write_chunks(tmp_path / "words.wav", 10),)), plays=False)
     live = asyncio.Event()
     live.set()
@@ -278,7 +278,7 @@ async def test_stdin_is_an_input_file_among_others(tmp_path: Path) -> None:
         assert await bench.heard(2) == [CHUNK, CHUNK]
 
 
-async def test_a_file_that_was_held_up_is_not_made_up_for_in_a_burst(tmp_path: Path) -> None:
+async def test_a_delayed_file_is_not_sent_in_a_burst(tmp_path: Path) -> None:
     bench = Bench(Config(input_file=(write_chunks(tmp_path / "words.wav", 20),)), plays=False)
     live = asyncio.Event()
     live.set()
@@ -314,7 +314,7 @@ def waiting(bench: Bench) -> int:
     return len(bench.uplink.microphone)
 
 
-async def test_a_muted_microphone_is_not_heard_until_it_is_opened_again(fake_pyaudio: FakePyAudio) -> None:
+async def test_a_muted_microphone_sends_nothing_until_it_is_unmuted(fake_pyaudio: FakePyAudio) -> None:
     bench = Bench(Config(audio_input=True), plays=False)
     before, meanwhile, after = number_chunks(1, 2), number_chunks(3, 30), number_chunks(33, 2)
     async with bench.opened() as media:
@@ -337,7 +337,7 @@ async def test_a_microphone_that_is_muted_again_before_any_audio_is_one_pause(fa
     assert waiting(bench) == 0
 
 
-async def test_the_talk_key_opens_the_microphone_and_what_was_said_just_before_belongs_to_it(
+async def test_the_talk_key_also_sends_the_audio_just_before_it(
     fake_pyaudio: FakePyAudio,
 ) -> None:
     bench = Bench(Config(audio_input=True, push_to_talk=True), plays=False)
@@ -355,7 +355,7 @@ async def test_the_talk_key_opens_the_microphone_and_what_was_said_just_before_b
         assert await bench.heard(n_before + 4) == [*before[-n_before:], *talk, PAUSE]
 
 
-async def test_nothing_that_was_said_is_sent_twice_however_fast_the_talk_key_is_pressed_again(
+async def test_no_audio_is_sent_twice_when_the_talk_key_is_pressed_again(
     fake_pyaudio: FakePyAudio,
 ) -> None:
     bench = Bench(Config(audio_input=True, push_to_talk=True), plays=False)
@@ -391,7 +391,7 @@ async def test_discarded_speech_is_not_sent_but_the_speech_before_it_is(fake_pya
         assert await bench.heard(5) == [*chunks[:2], PAUSE, chunks[5], PAUSE]
 
 
-async def test_without_a_microphone_there_is_nothing_to_close() -> None:
+async def test_without_a_microphone_the_mute_key_does_nothing() -> None:
     bench = Bench(Config(audio_input=False), plays=False)
     async with bench.opened() as media:
         media.toggle_microphone()
@@ -434,7 +434,7 @@ async def test_in_half_duplex_the_microphone_waits_while_the_model_is_heard(fake
         assert states == [MicrophoneState.LIVE, MicrophoneState.WAITING, MicrophoneState.MUTED]
 
 
-async def test_a_file_takes_the_place_of_the_microphone(tmp_path: Path) -> None:
+async def test_a_sound_file_replaces_the_microphone(tmp_path: Path) -> None:
     bench = Bench(Config(input_file=(write_chunks(tmp_path / "words.wav", 1),)), listens=True, plays=False)
     async with bench.opened() as media:
         assert media.microphone_state is MicrophoneState.FILE
@@ -458,7 +458,7 @@ async def test_a_file_takes_the_place_of_the_microphone(tmp_path: Path) -> None:
         ({"audio_input": False, "half_duplex": True}, True, None),
     ],
 )
-async def test_what_keeps_the_model_from_hearing_itself_is_told_where_something_has_to(
+async def test_the_sound_mode_is_described_if_there_is_one(
     fake_pyaudio: FakePyAudio, settings: dict[str, Any], plays: bool, mode: str | None
 ) -> None:
     async with Bench(Config(**{"audio_input": True, **settings}), plays=plays).opened() as media:
@@ -466,7 +466,7 @@ async def test_what_keeps_the_model_from_hearing_itself_is_told_where_something_
         assert mode in (None, media.describe_sound()[-1])
 
 
-async def test_the_talk_key_makes_half_duplex_needless(fake_pyaudio: FakePyAudio) -> None:
+async def test_push_to_talk_turns_half_duplex_off(fake_pyaudio: FakePyAudio) -> None:
     fake_pyaudio.devices = (FakeDevice(rates_hz=(16_000, 24_000), channels=(1,)),)
     bench = Bench(Config(audio_input=True, half_duplex=True, push_to_talk=True, echo_cancellation=False))
     async with bench.opened() as media:
@@ -481,7 +481,7 @@ async def test_the_talk_key_makes_half_duplex_needless(fake_pyaudio: FakePyAudio
 # Levels
 
 
-def test_a_level_is_that_of_the_last_moments_and_of_what_came_since_the_last_look() -> None:
+def test_a_level_covers_the_newest_audio_since_the_last_reading() -> None:
     level = Level(chunk_s=0.02)
     assert level.read_dbfs() == -96
     for _ in range(50):
@@ -495,7 +495,7 @@ def test_a_level_is_that_of_the_last_moments_and_of_what_came_since_the_last_loo
 
 
 @pytest.mark.parametrize("shows_levels", [False, True])
-async def test_levels_are_measured_where_somebody_looks_at_them(fake_pyaudio: FakePyAudio, shows_levels: bool) -> None:
+async def test_levels_are_measured_only_if_they_are_shown(fake_pyaudio: FakePyAudio, shows_levels: bool) -> None:
     fake_pyaudio.devices = (FakeDevice(rates_hz=(16_000, 24_000), channels=(1,)),)
     bench = Bench(Config(audio_input=True, echo_cancellation=False, half_duplex=False), shows_levels=shows_levels)
     async with bench.opened() as media:
@@ -536,7 +536,7 @@ def answer_latency_s(bench: Bench) -> float | None:
     return bench.latency.last_s
 
 
-async def test_an_answer_is_due_since_the_user_has_stopped_speaking(fake_pyaudio: FakePyAudio) -> None:
+async def test_an_answer_is_expected_after_the_user_stops_speaking(fake_pyaudio: FakePyAudio) -> None:
     bench = Bench(Config(audio_input=True), plays=False)
     async with bench.opened() as media:
         await media.start()
@@ -546,7 +546,7 @@ async def test_an_answer_is_due_since_the_user_has_stopped_speaking(fake_pyaudio
     assert latency_s == pytest.approx(PAUSE_S, abs=0.15)
 
 
-async def test_while_the_user_speaks_no_answer_is_due(fake_pyaudio: FakePyAudio) -> None:
+async def test_no_answer_is_expected_while_the_user_speaks(fake_pyaudio: FakePyAudio) -> None:
     bench = Bench(Config(audio_input=True), plays=False)
     bench.latency.asked(asyncio.get_running_loop().time())
     async with bench.opened() as media:
@@ -555,7 +555,7 @@ async def test_while_the_user_speaks_no_answer_is_due(fake_pyaudio: FakePyAudio)
     assert answer_latency_s(bench) is None
 
 
-async def test_what_a_muted_microphone_hears_is_not_waited_for(fake_pyaudio: FakePyAudio) -> None:
+async def test_no_answer_is_expected_to_speech_into_a_muted_microphone(fake_pyaudio: FakePyAudio) -> None:
     bench = Bench(Config(audio_input=True), plays=False)
     async with bench.opened() as media:
         await media.start()
@@ -564,7 +564,7 @@ async def test_what_a_muted_microphone_hears_is_not_waited_for(fake_pyaudio: Fak
     assert answer_latency_s(bench) is None
 
 
-async def test_a_sound_file_is_heard_as_a_user_is(tmp_path: Path) -> None:
+async def test_speech_in_a_sound_file_expects_an_answer(tmp_path: Path) -> None:
     path = tmp_path / "words.wav"
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, pcm.INPUT.rate_hz, 0, "NONE", ""))
@@ -582,7 +582,7 @@ async def test_a_sound_file_is_heard_as_a_user_is(tmp_path: Path) -> None:
 # The screen
 
 
-async def test_the_screen_is_shown_from_the_beginning_where_that_was_asked_for(fake_screen: type[FakeGrabber]) -> None:
+async def test_the_screen_is_shared_from_the_start_if_asked_for(fake_screen: type[FakeGrabber]) -> None:
     bench = Bench(Config(screen_capture_fps=0.5, monitor=2, screen_size=640), plays=False)
     async with bench.opened() as media:
         (screen,) = fake_screen.made
@@ -593,14 +593,14 @@ async def test_the_screen_is_shown_from_the_beginning_where_that_was_asked_for(f
     assert bench.warnings == []
 
 
-async def test_more_frames_than_the_service_looks_at_are_warned_about(fake_screen: type[FakeGrabber]) -> None:
+async def test_a_rate_above_one_frame_a_second_is_warned_about(fake_screen: type[FakeGrabber]) -> None:
     bench = Bench(Config(screen_capture_fps=2.0), plays=False)
     async with bench.opened():
         pass
     assert bench.warnings == ["the service looks at one frame a second at most: --screen-capture-fps above 1 is wasted"]
 
 
-async def test_the_screen_can_be_shown_and_hidden_as_often_as_one_likes(fake_screen: type[FakeGrabber]) -> None:
+async def test_sharing_the_screen_can_be_started_and_stopped_repeatedly(fake_screen: type[FakeGrabber]) -> None:
     bench = Bench(Config(), plays=False)
     async with bench.opened() as media:
         assert (media.describe_screen(), bench.uplink.shows_screen) == (None, False)
@@ -617,7 +617,7 @@ async def test_the_screen_can_be_shown_and_hidden_as_often_as_one_likes(fake_scr
     assert bench.warnings == []
 
 
-async def test_a_screen_that_cannot_be_shown_leaves_questions_free_to_go(fake_screen: type[FakeGrabber]) -> None:
+async def test_a_screen_that_cannot_be_shared_does_not_hold_back_questions(fake_screen: type[FakeGrabber]) -> None:
     fake_screen.error = DeviceError("no screen")
     bench = Bench(Config(), plays=False)
     async with bench.opened() as media:
@@ -630,7 +630,7 @@ async def test_a_screen_that_cannot_be_shown_leaves_questions_free_to_go(fake_sc
         assert media.describe_screen() == "screen 1 at 1 fps"
 
 
-async def test_a_screen_that_goes_away_is_told_of_and_can_be_shown_again(fake_screen: type[FakeGrabber]) -> None:
+async def test_a_lost_screen_is_reported_and_can_be_shared_again(fake_screen: type[FakeGrabber]) -> None:
     bench = Bench(Config(screen_capture_fps=1.0), plays=False)
     bench.uplink.shows_screen = True
     async with bench.opened() as media:
@@ -641,7 +641,7 @@ async def test_a_screen_that_goes_away_is_told_of_and_can_be_shown_again(fake_sc
     assert bench.warnings == ["the display is gone: it was; the screen is no longer shown"]
 
 
-async def test_what_the_screen_warns_of_is_told(fake_screen: type[FakeGrabber]) -> None:
+async def test_warnings_of_the_screen_are_shown(fake_screen: type[FakeGrabber]) -> None:
     bench = Bench(Config(screen_capture_fps=1.0), plays=False)
     async with bench.opened():
         fake_screen.made[0].options.warn("the screen is black")
@@ -651,7 +651,7 @@ async def test_what_the_screen_warns_of_is_told(fake_screen: type[FakeGrabber]) 
 # Pictures
 
 
-async def test_a_picture_is_shown_scaled_as_the_screen_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_picture_is_scaled_like_the_screen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image = pytest.importorskip("PIL.Image")
     image.new("RGB", (300, 100), "red").save(tmp_path / "red.png")
     bench, shown = Bench(Config(screen_size=150), plays=False), list[bytes]()
@@ -662,7 +662,7 @@ async def test_a_picture_is_shown_scaled_as_the_screen_is(tmp_path: Path, monkey
         assert (picture.format, picture.size) == ("JPEG", (150, 50))
 
 
-async def test_what_is_no_picture_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_file_that_is_not_a_picture_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bench, shown = Bench(Config(), plays=False), list[bytes]()
     monkeypatch.setattr(bench.uplink, "offer_picture", shown.append)
     with pytest.raises(ConfigError, match="cannot be read"):
@@ -694,7 +694,7 @@ async def test_a_picture_that_cannot_be_read_in_time_is_not_waited_for(
 # Devices
 
 
-async def test_sound_that_was_lost_is_counted_in_both_directions(fake_pyaudio: FakePyAudio) -> None:
+async def test_lost_audio_is_counted_in_both_directions(fake_pyaudio: FakePyAudio) -> None:
     bench = Bench(Config(audio_input=True))
     assert bench.media.n_xruns == 0
     async with bench.opened() as media:
@@ -706,7 +706,7 @@ async def test_sound_that_was_lost_is_counted_in_both_directions(fake_pyaudio: F
         assert media.n_xruns == 3
 
 
-async def test_sound_that_was_lost_counts_though_the_microphone_is_closed(fake_pyaudio: FakePyAudio) -> None:
+async def test_lost_audio_still_counts_after_the_microphone_was_closed(fake_pyaudio: FakePyAudio) -> None:
     bench = Bench(Config(audio_input=True))
     async with bench.opened() as media:
         await media.start()
@@ -725,7 +725,7 @@ async def test_the_devices_are_listed_whether_any_is_open_or_not(fake_pyaudio: F
     assert fake_pyaudio.calls.count("terminate") == 1
 
 
-async def test_a_sound_system_that_does_not_start_is_done_without(
+async def test_without_a_sound_system_the_session_continues(
     fake_pyaudio: FakePyAudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> None:

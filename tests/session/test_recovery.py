@@ -54,7 +54,7 @@ def delays(
 # Before the first setup is complete
 
 
-def test_a_network_that_was_never_there_is_tried_three_times() -> None:
+def test_an_unreachable_network_is_tried_three_times() -> None:
     waits = delays(new(), NO_NETWORK, Stage.OPENING)
     assert len(waits) == FIRST_TRIES - 1 == 2
 
@@ -118,7 +118,7 @@ def test_a_session_that_the_service_ended_is_replaced(code: int, stage: Stage) -
         "words that nobody knows",
     ],
 )
-def test_what_is_said_with_1008_does_not_matter_unless_it_is_final(reason: str) -> None:
+def test_a_1008_is_retried_unless_its_words_are_final(reason: str) -> None:
     assert new(was_live=True).delay_s(closed(1008, reason), Stage.LIVE, 0.0) is not None
 
 
@@ -127,7 +127,7 @@ def test_what_is_said_with_1008_does_not_matter_unless_it_is_final(reason: str) 
     "reason",
     ["Your prepayment credits are depleted.", "Token has been used too many times", "API key expired. Please renew."],
 )
-def test_final_words_are_final_wherever_they_come(reason: str, stage: Stage) -> None:
+def test_final_words_are_final_with_any_code(reason: str, stage: Stage) -> None:
     assert new(was_live=True).delay_s(closed(1011, reason), stage, 0.0) is None
 
 
@@ -141,7 +141,7 @@ def test_a_polite_or_refusing_close_after_a_goaway_is_no_failure(code: int, fina
     assert (new(was_live=True).delay_s(closed(code), Stage.LEAVING, 0.0) is None) is final
 
 
-def test_a_server_that_says_that_it_leaves_is_left_at_once_and_after_that_ever_more_slowly() -> None:
+def test_a_server_that_keeps_leaving_is_followed_with_growing_delays() -> None:
     recovery = new(was_live=True)
     waits = delays(recovery, closed(1001), Stage.LEAVING)
     assert waits[:4] == [0.0, 2 * FIRST_DELAY_S, 4 * FIRST_DELAY_S, 8 * FIRST_DELAY_S]
@@ -233,7 +233,7 @@ def test_jitter_shortens_a_delay_by_half_at_most() -> None:
         assert longest_s / 2 <= delay_s <= longest_s
 
 
-def test_the_outage_goes_on_until_a_connection_has_proved_itself() -> None:
+def test_the_outage_continues_until_a_connection_is_stable() -> None:
     recovery = new(was_live=True)
     assert recovery.delay_s(closed(1006), Stage.LIVE, 0.0) == 0.25
     recovery.went_live()  # connected again, but neither a whole answer nor half a minute
@@ -242,7 +242,7 @@ def test_the_outage_goes_on_until_a_connection_has_proved_itself() -> None:
     assert recovery.delay_s(closed(1006), Stage.LIVE, OUTAGE_S + 1) is None
 
 
-def test_a_connection_that_has_proved_itself_ends_the_outage() -> None:
+def test_a_stable_connection_ends_the_outage() -> None:
     recovery = new(was_live=True)
     assert delays(recovery, closed(1006), Stage.LIVE)
     recovery.is_stable()
@@ -256,7 +256,7 @@ def test_a_connection_that_has_proved_itself_ends_the_outage() -> None:
 
 @pytest.mark.parametrize("stage", Stage)
 @pytest.mark.parametrize("failure", [NO_NETWORK, http(503), closed(1006), closed(1011), closed(1008)])
-def test_nothing_is_tried_again_where_that_was_forbidden(stage: Stage, failure: Failure) -> None:
+def test_no_reconnect_allows_no_retry(stage: Stage, failure: Failure) -> None:
     assert new(enabled=False, was_live=True).delay_s(failure, stage, 0.0) is None
 
 
@@ -294,7 +294,7 @@ def test_connections_start_at_most_about_once_a_second_whatever_ends_them(stage:
     assert n <= 30 + 4
 
 
-def test_leaving_by_choice_is_no_outage_but_is_not_done_without_end() -> None:
+def test_planned_reconnects_are_not_an_outage_but_are_limited() -> None:
     recovery, now_s, n = new(was_live=True), 0.0, 0
     while now_s < 200:
         now_s += recovery.delay_after_leaving_s(now_s)

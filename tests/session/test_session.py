@@ -288,7 +288,7 @@ async def test_a_piped_line_is_asked_when_the_answer_before_it_is_complete(stdin
     assert not any(turn.interrupted for turn in server.sessions[0].turns)
 
 
-async def test_without_any_input_it_says_so_and_ends() -> None:
+async def test_without_any_input_it_warns_and_ends() -> None:
     async with simulator() as server:
         written = await hold(configure(server))
     assert "nothing to ask" in written.of("warning")[0]
@@ -310,7 +310,7 @@ async def test_the_last_line_counts_without_a_newline(stdin: Lines) -> None:
     assert written.of("answered") == ["no newline"]
 
 
-async def test_a_stdin_that_cannot_be_read_is_told_of_when_the_rest_is_answered(tmp_path: Path) -> None:
+async def test_an_unreadable_stdin_is_reported_after_the_remaining_answers(tmp_path: Path) -> None:
     written = Written()
     descriptor = os.open(tmp_path, os.O_RDONLY)  # a folder, as `< .` gives
     lines = Lines()
@@ -333,7 +333,7 @@ async def test_words_after_the_end_of_the_turn_belong_to_the_answer(stdin: Lines
     assert written.of("late_words") == []
 
 
-async def test_generation_complete_alone_completes_an_answer_after_a_while(stdin: Lines) -> None:
+async def test_generation_complete_alone_completes_an_answer_after_a_delay(stdin: Lines) -> None:
     stdin.type("first", "second")
     stdin.end()
     async with simulator("no-turn-complete") as server:
@@ -342,7 +342,7 @@ async def test_generation_complete_alone_completes_an_answer_after_a_while(stdin
     assert written.of("warning") == []
 
 
-async def test_a_turn_complete_that_comes_late_settles_nothing(stdin: Lines) -> None:
+async def test_a_late_turn_complete_does_not_complete_the_next_answer(stdin: Lines) -> None:
     stdin.type("first", "second", "third")
     stdin.end()
     async with simulator("late-turn-complete:0.7@turn1*1", pace=50) as server:
@@ -371,7 +371,7 @@ async def test_a_question_that_brings_nothing_but_empty_turns_fails_the_session(
     assert written.of("warning") == ["no answer came to: first"]
 
 
-async def test_an_answer_that_nobody_cut_off_is_waited_for_again() -> None:
+async def test_an_answer_interrupted_by_nobody_is_waited_for_again() -> None:
     async with simulator("interrupted@turn1") as server:
         written = await hold(configure(server, speaks=True, initial_message="one two three four five six"))
     # The simulator does not begin anew: what is waited for does not come, and the session ends.
@@ -418,7 +418,7 @@ async def test_end_of_input_in_a_terminal_ends_it(stdin: Lines) -> None:
         stdin.end()
 
 
-async def test_the_initial_message_is_held_back_once_and_lines_are_not(stdin: Lines) -> None:
+async def test_only_the_initial_message_is_delayed(stdin: Lines) -> None:
     async with simulator() as server:
         config = configure(server, initial_message="later", initial_message_delay_s=0.5)
         async with holding(config, stdin=stdin, is_terminal=True) as (written, _):
@@ -431,7 +431,7 @@ async def test_the_initial_message_is_held_back_once_and_lines_are_not(stdin: Li
 # Silence, errors, closes.
 
 
-async def test_a_silent_server_is_taken_for_lost_and_asked_on_three_connections_at_most() -> None:
+async def test_a_silent_server_counts_as_lost_and_is_asked_on_three_connections_at_most() -> None:
     async with simulator("silence@turn1") as server:
         written = Written()
         with pytest.raises(SessionClosed, match="has said nothing"):
@@ -510,7 +510,7 @@ async def test_a_message_that_cannot_be_read_ends_nothing() -> None:
 @pytest.mark.parametrize(
     "fault", ["unknown-fields", "text-frames", "huge:2", "odd-chunks", "wrong-rate:16000", "drip:100000"]
 )
-async def test_what_the_server_does_oddly_changes_no_answer(fault: str) -> None:
+async def test_odd_messages_of_the_server_change_no_answer(fault: str) -> None:
     async with simulator(fault) as server:
         written = await hold(configure(server, speaks=True, initial_message="Hello there."))
     assert written.of("answered") == ["Hello there."]
@@ -524,7 +524,7 @@ async def test_a_field_that_the_service_does_not_know_is_left_out_once() -> None
     assert "contextWindowCompression" not in server.sessions[1].setup
 
 
-async def test_a_field_of_the_users_own_that_is_not_known_is_final() -> None:
+async def test_an_unknown_field_from_setup_is_final() -> None:
     async with simulator("unknown-name:generationConfig.seed") as server:
         with pytest.raises(SessionClosed, match="seed"):
             await hold(configure(server, initial_message="Hi.", setup={"generationConfig": {"seed": 1}}))
@@ -541,7 +541,7 @@ async def test_a_field_that_the_user_has_put_there_too_is_not_said_to_be_left_ou
     assert len(server.sessions) == 1
 
 
-async def test_without_its_transcript_a_model_that_only_speaks_has_no_words_to_give() -> None:
+async def test_text_output_fails_without_the_transcript_of_a_model_that_only_speaks() -> None:
     async with simulator("unknown-name:outputAudioTranscription") as server:
         written = Written()
         with pytest.raises(SessionClosed, match="cannot transcribe what the model says"):
@@ -550,7 +550,7 @@ async def test_without_its_transcript_a_model_that_only_speaks_has_no_words_to_g
     assert len(server.sessions) == 1
 
 
-async def test_a_model_that_is_listened_to_goes_on_without_its_words(fake_pyaudio: FakePyAudio) -> None:
+async def test_a_played_session_continues_without_a_transcript(fake_pyaudio: FakePyAudio) -> None:
     fake_pyaudio.paced = True
     async with simulator("unknown-name:outputAudioTranscription") as server:
         written = await hold(configure(server, speaks=True, text_output=False, initial_message="Hi."))
@@ -559,7 +559,7 @@ async def test_a_model_that_is_listened_to_goes_on_without_its_words(fake_pyaudi
     assert sounding_s(fake_pyaudio) > 0
 
 
-async def test_a_setup_that_is_not_completed_is_given_up_after_three_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_incomplete_setup_is_tried_three_times(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link_module, "SETUP_TIMEOUT_S", 0.1)
     async with simulator("no-setup-complete") as server:
         written = Written()
@@ -569,9 +569,7 @@ async def test_a_setup_that_is_not_completed_is_given_up_after_three_tries(monke
     assert len(written.of("status")) == 1
 
 
-async def test_certificates_that_cannot_be_read_are_told_before_anything_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_unreadable_certificates_are_reported_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "no.pem"))
     written = Written()
     with pytest.raises(ConfigError, match="SSL_CERT_FILE"):
@@ -582,9 +580,7 @@ async def test_certificates_that_cannot_be_read_are_told_before_anything_else(
 
 
 @pytest.mark.parametrize("is_terminal", [False, True])
-async def test_a_model_that_takes_no_typed_words_is_told_of_with_the_first_line(
-    is_terminal: bool, stdin: Lines
-) -> None:
+async def test_a_model_without_typed_input_is_warned_about_with_the_first_line(is_terminal: bool, stdin: Lines) -> None:
     warning = "gemini-3.5-transcribe-live probably does not accept typed text (stdin)"
     async with simulator() as server:
         config = configure(server, model="gemini-3.5-transcribe-live", audio_input=False)
@@ -597,7 +593,7 @@ async def test_a_model_that_takes_no_typed_words_is_told_of_with_the_first_line(
     assert written.of("warning") == [warning]
 
 
-async def test_nobody_at_the_address_is_tried_three_times() -> None:
+async def test_a_refused_connection_is_tried_three_times() -> None:
     async with simulator() as server:
         url = server.url
     written = Written()
@@ -633,7 +629,7 @@ async def test_an_unknown_model_is_final() -> None:
 # Leaving a connection that the server will close.
 
 
-async def test_go_away_moves_to_a_new_connection_without_losing_a_line(stdin: Lines) -> None:
+async def test_a_goaway_leads_to_a_new_connection_without_losing_a_line(stdin: Lines) -> None:
     async with simulator("go-away:30@turn1*1") as server, holding(configure(server), stdin=stdin) as (written, _):
         stdin.type("first")
         await server.wait_for_session(2)
@@ -646,7 +642,7 @@ async def test_go_away_moves_to_a_new_connection_without_losing_a_line(stdin: Li
     assert typed(server.sessions[1]) == ["second"]
 
 
-async def test_a_turn_that_outlasts_the_time_left_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_question_still_open_at_the_end_of_a_goaway_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery, "LEAVE_SHORT_NOTICE_S", 0.1)
     async with simulator("go-away:0.4@turn1*1", "no-turn-end@turn1*1") as server:
         written = await hold(configure(server, initial_message="Hello."), timings=replace(QUICK, silence_s=20.0))
@@ -654,7 +650,7 @@ async def test_a_turn_that_outlasts_the_time_left_is_asked_again(monkeypatch: py
     assert len(server.sessions) == 2
 
 
-async def test_waiting_for_room_costs_nothing_once_the_time_to_leave_is_over(
+async def test_waiting_lines_do_not_make_the_loop_spin_after_the_time_to_leave(
     monkeypatch: pytest.MonkeyPatch, stdin: Lines
 ) -> None:
     """Lines that wait while the connection is out must not make the loop spin."""
@@ -710,7 +706,7 @@ async def test_a_call_that_comes_twice_is_answered_once(functions: FunctionCalle
     assert len(written.of("tool_call")) == 1
 
 
-async def test_nothing_is_complete_and_nobody_is_silent_while_a_call_is_open(functions: FunctionCaller) -> None:
+async def test_no_answer_completes_and_no_silence_is_reported_while_a_call_is_open(functions: FunctionCaller) -> None:
     released: threading.Event = globals_of(functions, "hang")["released"]
     async with simulator() as server:
         config = configure(server, initial_message="call hang")
@@ -724,7 +720,7 @@ async def test_nothing_is_complete_and_nobody_is_silent_while_a_call_is_open(fun
     assert len(server.sessions) == 1
 
 
-async def test_a_cancelled_call_is_announced_given_up_and_not_answered(functions: FunctionCaller) -> None:
+async def test_a_call_cancelled_by_the_server_is_shown_and_not_answered(functions: FunctionCaller) -> None:
     released: threading.Event = globals_of(functions, "hang")["released"]
     async with simulator("cancel-call") as server:
         written = Written()
@@ -735,7 +731,7 @@ async def test_a_cancelled_call_is_announced_given_up_and_not_answered(functions
     assert [call.answers for call in server.sessions[0].calls.values()] == [[]]
 
 
-async def test_a_plain_function_that_is_cancelled_runs_on_and_that_is_said(functions: FunctionCaller) -> None:
+async def test_a_cancelled_plain_function_keeps_running_and_that_is_reported(functions: FunctionCaller) -> None:
     module = globals_of(functions, "hang")
     async with simulator("cancel-call:0.3") as server:
         written = Written()
@@ -745,7 +741,7 @@ async def test_a_plain_function_that_is_cancelled_runs_on_and_that_is_said(funct
     assert any("hang is still running" in warning for warning in written.of("warning"))
 
 
-async def test_a_result_that_no_turn_follows_is_waited_for_and_that_is_said(functions: FunctionCaller) -> None:
+async def test_a_result_without_a_following_turn_is_waited_for_and_reported(functions: FunctionCaller) -> None:
     async with simulator("silence@message4") as server:
         config = configure(server, initial_message='call add({"a": 2, "b": 3})')
         written = Written()
@@ -807,7 +803,7 @@ async def test_everything_the_model_says_is_recorded_though_nothing_is_played(tm
     assert seconds == pytest.approx(server.sessions[0].turns[0].audio_s)
 
 
-async def test_a_session_that_never_was_leaves_the_output_file_as_it_was(tmp_path: Path) -> None:
+async def test_a_session_that_never_started_does_not_change_the_output_file(tmp_path: Path) -> None:
     old, new = tmp_path / "old.wav", tmp_path / "new.wav"
     old.write_bytes(b"RIFF\0\0\0\0WAVEas it was")
     async with simulator("refuse:403") as server:
@@ -839,7 +835,7 @@ async def test_a_device_that_was_demanded_is_looked_for_before_connecting(fake_p
         assert server.sessions == []
 
 
-async def test_without_a_speaker_the_words_are_printed_and_that_is_said(fake_pyaudio: FakePyAudio) -> None:
+async def test_without_a_speaker_words_are_printed_and_a_warning_is_shown(fake_pyaudio: FakePyAudio) -> None:
     fake_pyaudio.devices = ()
     async with simulator() as server:
         written = await hold(configure(server, speaks=True, text_output=False, initial_message="Hello."))
@@ -857,7 +853,7 @@ async def test_it_ends_when_all_has_been_played(fake_pyaudio: FakePyAudio) -> No
     assert sounding_s(fake_pyaudio) == pytest.approx(said_s, abs=0.1)
 
 
-async def test_a_line_typed_while_the_model_speaks_silences_it(fake_pyaudio: FakePyAudio, stdin: Lines) -> None:
+async def test_a_line_typed_during_playback_clears_it(fake_pyaudio: FakePyAudio, stdin: Lines) -> None:
     fake_pyaudio.paced = True
     async with simulator(pace=4) as server:
         config = configure(server, speaks=True, text_output=False, audio_input=False)
@@ -871,7 +867,7 @@ async def test_a_line_typed_while_the_model_speaks_silences_it(fake_pyaudio: Fak
     assert sounding_s(fake_pyaudio) < first.audio_s / 2 + second.audio_s
 
 
-async def test_a_speaker_that_is_pulled_out_ends_nothing(fake_pyaudio: FakePyAudio) -> None:
+async def test_the_session_continues_after_the_speaker_was_unplugged(fake_pyaudio: FakePyAudio) -> None:
     fake_pyaudio.paced = True
     async with simulator(pace=4) as server:
         config = configure(server, speaks=True, text_output=False, initial_message="count to 10")
@@ -882,7 +878,7 @@ async def test_a_speaker_that_is_pulled_out_ends_nothing(fake_pyaudio: FakePyAud
     assert any("no longer played" in warning for warning in written.of("warning"))
 
 
-async def test_a_microphone_that_is_pulled_out_ends_the_input(fake_pyaudio: FakePyAudio) -> None:
+async def test_an_unplugged_microphone_ends_the_input(fake_pyaudio: FakePyAudio) -> None:
     fake_pyaudio.paced = True
     config: dict[str, Any] = {"model": "gemini-3.1-flash-live-preview", "audio_input": True}
     async with simulator() as server, holding(configure(server, **config)) as (written, _):
@@ -951,7 +947,7 @@ async def at_prompt(config: Config, **options: Any) -> AsyncIterator[AtPrompt]:
         await asyncio.wait([prompt.task])
 
 
-async def test_typed_lines_come_from_the_prompt_and_commands_are_done(tmp_path: Path) -> None:
+async def test_typed_lines_come_from_the_prompt_and_commands_run(tmp_path: Path) -> None:
     path = tmp_path / "talk.txt"
     async with simulator() as server, at_prompt(configure(server), save="the talk") as prompt:
         prompt.type("/stats", "hello", " ", "//etc/passwd", f"/save {path}", "/nothing")
@@ -966,7 +962,7 @@ async def test_typed_lines_come_from_the_prompt_and_commands_are_done(tmp_path: 
     assert path.read_text() == "the talk"
 
 
-async def test_what_was_typed_is_not_shown_again_and_the_initial_message_is() -> None:
+async def test_typed_lines_are_not_shown_again_but_the_initial_message_is() -> None:
     async with simulator() as server, at_prompt(configure(server, initial_message="first")) as prompt:
         await prompt.written.wait_for("answered")
         prompt.type("second")
@@ -1003,7 +999,7 @@ async def test_a_session_that_fails_has_ended_too() -> None:
     assert prompt.connection is ConnectionState.ENDED
 
 
-def test_the_status_tells_for_how_long_it_has_been_so() -> None:
+def test_the_status_has_the_time_since_the_last_change() -> None:
     async def main() -> None:
         session = AtPrompt(Config(base_url="http://localhost:1")).session
         ages_s = []
@@ -1045,7 +1041,7 @@ async def test_a_model_that_only_writes_has_no_voice() -> None:
     assert (prompt.session.controls.status().model, prompt.session.controls.status().voice) == (TEXT_MODEL, None)
 
 
-async def test_the_status_tells_of_the_devices_and_the_keys_move_them(fake_pyaudio: FakePyAudio) -> None:
+async def test_the_status_shows_the_devices_and_the_keys_change_them(fake_pyaudio: FakePyAudio) -> None:
     fake_pyaudio.paced = True
     async with simulator(pace=4) as server:
         config = configure(server, speaks=True, text_output=False, half_duplex=True)
@@ -1070,7 +1066,7 @@ async def test_the_status_tells_of_the_devices_and_the_keys_move_them(fake_pyaud
     assert muted is MicrophoneState.MUTED
 
 
-async def test_there_is_nothing_to_stop_where_nothing_is_said() -> None:
+async def test_stop_does_nothing_without_an_answer() -> None:
     async with simulator() as server, at_prompt(configure(server)) as prompt:
         before = prompt.session.controls.is_answering
         prompt.type("hello")
@@ -1082,7 +1078,7 @@ async def test_there_is_nothing_to_stop_where_nothing_is_said() -> None:
 # Quitting.
 
 
-async def test_quitting_before_there_is_a_connection_is_the_end() -> None:
+async def test_quit_works_before_the_first_connection() -> None:
     async with simulator("slow-setup:20") as server:
         prompt = AtPrompt(configure(server, audio_input=False, initial_message="never asked"))
         prompt.type("/quit")
@@ -1092,7 +1088,7 @@ async def test_quitting_before_there_is_a_connection_is_the_end() -> None:
 
 
 @pytest.mark.parametrize("leave", ["/quit", None])
-async def test_leaving_while_it_is_waited_to_connect_again_is_the_end(leave: str | None) -> None:
+async def test_quit_works_while_waiting_to_reconnect(leave: str | None) -> None:
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(simulator())
         async with at_prompt(configure(server, audio_input=False)) as prompt:
@@ -1106,7 +1102,7 @@ async def test_leaving_while_it_is_waited_to_connect_again_is_the_end(leave: str
     assert len(prompt.written.of("summary")) == 1
 
 
-async def test_quitting_while_connecting_waits_for_nobody() -> None:
+async def test_quit_does_not_wait_for_a_connection_attempt() -> None:
     async with simulator("slow-setup:20") as server, at_prompt(configure(server)) as prompt:
         prompt.type("never asked")
         await server.wait_for_session()
@@ -1116,7 +1112,7 @@ async def test_quitting_while_connecting_waits_for_nobody() -> None:
     assert prompt.written.of("asked") == prompt.written.of("summary") == []
 
 
-async def test_quitting_in_mid_answer_does_not_wait_for_its_end(fake_pyaudio: FakePyAudio) -> None:
+async def test_quit_does_not_wait_for_the_end_of_an_answer(fake_pyaudio: FakePyAudio) -> None:
     fake_pyaudio.paced = True
     async with simulator(pace=1) as server:
         config = configure(server, speaks=True, text_output=False, audio_input=False)
@@ -1132,7 +1128,7 @@ async def test_quitting_in_mid_answer_does_not_wait_for_its_end(fake_pyaudio: Fa
     assert server.sessions[0].closed_by_client
 
 
-async def test_quitting_while_a_function_runs_takes_its_call_back(functions: FunctionCaller) -> None:
+async def test_quit_cancels_a_running_call(functions: FunctionCaller) -> None:
     module = globals_of(functions, "wait")
     async with simulator() as server, at_prompt(configure(server), functions=functions) as prompt:
         prompt.type("call wait")
@@ -1145,7 +1141,7 @@ async def test_quitting_while_a_function_runs_takes_its_call_back(functions: Fun
 # What it amounts to.
 
 
-async def test_a_session_that_was_live_is_summed_up_at_its_end() -> None:
+async def test_a_live_session_ends_with_a_summary() -> None:
     async with simulator() as server:
         written = await hold(configure(server, initial_message="Hi."))
     (summary,) = written.of("summary")
@@ -1154,7 +1150,7 @@ async def test_a_session_that_was_live_is_summed_up_at_its_end() -> None:
     assert written.kinds[-1] == "summary"
 
 
-async def test_a_session_that_was_lost_is_summed_up_too() -> None:
+async def test_a_lost_session_ends_with_a_summary_too() -> None:
     async with simulator("close:1007") as server:
         written = Written()
         with pytest.raises(SessionClosed):
@@ -1171,7 +1167,7 @@ async def test_every_connection_but_the_first_is_a_reconnect(stdin: Lines) -> No
     assert (summary.answers, summary.reconnects) == (2, 1)
 
 
-async def test_a_session_that_never_was_is_not_summed_up() -> None:
+async def test_a_session_that_never_started_has_no_summary() -> None:
     async with simulator("refuse:403") as server:
         written = Written()
         with pytest.raises(ConnectionFailed):
@@ -1182,7 +1178,7 @@ async def test_a_session_that_never_was_is_not_summed_up() -> None:
 # What a session is told to begin with.
 
 
-async def test_each_attempt_is_told_and_the_start_when_the_session_is_live() -> None:
+async def test_each_attempt_is_reported_and_the_start_when_the_session_is_live() -> None:
     async with simulator("refuse:503*2", "slow-setup:0.1") as server:
         written = await hold(configure(server, initial_message="Hi."))
     beginning = [kind for kind in written.kinds if kind not in ("status", "detail")][:5]

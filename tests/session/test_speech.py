@@ -9,7 +9,7 @@ def new() -> tuple[UserSpeech, Latency]:
     return UserSpeech(latency), latency
 
 
-def test_speech_is_waited_for_from_its_end() -> None:
+def test_the_latency_counts_from_the_end_of_speech() -> None:
     speech, latency = new()
     speech.began(4.0)
     speech.stopped(5.2, ended_s=5.0)
@@ -17,7 +17,7 @@ def test_speech_is_waited_for_from_its_end() -> None:
     assert latency.last_s == 0.75
 
 
-def test_a_pause_is_not_the_end() -> None:
+def test_a_pause_does_not_end_the_speech() -> None:
     speech, latency = new()
     speech.began(0.0)
     speech.stopped(1.0, ended_s=1.0)

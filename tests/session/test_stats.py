@@ -33,7 +33,7 @@ def tokens_of(*turns: list[Usage]) -> Tokens:
 # Latency
 
 
-def test_nobody_has_waited_at_first() -> None:
+def test_there_is_no_latency_at_first() -> None:
     latency = Latency()
     assert (latency.last_s, latency.median_s, latency.worst_s) == (None, None, None)
 
@@ -45,7 +45,7 @@ def test_a_typed_line_is_waited_for_from_enter_to_the_answer() -> None:
     assert (latency.last_s, latency.median_s, latency.worst_s) == (0.5, 0.5, 0.5)
 
 
-def test_an_answer_that_nobody_waited_for_has_no_latency() -> None:
+def test_an_answer_without_a_question_has_no_latency() -> None:
     latency = Latency()
     latency.answer_began(1.0)
     assert latency.last_s is None
@@ -59,7 +59,7 @@ def test_an_answer_is_counted_once() -> None:
     assert (latency.last_s, latency.worst_s) == (1.0, 1.0)
 
 
-def test_the_newest_line_is_what_is_waited_for() -> None:
+def test_the_latency_counts_from_the_newest_line() -> None:
     latency = Latency()
     latency.asked(0.0)
     latency.asked(3.0)
@@ -67,7 +67,7 @@ def test_the_newest_line_is_what_is_waited_for() -> None:
     assert latency.last_s == 1.0
 
 
-def test_speech_that_goes_on_is_not_waited_for() -> None:
+def test_unfinished_speech_has_no_latency() -> None:
     latency = Latency()
     latency.asked(0.0)
     latency.cancel()
@@ -84,7 +84,7 @@ def test_an_answer_that_begins_before_the_question_has_ended_has_no_latency() ->
     assert latency.last_s is None
 
 
-def test_an_answer_at_once_has_a_latency_of_nothing() -> None:
+def test_an_immediate_answer_has_a_latency_of_zero() -> None:
     latency = Latency()
     latency.asked(2.0)
     latency.answer_began(2.0)
@@ -158,7 +158,7 @@ def test_what_a_tool_reads_belongs_to_the_prompt_and_thoughts_to_the_response() 
     assert tokens.context == 10
 
 
-def test_modalities_that_come_to_more_than_their_sum_are_counted_as_they_are() -> None:
+def test_modalities_that_exceed_the_total_are_counted_as_reported() -> None:
     tokens = tokens_of([Usage(response_tokens=5, response_by_modality={"AUDIO": 9})])
     assert tokens.by_modality("response") == {"AUDIO": 9}
 
@@ -269,7 +269,7 @@ def test_a_duration_is_shown_as_on_a_clock(seconds: float, shown: str) -> None:
     assert format_duration(seconds) == shown
 
 
-def test_nothing_that_did_not_happen_is_told_of_but_answers_and_reconnects() -> None:
+def test_the_summary_leaves_out_zeros_except_answers_and_reconnects() -> None:
     assert format_summary(summary()) == ["session: 1:07; 0 answers; 0 reconnects"]
 
 
@@ -291,7 +291,7 @@ def test_nothing_that_did_not_happen_is_told_of_but_answers_and_reconnects() -> 
         ({"reconnects": 1}, "1 reconnect"),
     ],
 )
-def test_what_happened_is_told_in_one_line(changes: dict[str, Any], part: str) -> None:
+def test_the_summary_is_one_line(changes: dict[str, Any], part: str) -> None:
     (line,) = format_summary(summary(**changes))
     assert part in line.removeprefix("session: ").split("; ")
 
@@ -314,7 +314,7 @@ def test_the_parts_of_the_line_have_an_order() -> None:
     ]
 
 
-def test_tokens_are_told_in_a_line_of_their_own_by_side_and_modality() -> None:
+def test_tokens_have_their_own_line_by_side_and_modality() -> None:
     made = summary(prompt_tokens={"AUDIO": 12_000, "TEXT": 345}, response_tokens={"OTHER": 1}, context_tokens=4_321)
     assert format_summary(made)[1:] == [
         "tokens, all turns: prompt 12,345 (audio 12,000, text 345); response 1 (other 1); context now 4,321"

@@ -169,7 +169,7 @@ async def test_lines_of_a_terminal_do_not_wait_for_answers() -> None:
         assert texts(bench.peer) == ["one", "two", "three"]
 
 
-async def test_lines_of_a_pipe_are_asked_one_after_the_answer_to_the_other() -> None:
+async def test_piped_lines_are_asked_each_after_the_previous_answer() -> None:
     bench = Bench()
     async with bench.connected():
         for text in ("one", "two", "three"):
@@ -180,7 +180,7 @@ async def test_lines_of_a_pipe_are_asked_one_after_the_answer_to_the_other() -> 
             bench.answer()
 
 
-async def test_a_model_that_wants_client_content_gets_it() -> None:
+async def test_a_model_that_needs_client_content_gets_it() -> None:
     bench = Bench(LIVE_2_5)
     async with bench.connected():
         bench.ask("hello")
@@ -190,7 +190,7 @@ async def test_a_model_that_wants_client_content_gets_it() -> None:
         assert message["clientContent"]["turns"] == [{"role": "user", "parts": [{"text": "hello"}]}]
 
 
-async def test_questions_are_held_while_the_server_is_about_to_close_and_nothing_else_is() -> None:
+async def test_only_questions_are_held_while_the_server_is_about_to_close() -> None:
     bench = Bench()
     async with bench.connected():
         bench.uplink.holds_questions = True
@@ -228,7 +228,7 @@ async def test_a_lost_connection_ends_the_task() -> None:
             await bench.uplink.run(cast(Connection, bench.peer))
 
 
-async def test_the_end_of_the_voice_is_open_until_what_was_said_before_it_is_sent() -> None:
+async def test_the_end_of_audio_is_pending_until_the_audio_before_it_is_sent() -> None:
     bench = Bench()
     assert not bench.uplink.ends_audio
     bench.uplink.offer_audio(b"last words")
@@ -305,7 +305,7 @@ async def test_results_for_calls_of_a_lost_connection_are_not_sent_on_the_next()
         assert bench.peer.sent == []
 
 
-async def test_an_answer_that_a_silent_result_completes_is_handed_out() -> None:
+async def test_an_answer_completed_by_a_silent_result_is_returned() -> None:
     bench = Bench(words_trail=False)  # a model that writes: nothing is waited for after the end of its turn
     async with bench.connected():
         bench.ask("do it")
@@ -347,7 +347,7 @@ async def test_a_socket_that_cannot_keep_up_gets_the_newest_five_seconds() -> No
     assert bench.uplink.microphone.n_bytes_dropped == 50 * 640
 
 
-async def test_typed_lines_and_results_are_never_dropped_however_long_the_socket_stands_still() -> None:
+async def test_typed_lines_and_results_are_never_dropped_by_a_slow_socket() -> None:
     bench = Bench()
     bench.peer.keeps_up.clear()
     async with bench.connected():
@@ -383,7 +383,7 @@ async def test_the_end_of_the_audio_is_sent_once_and_starts_the_clock() -> None:
         assert bench.conversation.deadline_s() == bench.now_s + bench.conversation.timings.after_audio_end_s
 
 
-async def test_the_conversation_is_told_whether_a_person_ended_the_audio(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_conversation_learns_if_the_user_ended_the_audio(monkeypatch: pytest.MonkeyPatch) -> None:
     bench, told = Bench(), list[bool]()
     monkeypatch.setattr(bench.conversation, "audio_ended", lambda _now_s, *, by_hand: told.append(by_hand))
     async with bench.connected():
@@ -431,7 +431,7 @@ async def test_speech_that_goes_on_after_a_reconnect_begins_an_activity_there() 
 # Speech during calls
 
 
-async def test_a_model_that_must_not_hear_during_a_call_hears_afterwards() -> None:
+async def test_audio_during_a_call_is_sent_afterwards_to_a_model_that_forbids_it() -> None:
     bench = Bench(LIVE_2_5)
     bench.conversation.call_opened("c", bench.now_s)
     async with bench.connected():
@@ -444,7 +444,7 @@ async def test_a_model_that_must_not_hear_during_a_call_hears_afterwards() -> No
         assert kinds(bench.peer) == ["toolResponse", "audio", "audioStreamEnd"]
 
 
-async def test_other_models_hear_during_calls() -> None:
+async def test_other_models_get_audio_during_calls() -> None:
     bench = Bench()
     bench.conversation.call_opened("c", bench.now_s)
     bench.uplink.offer_audio(b"pcm!")
@@ -584,7 +584,7 @@ async def test_a_model_that_takes_no_history_gets_none() -> None:
         assert kinds(bench.peer) == ["audio"]
 
 
-async def test_a_server_that_waits_for_history_is_told_that_there_is_none() -> None:
+async def test_a_server_that_expects_history_gets_an_empty_one() -> None:
     message = Bench().uplink.begin_connection([], announced=True)
     assert message == {"clientContent": {"turns": [], "turnComplete": True}}
 
@@ -623,7 +623,7 @@ async def test_a_stream_that_has_ended_does_not_end_again_before_something_is_he
     assert not bench.uplink.ends_audio
 
 
-async def test_a_microphone_that_is_closed_before_anything_was_heard_is_told_of_once_at_most() -> None:
+async def test_a_microphone_muted_before_any_audio_sends_one_end_at_most() -> None:
     bench = Bench()
     async with bench.connected():
         for _ in range(3):
@@ -632,7 +632,7 @@ async def test_a_microphone_that_is_closed_before_anything_was_heard_is_told_of_
         assert kinds(bench.peer) in ([], ["audioStreamEnd"])
 
 
-async def test_the_user_has_a_turn_for_each_time_that_the_talk_key_was_down() -> None:
+async def test_each_press_of_the_talk_key_is_a_turn() -> None:
     bench = Bench(automatic_vad=False)
     for _ in range(2):
         bench.uplink.offer_audio(b"one!")
@@ -643,7 +643,7 @@ async def test_the_user_has_a_turn_for_each_time_that_the_talk_key_was_down() ->
         assert [data_of(bench.peer.sent[index], "audio") for index in (1, 2)] == [b"one!", b"two!"]
 
 
-async def test_a_talk_key_that_was_pressed_in_silence_is_no_turn() -> None:
+async def test_a_talk_key_pressed_in_silence_is_not_a_turn() -> None:
     bench = Bench(automatic_vad=False)
     async with bench.connected():
         for _ in range(3):
@@ -658,7 +658,7 @@ async def test_a_talk_key_that_was_pressed_in_silence_is_no_turn() -> None:
         assert kinds(bench.peer) == ["activityStart", "audio", "activityEnd"]
 
 
-async def test_an_answer_is_due_since_the_talk_key_was_let_go() -> None:
+async def test_an_answer_is_expected_after_the_talk_key_is_released() -> None:
     bench = Bench(automatic_vad=False)
     async with bench.connected():
         bench.uplink.offer_audio(b"pcm!")
@@ -670,7 +670,7 @@ async def test_an_answer_is_due_since_the_talk_key_was_let_go() -> None:
     assert bench.stats.latency.last_s == pytest.approx(0.7)
 
 
-async def test_where_the_server_finds_the_end_of_speech_closing_the_microphone_says_nothing_of_it() -> None:
+async def test_with_the_servers_detection_muting_does_not_end_the_speech() -> None:
     bench = Bench()
     async with bench.connected():
         bench.uplink.offer_audio(b"pcm!")
@@ -680,7 +680,7 @@ async def test_where_the_server_finds_the_end_of_speech_closing_the_microphone_s
     assert bench.stats.latency.last_s is None
 
 
-async def test_what_was_said_and_closed_while_there_was_no_connection_is_told_on_the_next() -> None:
+async def test_speech_that_ended_without_a_connection_is_sent_on_the_next() -> None:
     for automatic_vad, told in (
         (True, ["audio", "audioStreamEnd", "audio"]),
         (False, ["activityStart", "audio", "activityEnd", "activityStart", "audio"]),
@@ -710,7 +710,7 @@ async def test_a_turn_that_a_lost_connection_has_cut_off_does_not_end_on_the_nex
         assert after.sent == []
 
 
-async def test_a_connection_that_is_lost_between_the_start_of_a_turn_and_its_speech_leaves_nothing_behind() -> None:
+async def test_a_connection_lost_at_the_start_of_a_turn_leaves_no_state() -> None:
     bench = Bench(automatic_vad=False)
     bench.peer.keeps_up.clear()
     bench.uplink.offer_audio(b"pcm!")
@@ -724,7 +724,7 @@ async def test_a_connection_that_is_lost_between_the_start_of_a_turn_and_its_spe
         assert data_of(after.sent[1], "audio") == b"next"
 
 
-async def test_a_model_that_must_not_hear_during_a_call_is_told_afterwards_that_the_microphone_was_closed() -> None:
+async def test_a_mute_during_a_call_is_sent_afterwards_to_a_model_that_forbids_audio() -> None:
     bench = Bench(LIVE_2_5)
     bench.conversation.call_opened("c", bench.now_s)
     async with bench.connected():
@@ -932,7 +932,7 @@ async def test_silence_ends_without_a_sign_of_an_answer_too() -> None:
         assert kinds(bench.peer)[-1] == "audioStreamEnd"
 
 
-async def test_speech_ends_the_silence_and_is_not_told_to_have_ended() -> None:
+async def test_speech_ends_the_silence_without_an_end_of_audio() -> None:
     bench = Bench(LIVE_3_8)
     bench.uplink.offer_audio(b"one!")
     bench.uplink.pause_audio()
@@ -963,7 +963,7 @@ async def test_audio_that_waited_for_a_call_is_not_counted_as_dropped_by_the_net
 # The end of the screen
 
 
-async def test_a_screen_that_is_shown_no_more_leaves_no_frame_behind() -> None:
+async def test_a_screen_that_is_no_longer_shared_leaves_no_frame() -> None:
     bench = Bench(shows_screen=True)
     bench.uplink.offer_frame(b"frame")
     bench.uplink.end_screen()
@@ -975,7 +975,7 @@ async def test_a_screen_that_is_shown_no_more_leaves_no_frame_behind() -> None:
         assert kinds(bench.peer) == ["text"]
 
 
-async def test_a_question_that_waits_for_a_frame_is_let_go_when_none_will_come() -> None:
+async def test_a_question_stops_waiting_for_a_frame_when_none_will_come() -> None:
     bench = Bench(shows_screen=True)
     bench.uplink.begin_connection([], announced=False)
     async with bench.connected():
@@ -1002,7 +1002,7 @@ async def test_speech_is_counted_as_it_is_sent() -> None:
     assert bench.stats.heard_s == pytest.approx(0.2)
 
 
-async def test_speech_that_the_network_could_not_take_is_not_counted_as_sent() -> None:
+async def test_speech_dropped_by_a_slow_network_is_not_counted_as_sent() -> None:
     bench = Bench()
     for _ in range(300):
         bench.uplink.offer_audio(bytes(640))
