@@ -85,18 +85,24 @@ class Act(_Member):
 
 
 class Wait(_Member):
-    """How long a state may last without a message, counted from the end of playback if that is later."""
+    """How long a state may last without a message, counted from the end of playback if that is later.
+
+    The names in braces are fields of `Timings`.
+    """
 
     NONE = "no deadline"
-    VOICE = "10 s after the end of the user's audio; 2 s if it was closed after no speech"
-    RESUME = "2 s; 3 s if open calls had to be closed"
-    ANSWER = "15 s, long thinkers 30 s"
-    EMPTY = "8 s, long thinkers 30 s"
-    SILENCE = "60 s"
-    END = "5 s, long thinkers 30 s; 1 s for the last answer if nothing is played"
-    PAUSE = "30 s"
-    CUT = "5 s"
-    RESULT = "15 s, long thinkers 30 s"
+    VOICE = "{after_audio_end_s} s after the end of the user's audio; {after_last_word_s} s if nothing was said"
+    RESUME = "{known_question_s} s; {stale_calls_s} s if open calls had to be closed"
+    ANSWER = "{no_answer_s} s, long thinkers {long_thought_s} s"
+    EMPTY = "{empty_turn_s} s, long thinkers {long_thought_s} s"
+    SILENCE = "{silence_s} s"
+    END = (
+        "{missing_turn_complete_s} s, long thinkers {long_thought_s} s; {last_answer_s} s for the last answer if "
+        "nothing is played"
+    )
+    PAUSE = "{long_thought_s} s"
+    CUT = "{after_interruption_s} s"
+    RESULT = "{after_call_s} s, long thinkers {long_thought_s} s"
     TRAIL = "until words of this model no longer trail"
 
 

@@ -1,9 +1,11 @@
 """`turns.py`: every row can be reached, ends, and is drawn in the documentation. As a script, this draws it anew."""
 
+import dataclasses
 import re
 from collections import defaultdict
 from pathlib import Path
 
+from gemini_live.conversation.timings import Timings
 from gemini_live.conversation.turns import TABLE, Event, State, Wait
 
 INTERNALS = Path(__file__).parents[2] / "docs" / "internals.md"
@@ -20,7 +22,8 @@ def draw() -> str:
                 arrows[state, step.state].append(event.value)
     lines = [f"    {a.name} --> {b.name}: {' / '.join(events)}" for (a, b), events in arrows.items()]
     lines += [f"    NEXT --> {state.name}" for state in State if state in NEXT]
-    states = [f"| {state.name} | {state.value} | {TABLE[state].wait.value} |" for state in TABLE]
+    times = {name: f"{time_s:g}" for name, time_s in dataclasses.asdict(Timings()).items()}
+    states = [f"| {state.name} | {state.value} | {TABLE[state].wait.value.format(**times)} |" for state in TABLE]
     return "\n".join(
         (
             "```mermaid\nstateDiagram-v2\n    [*] --> QUIET",
