@@ -156,7 +156,7 @@ def _read_parameter(parameter: inspect.Parameter, annotation: Any, doc: str | No
         with contextlib.suppress(Exception):
             dumped = adapter.dump_python(default, mode="json", warnings="error")
             adapter.validate_json(json.dumps(dumped, allow_nan=False))
-            schema["default"] = dumped
+            schema["default"] = to_json(dumped, "the default")
     return Parameter(adapter, default, schema)
 
 

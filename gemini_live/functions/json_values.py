@@ -43,7 +43,7 @@ def to_json(value: Any, place: str, pictures: list[Picture] | None = None, insid
     if id(value) in inside:
         raise UnfitError(f"{place} contains itself")
     if len(inside) == MAX_DEPTH:
-        raise UnfitError(f"{place} is nested too deeply")
+        raise UnfitError(f"{place.partition('[')[0]} is nested more than {MAX_DEPTH} levels deep")
     inside = (*inside, id(value))
     if isinstance(value, dict):
         converted: dict[str, Any] = {}

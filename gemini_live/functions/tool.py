@@ -4,7 +4,7 @@ Imported by the user's files, so it imports nothing slow.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, TypeVar, overload
 
 from ..models import Behavior
@@ -72,6 +72,9 @@ def options_of(target: Any) -> ToolOptions:
 
 
 def _read_options(options: dict[str, Any]) -> ToolOptions:
+    known = [each.name for each in fields(ToolOptions)]
+    if unknown := [name for name in options if name not in known]:
+        raise TypeError(f"tool: there is no option {unknown[0]}; the options are {', '.join(known)}")
     behavior, scheduling = options.get("behavior"), options.get("scheduling")
     if behavior is not None and behavior not in list(Behavior):
         raise ValueError(f"tool: behavior is BLOCKING or NON_BLOCKING, not {behavior!r}")

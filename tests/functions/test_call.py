@@ -161,7 +161,7 @@ async def test_a_dict_is_the_response_and_anything_else_its_output(name: str) ->
 
 UNSENDABLE = {
     "circle": "the result[0]['again'] contains itself",
-    "too deep": "[0][0] is nested too deeply",
+    "too deep": "the result is nested more than 64 levels deep",
     "object": "the result['it'] is of type lock (PydanticSerializationError: Unable to serialize unknown type",
     "generator": "the result is of type generator",
     "half a character": "the result[0] is not valid Unicode",

@@ -41,7 +41,7 @@ def test_a_function_stays_what_it_is() -> None:
         ("name=5", "TypeError: tool: name is a string, not 5"),
         ("timeout_s=0", "ValueError: tool: timeout_s is a number of seconds above 0, not 0"),
         ("timeout_s=True", "ValueError: tool: timeout_s is a number of seconds above 0, not True"),
-        ("colour='red'", "unexpected keyword argument 'colour'"),
+        ("colour='red'", "tool: there is no option colour; the options are behavior, "),
     ],
 )
 def test_a_wrong_option_is_refused_with_its_line(write: Write, options: str, error: str) -> None:
