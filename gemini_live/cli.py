@@ -251,7 +251,7 @@ def _read_simulate(text: str | None) -> Mapping[str, Any] | None:
         arguments = parse_arguments(shlex.split(text))
     except (ConfigError, ValueError) as error:  # ValueError: a quotation mark is missing
         raise ConfigError(f"--simulate: {error}") from error
-    for name in ("host", "port", "tls", "key"):
+    for name in ("host", "port", "tls", "key", "upstream"):
         if name in arguments:
             raise ConfigError(f"--simulate: --{name} is for other clients: run gemini-live-simulator for them")
     return arguments

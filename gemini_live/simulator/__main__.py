@@ -121,6 +121,10 @@ def _stopped_by_signals() -> Iterator[asyncio.Event]:
 
 def format_greeting(server: Simulator) -> str:
     """Return the line that says where the server is, with settings for clients that work when they are copied."""
+    if server.upstream_host:
+        trust = f"SSL_CERT_FILE={shlex.quote(str(server.certificate.path))} " if server.certificate else ""
+        settings = f"{trust}GOOGLE_GEMINI_BASE_URL={server.url} GOOGLE_API_KEY=..."
+        return f"passing on to {server.upstream_host} at {server.url}; with {settings} run your client; Ctrl-C ends it"
     key = "any" if server.key is None else shlex.quote(server.key)
     settings = f"GOOGLE_GEMINI_BASE_URL={server.url} GOOGLE_API_KEY={key}"
     if server.certificate is None:

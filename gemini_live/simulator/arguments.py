@@ -3,7 +3,7 @@
 import argparse
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,6 +18,16 @@ PROGRAM = "gemini-live-simulator"
 DEFAULT_PORT = 8765
 _WRITTEN = {"log", "verdict"}
 """Options that name a file to be written."""
+
+
+_NOT_WITH_REPLAY = (
+    {"lifetime_s": "--lifetime", "ends_call_turn_s": "--end-call-turn", "typed_text": "--typed-text"},
+    "the recording decides",
+)
+_NOT_WITH_UPSTREAM = (
+    {**_NOT_WITH_REPLAY[0], "pace": "--pace", "seed": "--seed", "key": "--key", "faults": "--fault"},
+    "everything is passed on unchanged",
+)
 
 
 @dataclass(frozen=True)
@@ -118,6 +128,9 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="serve the recording in FILE, with its timing at --pace 1",
     )
+    parser.add_argument(
+        "--upstream", metavar="URL", help="pass clients on to the server at URL, unchanged; record them with --log"
+    )
     parser.add_argument("--fault", dest="faults", action="append", metavar="SPEC", help="do something wrong; see below")
     parser.add_argument("--log", type=Path, metavar="FILE", help="record every message in FILE (docs/recording.md)")
     parser.add_argument("--log-media", action="store_true", help="record sound and pictures too")
@@ -169,6 +182,22 @@ def parse_arguments(argv: Sequence[str]) -> dict[str, Any]:
     return options
 
 
+def _check_deciders(options: Mapping[str, Any]) -> None:
+    """Refuse options that contradict each other, or that have no effect.
+
+    Raises:
+        ConfigError: There are such options.
+    """
+    deciders = [name for name in ("script", "replay", "upstream") if name in options]
+    if len(deciders) > 1:
+        raise ConfigError(f"--{deciders[0]} and --{deciders[1]} exclude each other: each decides the answers")
+    without_effect = {"upstream": _NOT_WITH_UPSTREAM, "replay": _NOT_WITH_REPLAY}
+    for decider, (names, reason) in without_effect.items():
+        for name in names if decider in options else ():
+            if name in options:
+                raise ConfigError(f"{names[name]} has no effect with --{decider}: {reason}")
+
+
 def parse_command(argv: Sequence[str]) -> tuple[dict[str, Any], CommandOptions]:
     """Return the keyword arguments of `Simulator`, and what concerns the command.
 
@@ -187,6 +216,7 @@ def parse_command(argv: Sequence[str]) -> tuple[dict[str, Any], CommandOptions]:
     for (one, path), (other, other_path) in itertools.permutations(paths, 2):
         if one in _WRITTEN and is_same_file(path, other_path):
             raise ConfigError(f"--{one} would overwrite {other_path}, which is also given as --{other}")
+    _check_deciders(options)
     for name in ("tls_names", "tls_dir"):
         if name in options and not options.get("tls"):
             raise ConfigError(f"--{name.removesuffix('s').replace('_', '-')} needs --tls")

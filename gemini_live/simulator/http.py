@@ -12,6 +12,8 @@ from .close_reasons import INVALID_PAYLOAD, KEY_MISSING, KEY_NOT_VALID, POLICY_V
 
 TOKEN_PREFIX = "auth_tokens/"
 
+_MIN_SECRET_CHARS = 8
+"""A shorter key is no key, and may be a part of a word."""
 _MAX_HEAD_BYTES = 64 * 1024
 _MAX_BODY_BYTES = 1024 * 1024
 _SOCKET = re.compile(
@@ -212,6 +214,16 @@ def split_target(target: str) -> tuple[str, dict[str, list[str]]]:
         return path, parse_qs(query, max_num_fields=1000)
     except ValueError:
         return path, {}
+
+
+def secrets_of(request: HttpRequest) -> tuple[str, ...]:
+    """Return the keys and tokens that a request carries."""
+    query = split_target(request.target)[1]
+    found = [value for name in ("key", "access_token", "token") for value in query.get(name, [])]
+    found += request.headers.get_all("x-goog-api-key")
+    found += [value.rpartition(" ")[2] for value in request.headers.get_all("Authorization")]
+    found += [value.removeprefix(TOKEN_PREFIX) for value in found]
+    return tuple(sorted({value for value in found if len(value) >= _MIN_SECRET_CHARS}, key=len, reverse=True))
 
 
 def given_key(request: HttpRequest) -> str:

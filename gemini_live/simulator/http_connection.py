@@ -3,9 +3,11 @@
 The WebSocket library reads GET without a body only and drops everything else without a word. Runs on the loop.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Response
 
@@ -19,7 +21,9 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 class HttpConnection(ServerConnection):
     """Looks at the first request of a connection before the WebSocket library does."""
 
-    def __init__(self, *args: Any, answer: Callable[[HttpRequest], Response], **options: Any) -> None:
+    def __init__(
+        self, *args: Any, answer: Callable[[HttpRequest], Response | Awaitable[Response]], **options: Any
+    ) -> None:
         """Prepare the connection; `answer` is called with each request that is not for a WebSocket."""
         super().__init__(*args, **options)
         self._answer = answer
@@ -29,6 +33,9 @@ class HttpConnection(ServerConnection):
         """The opening handshake, as soon as it is complete."""
         self.socket_request: SocketRequest | None = None
         """What the handshake says, if it is for the Live API."""
+        self.upstream: ClientConnection | None = None
+        """The connection to the server behind us, if clients are passed on."""
+        self._answering: asyncio.Future[None] | None = None
 
     def data_received(self, data: bytes) -> None:
         """Read the request; hand the bytes on if it opens a WebSocket."""
@@ -49,7 +56,15 @@ class HttpConnection(ServerConnection):
             self.http_request = request
             super().data_received(bytes(self._received))
         else:
-            self._respond(self._answer(request))
+            answer = self._answer(request)
+            if isinstance(answer, Response):
+                self._respond(answer)
+            else:
+                self._is_answered = True
+                self._answering = asyncio.ensure_future(self._respond_later(answer))
+
+    async def _respond_later(self, answer: Awaitable[Response]) -> None:
+        self._respond(await answer)
 
     def _encourage(self) -> None:
         """Tell a client that waits with its body that the body is welcome."""
@@ -60,6 +75,7 @@ class HttpConnection(ServerConnection):
     def _respond(self, response: Response) -> None:
         self._is_answered = True
         self._received.clear()
-        response.headers["Server"] = SERVER_HEADER
+        if "Server" not in response.headers:
+            response.headers["Server"] = SERVER_HEADER
         self.transport.write(response.serialize())
         self.transport.close()

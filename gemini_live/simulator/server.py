@@ -5,7 +5,7 @@ import errno
 import functools
 import logging
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from http import HTTPStatus
 from pathlib import Path
@@ -13,6 +13,7 @@ from random import Random
 from types import TracebackType
 from typing import Any, Self
 
+from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
@@ -24,9 +25,19 @@ from .answerer import Answerer, FunctionAnswerer
 from .clock import Clock
 from .faults import Fault, FaultPlan, SessionFaults, parse_fault
 from .history import HandleBook
-from .http import Callers, HttpFailure, SocketRequest, is_loopback, read_socket_request
+from .http import (
+    Callers,
+    HttpFailure,
+    HttpRequest,
+    SocketRequest,
+    is_loopback,
+    read_socket_request,
+    secrets_of,
+    split_target,
+)
 from .http_connection import SERVER_HEADER, HttpConnection
-from .log import SERVER_ROLE, Log
+from .log import PROXY_ROLE, SERVER_ROLE, Log
+from .proxy_session import ProxySession
 from .records import SessionRecord, build_verdict, format_verdict
 from .replay import ReplayBook, serve_replay
 from .replay_steps import read_replay
@@ -36,6 +47,7 @@ from .session import ServerContext, Session
 from .speech import Synthesizer
 from .tls import Certificate
 from .tokens import TokenBook
+from .upstream import OPEN_TIMEOUT_S, Upstream
 from .wire import Wire
 
 MAX_MESSAGE_BYTES = 16 * 2**20
@@ -43,7 +55,7 @@ MAX_MESSAGE_BYTES = 16 * 2**20
 _PACE = 4.0
 _CLOSE_TIMEOUT_S = 1.0
 _OPEN_S, _HANG_S = 10.0, 3600.0
-"""How long a handshake may take; the longer where it is us who do not answer it."""
+"""How long a handshake may take; the longer if it is us who do not answer it."""
 _PING_INTERVAL_S, _PING_TIMEOUT_S = 30.0, 120.0
 _END_S = 3.0
 """How long closing every session may take; what still runs then is cancelled and left alone."""
@@ -89,6 +101,7 @@ class Simulator:
         heard: With `answer`, the transcripts of the spoken questions, in their order.
         script: A file of rules that decide what the model answers, instead of `answer`.
         replay: A recording to serve instead of answers.
+        upstream: The address of a server that every client is passed on to; nothing is answered here.
         on_event: Called with a line for people at each session, call and mistake.
         espeak: True if espeak-ng is the voice, where it is installed; else tones.
         clock: What tells the time; None: the event loop.
@@ -117,6 +130,7 @@ class Simulator:
         heard: Sequence[str] = (),
         script: str | Path | None = None,
         replay: str | Path | None = None,
+        upstream: str | None = None,
         on_event: Callable[[str], None] | None = None,
         espeak: bool = True,
         clock: Clock | None = None,
@@ -141,10 +155,13 @@ class Simulator:
         self._log_path, self._log_media = log, log_media
         self._ends_call_turn_s = ends_call_turn_s
         self._typed_text_cuts = typed_text == "interrupts"
+        if sum(decider is not None for decider in (answer, script, replay, upstream)) > 1:
+            raise ConfigError("one thing decides the answers: a script, an answer function, a replay or an upstream")
+        if upstream is not None and (faults or key is not None or lifetime_s is not None):
+            raise ConfigError("an upstream gets everything unchanged: leave out faults, key and lifetime")
         self._answerer = _find_answerer(answer, heard, script)
-        if replay is not None and self._answerer is not None:
-            raise ConfigError("a replay decides the answers: leave out script, answer and heard")
         self._replay = ReplayBook(read_replay(Path(replay)), seed) if replay is not None else None
+        self._upstream = Upstream(upstream, max_message_bytes=MAX_MESSAGE_BYTES) if upstream is not None else None
         self._clock_given = clock
         self._espeak = espeak
         self._stack = AsyncExitStack()
@@ -153,6 +170,7 @@ class Simulator:
         self._open_sessions: dict[int, Wire] = {}
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._closing = asyncio.Event()
+        self._tasks: set[asyncio.Future[None]] = set()
 
     @property
     def url(self) -> str:
@@ -175,7 +193,12 @@ class Simulator:
     @property
     def is_open_to_others(self) -> bool:
         """True if other machines reach the server and need no key."""
-        return self._key is None and not is_loopback(self.host)
+        return self._key is None and self._upstream is None and not is_loopback(self.host)
+
+    @property
+    def upstream_host(self) -> str:
+        """The server that clients are passed on to; empty if they are answered here."""
+        return self._upstream.host if self._upstream is not None else ""
 
     async def __aenter__(self) -> Self:
         """Start listening.
@@ -270,7 +293,8 @@ class Simulator:
             if self._on_event is not None:
                 self._on_event(f"the log {one_line(words)}")
 
-        return Log(path, role=SERVER_ROLE, media=self._log_media, clock=clock.time, on_failure=tell)
+        role = SERVER_ROLE if self._upstream is None else PROXY_ROLE
+        return Log(path, role=role, media=self._log_media, clock=clock.time, on_failure=tell)
 
     async def _listen(self, context: ssl.SSLContext | None) -> Server:
         try:
@@ -279,16 +303,16 @@ class Simulator:
                 self.host,
                 self.port,
                 process_request=self._process_request,
-                process_response=_answer_in_json,
+                process_response=_answer_in_json if self._upstream is None else None,
                 create_connection=self._make_connection,  # type: ignore[arg-type] # any callable will do
                 compression=None,
                 ssl=context,
                 max_size=MAX_MESSAGE_BYTES,
-                open_timeout=_HANG_S if any(fault.kind.name == "hang" for fault in self._plan.faults) else _OPEN_S,
+                open_timeout=self._open_timeout_s,
                 close_timeout=_CLOSE_TIMEOUT_S,
                 ping_interval=_PING_INTERVAL_S,
                 ping_timeout=_PING_TIMEOUT_S,
-                server_header=SERVER_HEADER,
+                server_header=SERVER_HEADER if self._upstream is None else None,
                 logger=_Log(logging.getLogger("websockets.server")),
             )
         except (OSError, OverflowError) as error:
@@ -297,8 +321,25 @@ class Simulator:
                 reason = "the port is in use; end the program that has it, or choose another port (0: any that is free)"
             raise ConfigError(f"cannot listen on {self.host}:{self.port}: {reason}") from error
 
+    @property
+    def _open_timeout_s(self) -> float:
+        """How long a handshake may take; longer if it is not the client who keeps us waiting."""
+        if any(fault.kind.name == "hang" for fault in self._plan.faults):
+            return _HANG_S
+        return _OPEN_S if self._upstream is None else _OPEN_S + OPEN_TIMEOUT_S
+
     def _make_connection(self, *args: Any, **options: Any) -> HttpConnection:
-        return HttpConnection(*args, answer=self._rest.answer, **options)
+        return HttpConnection(*args, answer=self._answer, **options)
+
+    def _answer(self, request: HttpRequest) -> Response | Awaitable[Response]:
+        """Return the answer to a plain HTTP request."""
+        if self._upstream is None:
+            return self._rest.answer(request)
+        try:
+            self._callers.check(request.headers)
+        except HttpFailure as failure:
+            return build_error(failure)
+        return self._upstream.forward(request)
 
     async def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer the handshakes that are not for the Live API, not allowed, or refused by a fault."""
@@ -307,6 +348,8 @@ class Simulator:
             self._callers.check(request.headers)
         except HttpFailure as failure:
             return self._refuse(failure)
+        if self._upstream is not None:
+            return await self._dial(connection, connection.http_request, self._upstream)
         read = read_socket_request(connection.http_request, self._key, self._context.tokens.names)
         if read is None:
             return self._rest.answer(connection.http_request)
@@ -322,6 +365,22 @@ class Simulator:
                 response.headers["Retry-After"] = refuse.text
             return response
         connection.socket_request = read
+        return None
+
+    async def _dial(self, connection: HttpConnection, request: HttpRequest, upstream: Upstream) -> Response | None:
+        """Open the connection behind that of a client; return the answer to the client if that fails."""
+        dialled = await upstream.dial(request)
+        if isinstance(dialled, Response):
+            self.n_refused += 1
+            if self._on_event is not None:
+                self._on_event(f"{upstream.host} refused a connection with HTTP {dialled.status_code}")
+            return dialled
+        connection.upstream = dialled
+        closing = asyncio.ensure_future(_close_after(connection, dialled))
+        self._tasks.add(closing)
+        closing.add_done_callback(self._tasks.discard)
+        path, _ = split_target(request.target)
+        connection.socket_request = SocketRequest(path, "", None)
         return None
 
     def _refuse(self, failure: HttpFailure) -> Response:
@@ -346,6 +405,9 @@ class Simulator:
         if self._on_event is not None:
             record.on_event = functools.partial(self._tell_people, record.number)
         self.sessions.append(record)
+        if connection.upstream is not None:
+            await self._pass_on(connection, connection.upstream, record)
+            return
         faults = SessionFaults(self._plan, record.number)
         wire = Wire(connection, record, faults, clock=clock, log=self._log)
         self._open_sessions[record.number] = wire
@@ -360,9 +422,24 @@ class Simulator:
         finally:
             del self._open_sessions[record.number]
             wire.settle()
-            if not self._keep:
-                record.forget_messages()
-                self._drop_records()
+            self._forget(record)
+
+    async def _pass_on(self, connection: HttpConnection, dialled: ClientConnection, record: SessionRecord) -> None:
+        assert self._upstream is not None and connection.http_request is not None
+        if self._log is not None:
+            self._log.opened(record.number, self._upstream.socket_url(record.path))
+        self._tell_waiters()
+        secrets = secrets_of(connection.http_request)
+        try:
+            await ProxySession(connection, dialled, record, log=self._log, secrets=secrets).run()
+        finally:
+            self._forget(record)
+
+    def _forget(self, record: SessionRecord) -> None:
+        """Drop what nobody will ask for of a session that has ended."""
+        if not self._keep:
+            record.forget_messages()
+            self._drop_records()
 
     def _drop_records(self) -> None:
         """Keep the number of records bounded; those with mistakes stay longest."""
@@ -384,6 +461,12 @@ class Simulator:
         self._waiters = [(n, waiter) for n, waiter in self._waiters if not waiter.done()]
 
 
+async def _close_after(connection: ServerConnection, dialled: ClientConnection) -> None:
+    """Close the connection behind that of a client when the client's is closed, whatever became of its handshake."""
+    await connection.wait_closed()
+    await dialled.close()
+
+
 def _answer_in_json(connection: ServerConnection, request: Request, response: Response) -> Response | None:
     """Give the WebSocket library's own refusals of a handshake the form of all other errors."""
     is_json = response.headers.get("Content-Type", "").startswith("application/json")
@@ -401,11 +484,9 @@ def _find_answerer(answer: AnswerFunction | None, heard: Sequence[str], script: 
     """Return what decides the answers; None: the simulator's own rules.
 
     Raises:
-        ConfigError: There is a mistake in the script, or there are two deciders.
+        ConfigError: There is a mistake in the script.
     """
     if script is not None:
-        if answer is not None or heard:
-            raise ConfigError("a script decides the answers: leave out answer and heard")
         return read_script(script)
     return FunctionAnswerer(answer or (lambda question: None), heard) if answer or heard else None
 

@@ -54,6 +54,13 @@ def test_every_option_becomes_an_argument_of_the_simulator() -> None:
     Simulator(**options)
 
 
+def test_greeting_of_a_proxy_says_where_clients_are_passed_on_to() -> None:
+    server = Simulator(upstream="https://a.test")
+    assert format_greeting(server).startswith(
+        "passing on to a.test at http://127.0.0.1:0; with GOOGLE_GEMINI_BASE_URL="
+    )
+
+
 def test_no_option_leaves_every_default_to_the_simulator() -> None:
     assert parse_arguments([]) == {"faults": [], "keep": False}
 
@@ -68,6 +75,12 @@ WRONG = [
     (["--pace", "nan"], "argument --pace: invalid number, 0 or more value: 'nan'"),
     (["--lifetime", "0"], "argument --lifetime: invalid number of seconds above 0 value: '0'"),
     (["--log-media"], "--log-media needs --log FILE"),
+    (["--script", "a", "--replay", "b"], "--script and --replay exclude each other: each decides the answers"),
+    (["--replay", "a", "--lifetime", "5"], "--lifetime has no effect with --replay: the recording decides"),
+    (
+        ["--upstream", "https://a.test", "--fault", "hang"],
+        "--fault has no effect with --upstream: everything is passed",
+    ),
     (["--log", "-"], "--log -: stdout has the greeting"),
     (["--verdict", "-"], "--verdict -: stdout has the greeting"),
     (["--tls-name", "x"], "--tls-name needs --tls"),
@@ -86,6 +99,18 @@ def test_wrong_option_is_one_line_and_exit_2(argv: list[str], words: str) -> Non
     assert (code, out) == (2, "")
     assert err.startswith(f"gemini-live-simulator: {words}")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--upstream", "http://a.test"], "--upstream http://a.test: keys would travel unencrypted; use https"),
+        (["--script", "/nowhere/a.toml"], "/nowhere/a.toml: No such file or directory"),
+        (["--replay", "/nowhere/a.jsonl"], "/nowhere/a.jsonl: cannot be read: No such file or directory"),
+    ],
+)
+def test_what_cannot_be_served_is_one_line_and_exit_2(argv: list[str], words: str) -> None:
+    assert run_main(*argv) == (2, "", f"gemini-live-simulator: {words}\n")
 
 
 def test_unwritable_log_is_one_line_and_exit_2(tmp_path: Path) -> None:

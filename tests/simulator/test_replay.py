@@ -429,7 +429,7 @@ def test_file_that_cannot_be_replayed_is_one_line(text: str | None, words: str, 
 
 
 def test_replay_and_script_exclude_each_other(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="leave out script, answer and heard"):
+    with pytest.raises(ConfigError, match="one thing decides"):
         Simulator(replay=tmp_path / "r.jsonl", answer=lambda question: "x")
 
 
