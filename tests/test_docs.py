@@ -228,7 +228,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 def test_the_readme_is_short() -> None:
-    assert len(TEXT[README].encode()) < 9_000
+    assert len(TEXT[README].encode()) < 8_192
 
 
 def _first_example(page: Path) -> str:
