@@ -13,7 +13,7 @@ from gemini_live.audio import portaudio
 from gemini_live.audio.buffers import MIC_QUEUE_S
 from gemini_live.conversation import handles, history, questions
 from gemini_live.errors import EXIT_CODE_MEANINGS, format_causes
-from gemini_live.functions import load
+from gemini_live.functions import load, mcp, mcp_config, mcp_process, mcp_tools
 from gemini_live.functions.call import MAX_THREADS
 from gemini_live.inspection import commands
 from gemini_live.options import build_parser
@@ -125,6 +125,17 @@ def _limits() -> str:
         ("a line of stdin", _characters(lines.MAX_LINE_CHARS), "exit code 2"),
         ("lines of a pipe read ahead", str(MAX_WAITING_LINES), "the pipe waits"),
         ("`--setup @FILE`", _size(MAX_SETUP_FILE_BYTES), "exit code 2"),
+        ("`--mcp-config FILE`", _size(mcp_config.MAX_FILE_BYTES), "exit code 2"),
+        ("one message of an MCP server", _size(mcp_process.MAX_MESSAGE_BYTES), "the server is ended"),
+        (
+            "messages of an MCP server",
+            f"{mcp.MESSAGES_PER_S:g} a second; bursts of {mcp.MAX_MESSAGES:,}",
+            "the server waits, with a warning",
+        ),
+        ("tools of an MCP server", str(mcp.MAX_TOOLS), "the rest is not offered, with a warning"),
+        ("the declaration of a tool", _characters(mcp_tools.MAX_DECLARATION_CHARS), "not offered, with a warning"),
+        ("the result of a tool", _characters(mcp_tools.MAX_RESULT_CHARS), "the model gets an error"),
+        ("the start of an MCP server", f"{mcp.START_S:g} s", "the session goes on without its tools"),
         ("`--import-functions FILE`", _size(load.MAX_FILE_BYTES), "exit code 2"),
         (
             "a line that a function prints",
