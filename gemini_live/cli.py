@@ -109,8 +109,7 @@ class _Command:
 
     def _do(self, arguments: Mapping[str, Any]) -> int:
         """Do what the arguments say and return the exit code."""
-        if self._streams.stdout is None:
-            raise ConfigError("stdout is closed: redirect it, e.g. to /dev/null, if you do not want the answers")
+        self._require_stdout()
         if arguments.get("list_devices"):
             self._print(escape(asyncio.run(_list_devices())) + "\n")
         elif (shell := arguments.get("print_completion")) is not None:
@@ -127,6 +126,7 @@ class _Command:
         Raises:
             GeminiLiveError: A file cannot be read or written, or an argument is wrong.
         """
+        self._require_stdout()
         from .inspection import commands  # noqa: PLC0415 - a session needs none
         from .inspection.style import Paper  # noqa: PLC0415
 
@@ -140,6 +140,15 @@ class _Command:
             self._writer.write(self._streams.stderr, f"{PROG}: {one_line(line, fold=False)}\n")
 
         return commands.run(argv, self._print, warn, paper_for)
+
+    def _require_stdout(self) -> None:
+        """Check that stdout was not closed when the process started.
+
+        Raises:
+            ConfigError: It was.
+        """
+        if self._streams.stdout is None:
+            raise ConfigError("stdout is closed: redirect it, e.g. to /dev/null, if you do not want the output")
 
     def _run_session(self, config: Config) -> int:
         """Run a session and return the exit code."""

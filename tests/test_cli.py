@@ -582,7 +582,9 @@ def test_a_failure_is_worth_more_than_a_closed_stdout() -> None:
     assert result.code == ExitCode.SESSION
 
 
-@pytest.mark.parametrize("argv", [[*SIMULATED, *ASK], ["--print-completion", "bash"], ["--list-devices"]])
+@pytest.mark.parametrize(
+    "argv", [[*SIMULATED, *ASK], ["--print-completion", "bash"], ["--list-devices"], ["inspect", "talk.jsonl"]]
+)
 def test_a_closed_stdout_is_a_usage_error(argv: list[str]) -> None:
     err = io.StringIO()
     assert main(argv, {}, Streams(None, None, err)) == ExitCode.USAGE

@@ -28,7 +28,7 @@ WITH_KEY = {"GEMINI_API_KEY": KEY}
 ASK = ("--no-stdin", "--initial-message=Good morning.")
 MORE_THAN_A_PIPE_HOLDS = [f"{n} {'x' * 9_999}\n" for n in range(20)]
 MORE_THAN_A_PIPE_HOLDS = [f"{n} {'x' * 9_999}\n" for n in range(20)]
-CLOSED = "stdout is closed: redirect it, e.g. to /dev/null, if you do not want the answers"
+CLOSED = "stdout is closed: redirect it, e.g. to /dev/null, if you do not want the output"
 LEAVES_WITHIN_S = 3.0 + 2.0
 """After a signal; with what a busy machine takes to end a process."""
 
@@ -517,6 +517,7 @@ def test_the_core_alone_does_without_sound_and_says_so_once(core_only: dict[str,
         (["--audio-output"], "audio"),
         (["--list-devices"], "audio"),
         (["--screen-capture-fps=1"], "screen"),
+        (["--image=cat.png"], "screen"),
         (["--import-functions=function_examples.py"], "functions"),
         (["--input-file=speech.flac"], "files"),
     ],
