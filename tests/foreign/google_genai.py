@@ -1,10 +1,12 @@
-"""google-genai through a typed turn, a spoken turn, a tool call and a resume. Needs google-genai and gemini-live[tls].
+"""google-genai through a typed turn, a spoken turn, a tool call, a resume and a replay.
 
-Run it with `python -m tests.foreign.google_genai`.
+Needs google-genai and gemini-live[tls]. Run it with `python -m tests.foreign.google_genai`.
 """
 
 import asyncio
 import contextlib
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from google import genai
@@ -12,6 +14,7 @@ from google.genai import types
 
 from gemini_live.simulator import Simulator
 
+from .recorded import ANSWERS, LINES, record
 from .report import MODELS, report, speech
 
 CONFIG: dict[str, Any] = {
@@ -80,11 +83,34 @@ async def try_model(model: str, results: dict[str, str]) -> None:
         results["mistakes"] = "; ".join(server.mistakes) or "none"
 
 
+async def try_replay(model: str, results: dict[str, str]) -> None:
+    """Hold the conversation of a recording that another client made."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "recording.jsonl"
+        await record(model, path)
+        async with Simulator(tls=True, replay=path, pace=4) as server:
+            assert server.certificate is not None
+            context = server.certificate.client_context
+            options = types.HttpOptions(base_url=server.url, api_version="v1beta", async_client_args={"ssl": context})
+            live = genai.Client(api_key="any", http_options=options).aio.live
+            async with live.connect(model=model, config=CONFIG) as session:  # type: ignore[arg-type]
+                await session.send_realtime_input(text=LINES[0])
+                said = [(await receive(session))[0]]
+                for chunk in speech():
+                    await session.send_realtime_input(audio=types.Blob(data=chunk, mime_type="audio/pcm;rate=16000"))
+                said.append((await receive(session))[0])
+                await session.send_realtime_input(text=LINES[1])
+                said.append((await receive(session))[0])
+        results["replay"] = report(said == list(ANSWERS), str(said))
+        results["departures"] = "; ".join(server.departures) or "none"
+
+
 async def main() -> None:
     for model in MODELS:
         results: dict[str, str] = {}
         try:
             await try_model(model, results)
+            await try_replay(model, results)
         finally:
             print(f"google-genai {genai.__version__}", model, results, flush=True)
 

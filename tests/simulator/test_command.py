@@ -17,7 +17,7 @@ from websockets.sync.client import connect
 
 from gemini_live import __version__
 from gemini_live.errors import ConfigError
-from gemini_live.simulator import FAULT_KINDS, Simulator
+from gemini_live.simulator import FAULT_KINDS, Simulator, SimulatorInThread
 from gemini_live.simulator.__main__ import _LoopErrors, format_greeting, main
 from gemini_live.simulator.arguments import build_parser, parse_arguments
 
@@ -200,6 +200,29 @@ def test_closed_stdout_ends_it_quietly() -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there are no signals to send")
+@pytest.mark.skipif(os.name != "posix", reason="there are no signals to send")
+@pytest.mark.parametrize(("text", "code"), [("Hello", 0), ("Goodbye", 1)])
+def test_strict_fails_where_a_client_leaves_the_recording(text: str, code: int, tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    with SimulatorInThread(pace=0, espeak=False, log=path) as recorded:
+        _converse(recorded.socket_url, "Hello")
+    process, server = start("--replay", str(path), "--strict")
+    _converse(socket_url(server), text)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == code
+    words = 'typed "Goodbye", where the recorded client typed "Hello"'
+    assert (words in out) == (words in err) == bool(code)
+
+
+def _converse(url: str, text: str) -> None:
+    with connect(url, compression=None) as websocket:
+        websocket.send(SETUP)
+        websocket.send(json.dumps({"realtimeInput": {"text": text}}))
+        while b"turnComplete" not in websocket.recv(decode=False):
+            pass
+
+
 @pytest.mark.parametrize(("strict", "text", "code"), [(True, "system", 1), (True, "user", 0), (False, "system", 0)])
 def test_strict_fails_for_mistakes_and_the_verdict_is_a_file(
     strict: bool, text: str, code: int, tmp_path: Path

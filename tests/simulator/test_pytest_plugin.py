@@ -47,6 +47,11 @@ def test_async(live_simulator):
 def test_options(live_simulator):
     assert live_simulator.environ["GOOGLE_API_KEY"] == "k"
 
+@pytest.mark.live_simulator(script="rules.toml")
+def test_script(live_simulator):
+    converse(live_simulator)
+    live_simulator.wait_for(lambda server: server.sessions[0].turns[0].words == "Good day")
+
 @pytest.mark.live_simulator(strict=True)
 def test_strict(live_simulator):
     with connect(live_simulator.socket_url) as socket:
@@ -71,8 +76,9 @@ def run_pytest(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_fixture_in_sync_and_async_tests_with_options_and_strict(tmp_path: Path) -> None:
+    (tmp_path / "rules.toml").write_text("[[rule]]\nsay = 'Good day'\n")
     done = run_pytest(tmp_path, TESTS)
-    assert "4 passed, 1 error" in done.stdout, done.stdout + done.stderr
+    assert "5 passed, 1 error" in done.stdout, done.stdout + done.stderr
     assert "the client made mistakes:" in done.stdout and 'Unknown name "nonsense"' in done.stdout
 
 

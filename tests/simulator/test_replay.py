@@ -473,3 +473,32 @@ async def test_google_genai_is_served_by_a_recording_of_another_client(tmp_path:
             await live.send_realtime_input(audio=types.Blob(data=chunk, mime_type="audio/pcm;rate=16000"))
         assert words_of(await receive_turn(live)).startswith("(speech")
     assert server.departures == []
+
+
+async def test_answer_is_cut_off_when_the_client_speaks_sooner_than_the_recorded_one(tmp_path: Path) -> None:
+    path, clock = tmp_path / "r.jsonl", FakeClock()
+    options: dict[str, Any] = {"espeak": False, "log": path, "log_media": True, "clock": clock}
+    async with Simulator(pace=1, **options) as server, session(server) as peer:
+        await peer.say("count to 30")
+        heard = asyncio.ensure_future(_hear(peer, 20))
+        await _run_clock(clock, heard)
+        await peer.speak(SILENCE[:9600] + spoken() + SILENCE)
+        await peer.turn()
+        await _run_clock(clock, asyncio.ensure_future(peer.turn()))
+    replay_clock = FakeClock()
+    async with Simulator(replay=path, clock=replay_clock) as server, session(server) as peer:
+        await peer.say("count to 30")
+        await _run_clock(replay_clock, asyncio.ensure_future(_hear(peer, 3)))
+        await peer.speak(SILENCE[:9600] + spoken() + SILENCE)
+        cut = await peer.turn()
+        assert cut.has("interrupted") and len(cut.chunks) < 10
+        turn = asyncio.ensure_future(peer.turn())
+        await _run_clock(replay_clock, turn)
+        assert turn.result().words.startswith("(speech")
+    assert server.departures == []
+
+
+async def _hear(peer: Peer, n: int) -> None:
+    """Receive that many messages with sound."""
+    for _ in range(n):
+        await peer.until(lambda message: "modelTurn" in message.get("serverContent", {}))
