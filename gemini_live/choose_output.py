@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Outputs:
-    """The choice of one process."""
+    """Builds the writer of the conversation that fits the options and the streams."""
 
     def __init__(self, environ: Mapping[str, str], streams: Streams, writer: BackgroundWriter) -> None:
         """Choose by the environment and the kinds of the streams; `writer` writes to the streams."""

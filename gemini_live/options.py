@@ -544,7 +544,7 @@ def _read_key(environ: Mapping[str, str]) -> str:
 
 
 def take_keys(environ: MutableMapping[str, str]) -> dict[str, str]:
-    """Remove the keys from the environment, which every program inherits that is started; return it as it was."""
+    """Remove the API keys from `environ`, so that no child process inherits them; return a copy that has the keys."""
     before = dict(environ)
     for name in KEY_VARIABLES:
         environ.pop(name, None)

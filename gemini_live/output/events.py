@@ -95,7 +95,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class SessionEnded:
-    """The program ends. This is always the last event, except where the options themselves cannot be read."""
+    """The program ends. This is always the last event; there is none if the options themselves cannot be read."""
 
     exit_code: int
     """The exit code of the process."""
@@ -260,7 +260,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Stopped:
-    """The user stopped an answer with a key: what is still to come of it is not shown."""
+    """The user stopped an answer with a key: the rest of it is not shown."""
 
     exchange: int
     """The exchange that is being answered."""

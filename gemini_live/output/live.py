@@ -37,7 +37,7 @@ _NAMES = {Role.USER: NAMES["you"], Role.MODEL: NAMES["model"]}
 
 @dataclass(frozen=True)
 class _Line:
-    """A line, or lines, between what is said."""
+    """A line, or several, that is not a part of an utterance."""
 
     fragments: Fragments
     always: bool = False

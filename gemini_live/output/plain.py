@@ -162,7 +162,7 @@ class Terminal:
         self._held.clear()
 
     def _stream(self, who: str, text: str) -> None:
-        """Write words to a terminal, with the name of who says them where somebody else spoke before."""
+        """Write words to a terminal, after the name of the speaker if the speaker has changed."""
         if not self._streams_words:
             return
         if self._speaker != who:
@@ -179,7 +179,7 @@ class Terminal:
         self._keep(escape(text))
 
     def _end_line(self) -> None:
-        """End the terminal's last line, if words stand on it."""
+        """End the last line on the terminal, if it is incomplete."""
         if self._speaker is not None:
             self._speaker = None
             self._writer.write(self._stdout, "\n")
@@ -211,7 +211,7 @@ class Terminal:
             self._keep(f"[{label}] {line}\n")
 
     def _write_line(self, text: str) -> None:
-        """Write a line to stderr, on a line of its own where stderr is a terminal."""
+        """Write a line to stderr; on a terminal, end an incomplete line first."""
         if self._stderr_is_terminal:
             self._end_line()
         self._writer.write(self._stderr, f"{text}\n")

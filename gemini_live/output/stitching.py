@@ -17,7 +17,7 @@ _LAST_WORD_CHARS = 12
 
 
 def stitch(text: str, fragment: str) -> str:
-    """Return `text` with its next fragment, with one space or none between them where the two disagree."""
+    """Return `text` with its next fragment appended, with at most one space between them."""
     if not text:
         return _STRAY_SPACE.sub("", fragment.lstrip())
     seam = max(0, len(text.rstrip(" \t")) - 1)

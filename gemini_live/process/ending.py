@@ -176,7 +176,7 @@ class Ending:
                 timer.cancel()
 
     def _expire(self, way: Way, code: int) -> None:
-        """Kill the process, after the last lines; the main thread hangs."""
+        """Write the last lines and kill the process, because the main thread hangs."""
         code = self.code or way.code or code
         try:
             self.restore_terminal()
@@ -228,7 +228,7 @@ class Ending:
         return code if self.code is None else self.code
 
     def leave(self, code: int) -> NoReturn:
-        """End the process, even if a thread of the user's runs on, or nobody reads what the streams still hold."""
+        """End the process, even if a user's thread still runs, or nobody reads the output that is left."""
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             signal.signal(signal.SIGINT, lambda *_: os._exit(ExitCode.INTERRUPTED))
         deadline_s = time.monotonic() + LAST_WORDS_S
