@@ -28,7 +28,10 @@ from gemini_live.recording import memory, write
 from gemini_live.recording.format import MAX_FILE_BYTES
 from gemini_live.session import calls, dispatch, link, recovery, stats, uplink
 from gemini_live.session.inputs import MAX_WAITING_LINES
-from gemini_live.simulator import FAULT_KINDS, http, server, speech
+from gemini_live.simulator import FAULT_KINDS, http, http_connection, model_turns, server, speech, tokens
+from gemini_live.simulator import __main__ as simulator_command
+from gemini_live.simulator import history as sim_history
+from gemini_live.simulator import records as sim_records
 from gemini_live.simulator.arguments import build_parser as build_simulator_parser
 from gemini_live.simulator.opening import SETUP_S
 from gemini_live.simulator.script_file import MAX_SCRIPT_BYTES
@@ -171,6 +174,32 @@ def _limits() -> str:
         ("the history of typed lines", _size(line_history.MAX_BYTES), "the older half is dropped"),
         ("**the simulator**", "", ""),
         ("one message of a client", _size(server.MAX_MESSAGE_BYTES), "closes with 1009"),
+        ("messages of a client that wait to be received", str(server.MAX_WAITING_FRAMES), "nothing more is read"),
+        ("pieces of one message", f"{http_connection.MAX_FRAGMENTS:,}", "the connection is dropped"),
+        (
+            "answers to pings that a client does not read",
+            _size(http_connection.MAX_UNSENT_PONG_BYTES),
+            "the connection is dropped",
+        ),
+        ("one conversation", _characters(sim_history.MAX_CONVERSATION_CHARS), "closes with 1007"),
+        (
+            "questions that wait",
+            f"{model_turns.MAX_ASKS:,}, {_size(model_turns.MAX_ASK_BYTES)} with their sound",
+            "closes with 1008",
+        ),
+        (
+            "handles",
+            f"{sim_history.MAX_HANDLES:,}, {_characters(sim_history.MAX_HANDLE_CHARS)} of conversations",
+            "the oldest is forgotten",
+        ),
+        (
+            "ephemeral tokens",
+            f"{tokens.MAX_TOKENS:,}, {_size(tokens.MAX_TOKEN_BYTES)} of setups",
+            "the oldest is forgotten",
+        ),
+        ("turns and calls of one session (command)", f"{sim_records.MAX_KEPT:,} each", "older ones are counted only"),
+        ("mistakes of one session", f"{sim_records._MAX_MISTAKES}, {_characters(sim_records.MAX_WORDS)} each", "cut"),
+        ("lines of stderr that nobody reads", f"{simulator_command.MAX_UNREAD_LINES:,}", "dropped and counted"),
         ("a connection without a setup", f"{SETUP_S:g} s", "closes with 1008"),
         ("headers of an HTTP request", _size(http._MAX_HEAD_BYTES), "HTTP 431"),
         ("body of an HTTP request", _size(http._MAX_BODY_BYTES), "HTTP 413"),

@@ -4,9 +4,11 @@ import asyncio
 import gc
 import json
 import os
+import queue
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +21,8 @@ from gemini_live.escaping import one_line
 from .arguments import DEFAULT_PORT, PROGRAM, build_parser, parse_command
 from .server import Simulator
 
+MAX_UNREAD_LINES, LAST_LINES_S = 1_000, 1.0
+"""Lines that wait for a reader of stderr, and how long they are waited for at the end."""
 MISTAKES = 1
 """Exit code of `--strict` if a client made mistakes."""
 
@@ -32,17 +36,16 @@ def main(argv: Sequence[str], environ: Mapping[str, str], stdout: TextIO, stderr
         stdout.write(f"{PROGRAM} {__version__}\n")
         return ExitCode.DONE
 
-    def tell(words: str) -> None:
-        _write(stderr, words)
-
+    events = _Lines(stderr)
     try:
         options, command = parse_command(argv)
-        server = Simulator(**{"port": DEFAULT_PORT, "on_event": tell, **options})
+        server = Simulator(**{"port": DEFAULT_PORT, "on_event": events.write, **options})
         if command.verdict is not None:
             _write_file(command.verdict, "")  # before the clients come: a wrong path is known at once
         # It comes where the loop has no signal handlers, and of a second Ctrl-C while the sessions are being closed.
         with suppress(KeyboardInterrupt):
             asyncio.run(_serve(server, stdout, stderr))
+        events.finish()
         for line in server.verdict():
             _write(stdout, line)
         if command.verdict is not None:
@@ -68,6 +71,38 @@ def _write_file(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"--verdict {path}: {error.strerror}") from error
+
+
+class _Lines:
+    """Writes lines in a thread, so that sessions go on if nobody reads; beyond `MAX_UNREAD_LINES` they are dropped."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lines: queue.Queue[str | None] = queue.Queue(MAX_UNREAD_LINES)
+        self._n_dropped = 0
+        self._thread = threading.Thread(target=self._run, name="events", daemon=True)
+        self._thread.start()
+
+    def write(self, line: str) -> None:
+        """Queue a line."""
+        try:
+            if self._n_dropped:
+                self._lines.put_nowait(f"{PROGRAM}: {self._n_dropped} lines were not read, and dropped")
+                self._n_dropped = 0
+            self._lines.put_nowait(line)
+        except queue.Full:
+            self._n_dropped += 1
+
+    def finish(self) -> None:
+        """Wait until the lines are written, for a moment."""
+        with suppress(queue.Full):
+            self._lines.put(None, timeout=LAST_LINES_S)
+            self._thread.join(LAST_LINES_S)
+
+    def _run(self) -> None:
+        with suppress(OSError, ValueError):  # nobody reads any more
+            while (line := self._lines.get()) is not None:
+                _write(self._stream, line)
 
 
 class _LoopErrors:

@@ -94,7 +94,7 @@ class CallBook:
             behavior = declaration.behavior if declaration else Behavior.BLOCKING
             blocks = behavior is Behavior.BLOCKING or self._observed.non_blocking_waits
             id_ = self._new_id(self._observed.call_id if blocks else self._observed.async_call_id)
-            self._record.calls[id_] = CallRecord(id_, call.name, args)
+            self._drop(self._record.add_call(CallRecord(id_, call.name, args)))
             self._history.open_calls.add(id_)
             made.append({"name": call.name, "args": args, "id": id_})
             if blocks:
@@ -104,9 +104,17 @@ class CallBook:
         self._awaited |= {id_: [] for id_ in awaited}
         return awaited, {"toolCall": {"functionCalls": made}}
 
+    def _drop(self, call: CallRecord | None) -> None:
+        """Forget a call that the record has dropped."""
+        if call is not None:
+            call.open = False
+            self._history.open_calls.discard(call.id)
+            self._blocking.discard(call.id)
+            self._awaited.pop(call.id, None)
+
     def _new_id(self, kind: CallId) -> str:
         """Return an id as the service makes them (pydantic-ai's recordings, Aug-Oct 2026), unique in the session."""
-        n = len(self._record.calls)
+        n = self._record.n_calls
         match kind:
             case CallId.CALL:
                 id_ = f"call_{self._random.randrange(10**5, 10**6)}"
@@ -118,11 +126,15 @@ class CallBook:
 
     def settled(self, ids: Sequence[str]) -> bool:
         """Return True if every one of these calls has its last answer, or was cancelled."""
-        return not any(self._record.calls[id_].open for id_ in ids)
+        return not any(self._is_open(id_) for id_ in ids)
+
+    def _is_open(self, id_: str) -> bool:
+        call = self._record.calls.get(id_)
+        return call is not None and call.open
 
     def cancel(self, ids: Sequence[str]) -> list[str]:
         """Cancel calls; return those that were open."""
-        cancelled = [id_ for id_ in ids if self._record.calls[id_].open]
+        cancelled = [id_ for id_ in ids if self._is_open(id_)]
         for id_ in cancelled:
             self._record.calls[id_].open = False
             self._record.calls[id_].cancelled = True

@@ -13,7 +13,7 @@ from .asks import Ask, Origin
 from .calls import Result, Scheduling
 from .clock import Clock
 from .close_reasons import INVALID_PAYLOAD, Refusal, invalid_argument, not_supported
-from .history import Said, image_size
+from .history import MAX_CONVERSATION_CHARS, SAID_CHARS, Said, image_size
 from .model_turns import SPEECH, ModelTurns
 from .records import SessionRecord
 from .settings import Settings, has_search, read_declarations
@@ -50,6 +50,8 @@ class ClientMessages:
         """True while clientContent is earlier history, up to its turnComplete."""
         self._written: list[str] = []
         """The user's words by clientContent since the model last spoke: not answered yet."""
+        self._n_written = 0
+        """Their size."""
         self._images: list[tuple[int, int] | None] = []
         """Sizes of the pictures beside those words."""
         self._last_frame_s = -math.inf
@@ -119,6 +121,9 @@ class ClientMessages:
         text = " ".join(filter(None, texts))
         if role == "user":
             self._written += [text] if text else []
+            self._n_written += SAID_CHARS * (1 + len(parts)) + len(text)
+            if self._n_written > MAX_CONVERSATION_CHARS:
+                raise invalid_argument(f"clientContent of more than {MAX_CONVERSATION_CHARS:,} characters in one turn")
         else:
             self._remember_written()
             if text:
@@ -142,6 +147,7 @@ class ClientMessages:
         ask = Ask(origin, words, images=tuple(self._images))
         self._written.clear()
         self._images.clear()
+        self._n_written = 0
         return ask
 
     def _remember_written(self) -> None:

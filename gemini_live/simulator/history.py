@@ -9,10 +9,14 @@ from random import Random
 from gemini_live.models import Coverage
 
 from .clock import Clock
+from .close_reasons import invalid_argument
 
 HANDLE_LIFETIME_S = 2 * 3600.0
-_MAX_HANDLES = 2_000
-"""The oldest are forgotten first, so that a server that runs for months keeps its size."""
+MAX_HANDLES, MAX_HANDLE_CHARS = 2_000, 128 * 1024 * 1024
+"""How many handles are kept, and the size of the conversations that they stand for: the oldest are forgotten first, so
+that a server that runs for months keeps its size."""
+MAX_CONVERSATION_CHARS, SAID_CHARS = 16 * 1024 * 1024, 256
+"""The size of one conversation, and what a contribution takes beside its text: the service has a context window."""
 
 TOKENS_A_SECOND = 25
 TOKENS_AN_IMAGE = 258
@@ -62,6 +66,8 @@ class ConversationHistory:
     """Spoken questions so far."""
     known: dict[str, str] = field(default_factory=dict)
     """What a script has learned from the user's words, by name."""
+    n_chars: int = 0
+    """The size of what was said."""
     tokens: Counter[str] = field(init=False)
     """The size of the context by modality: kept up to date, so that a turn costs the same however long the talk is."""
 
@@ -69,10 +75,18 @@ class ConversationHistory:
         self.tokens = Counter()
         for said in self.said:
             self.tokens += said.tokens
+            self.n_chars += SAID_CHARS + len(said.text)
         self.tokens["IMAGE"] += self.n_frames * TOKENS_AN_IMAGE
 
     def add(self, said: Said) -> None:
-        """Append a contribution."""
+        """Append a contribution.
+
+        Raises:
+            Refusal: The conversation is too long.
+        """
+        self.n_chars += SAID_CHARS + len(said.text)
+        if self.n_chars > MAX_CONVERSATION_CHARS:
+            raise invalid_argument(f"the conversation is longer than {MAX_CONVERSATION_CHARS:,} characters")
         self.said.append(said)
         self.tokens += said.tokens
 
@@ -144,14 +158,24 @@ class HandleBook:
         now = self._clock.time()
         while self._saved:
             oldest = next(iter(self._saved))
-            if self._saved[oldest].saved_s >= now - HANDLE_LIFETIME_S and len(self._saved) < _MAX_HANDLES:
+            if self._saved[oldest].saved_s >= now - HANDLE_LIFETIME_S and len(self._saved) < MAX_HANDLES:
                 break
             del self._saved[oldest]
+        self._drop_oldest_conversations()
         handle = f"{session:04d}-{self._random_bits(96):024x}"
         counts = (history.n_questions, history.n_spoken)
         open_calls = frozenset(history.open_calls)
         self._saved[handle] = _Saved(history, covers, len(history.said), counts, open_calls, session, now)
         return handle
+
+    def _drop_oldest_conversations(self) -> None:
+        """Forget the oldest handles while the conversations take too much memory."""
+        sizes = {id(saved.history): saved.history.n_chars for saved in self._saved.values()}
+        n_chars = sum(sizes.values())
+        while n_chars > MAX_HANDLE_CHARS:
+            gone = self._saved.pop(next(iter(self._saved))).history
+            if not any(saved.history is gone for saved in self._saved.values()):
+                n_chars -= sizes[id(gone)]
 
     def find(self, handle: str) -> Resumed | None:
         """Return what a handle stands for; None if the handle is not known or too old."""

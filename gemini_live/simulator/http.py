@@ -23,6 +23,7 @@ _SOCKET = re.compile(
 _MAX_LINE, _MAX_HEADERS = 8_000, 100
 """Less than what the WebSocket library takes: it would not answer at all."""
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
+_LENGTH = re.compile(rb"\ncontent-length:[ \t]*(\d{1,9})", re.IGNORECASE)
 _REQUEST_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/1\.[01]")
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*")
 
@@ -102,6 +103,27 @@ def read_request(data: bytes) -> HttpRequest | None:
     if len(data) - end.end() < n_bytes:
         return None
     return HttpRequest(request.method, request.target, request.headers, data[end.end() : end.end() + n_bytes])
+
+
+class Arrival:
+    """How much of a request has arrived: reading all of it anew for each byte would take the square of its length."""
+
+    def __init__(self) -> None:
+        self._n_seen = 0
+        self._n_needed: int | None = None
+        """The length of the request, as soon as its headers have arrived."""
+
+    def is_worth_reading(self, data: bytearray) -> bool:
+        """Return True if `data`, which has grown, may now be a whole request, or one to be refused."""
+        n_before, self._n_seen = self._n_seen, len(data)
+        if self._n_needed is not None:
+            return len(data) >= self._n_needed
+        end = _END_OF_HEAD.search(data, max(0, n_before - 3))
+        if end is None:
+            return not n_before or len(data) > _MAX_HEAD_BYTES
+        length = _LENGTH.search(data, 0, end.end())
+        self._n_needed = end.end() + (int(length[1]) if length else 0)
+        return True
 
 
 def _body_length(request: HttpRequest) -> int:

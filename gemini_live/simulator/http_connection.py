@@ -9,12 +9,18 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection
+from websockets.frames import DATA_OPCODES, Frame
 from websockets.http11 import Response
+from websockets.protocol import Event
 
-from .http import HttpFailure, HttpRequest, SocketRequest, read_request
+from .http import Arrival, HttpFailure, HttpRequest, SocketRequest, read_request
 from .rest import build_error
 
 SERVER_HEADER = "gemini-live-simulator"
+MAX_UNSENT_PONG_BYTES = 256 * 1024
+"""Answers to pings that a client does not read."""
+MAX_FRAGMENTS = 10_000
+"""Frames of one message."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -28,6 +34,8 @@ class HttpConnection(ServerConnection):
         super().__init__(*args, **options)
         self._answer = answer
         self._received = bytearray()
+        self._arrival = Arrival()
+        self._unsent_pong_bytes = self._n_fragments = 0
         self._is_answered = self._was_told_to_continue = False
         self.http_request: HttpRequest | None = None
         """The opening handshake, as soon as it is complete."""
@@ -40,11 +48,17 @@ class HttpConnection(ServerConnection):
     def data_received(self, data: bytes) -> None:
         """Read the request; hand the bytes on if it opens a WebSocket."""
         if self.http_request is not None:
-            super().data_received(data)
+            before_bytes = self.transport.get_write_buffer_size()
+            super().data_received(data)  # writes the answers to pings without waiting
+            self._unsent_pong_bytes += max(0, self.transport.get_write_buffer_size() - before_bytes)
+            if self._unsent_pong_bytes > MAX_UNSENT_PONG_BYTES:
+                self.transport.abort()
             return
         if self._is_answered:
             return
         self._received += data
+        if not self._arrival.is_worth_reading(self._received):
+            return
         try:
             request = read_request(bytes(self._received))
         except HttpFailure as failure:
@@ -65,6 +79,20 @@ class HttpConnection(ServerConnection):
 
     async def _respond_later(self, answer: Awaitable[Response]) -> None:
         self._respond(await answer)
+
+    def process_event(self, event: Event) -> None:
+        """Take a frame, unless its message comes in so many pieces that they can only be meant to fill the memory."""
+        if isinstance(event, Frame) and event.opcode in DATA_OPCODES:
+            self._n_fragments = 0 if event.fin else self._n_fragments + 1
+            if self._n_fragments > MAX_FRAGMENTS:
+                self.transport.abort()
+                return
+        super().process_event(event)
+
+    def resume_writing(self) -> None:
+        """Note that the client reads."""
+        super().resume_writing()
+        self._unsent_pong_bytes = 0
 
     def _encourage(self) -> None:
         """Tell a client that waits with its body that the body is welcome."""

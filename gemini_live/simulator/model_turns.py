@@ -17,7 +17,7 @@ from .answers import describe_response, plan_answer
 from .asks import INPUTS, Ask, Origin
 from .calls import CallBook, Result
 from .clock import Clock, CutOff, TurnClock, sleep
-from .close_reasons import INTERNAL, INTERNAL_ERROR, Refusal
+from .close_reasons import INTERNAL, INTERNAL_ERROR, POLICY_VIOLATION, Refusal
 from .delivery import cut_user_words
 from .handle_messages import HandleMessages
 from .history import ConversationHistory, HandleBook, Said, describe_images
@@ -35,6 +35,10 @@ _TRAILING_S = 0.1
 """How long after turnComplete the last words come under the fault `late-words`."""
 _CUT_END_S = {EmptyMessages.CONTENT: 0.2}
 """From `interrupted` to turnComplete. pydantic-ai's recordings, Aug-Oct 2026: 0.2 s on 3.1, at once elsewhere."""
+
+
+MAX_ASKS, MAX_ASK_BYTES = 1_000, 64 * 1024 * 1024
+"""How many questions of a client may wait, and their size with their sound: it need not wait for answers."""
 
 
 class ModelTurns:
@@ -105,7 +109,15 @@ class ModelTurns:
         return self._turn is not None or bool(self._agenda)
 
     def ask(self, ask: Ask, *, first: bool = False) -> None:
-        """Queue something to be answered, at the end or before everything else."""
+        """Queue something to be answered, at the end or before everything else.
+
+        Raises:
+            Refusal: Too much waits already.
+        """
+        if len(self._agenda) >= MAX_ASKS or sum(map(_size, self._agenda)) > MAX_ASK_BYTES:
+            raise Refusal(
+                POLICY_VIOLATION, "Too many requests are waiting.", "too many questions wait for their answers"
+            )
         if first:
             self._agenda.appendleft(ask)
         else:
@@ -156,7 +168,7 @@ class ModelTurns:
     async def _perform(self, ask: Ask) -> None:
         self._faults.turn += 1
         turn = TurnRecord(number=self._faults.turn, asked=ask.text, origin=ask.origin)
-        self._record.turns.append(turn)
+        self._record.add_turn(turn)
         self._turn = turn
         self.performer.begin(turn, ask)
         self._record.changed()
@@ -340,3 +352,8 @@ class ModelTurns:
         if self._pace:
             await sleep(self._clock.clock, _CUT_END_S.get(self.observed.empty_messages, 0.0))
         await self.performer.complete()
+
+
+def _size(ask: Ask) -> int:
+    """Return how much memory a question takes, about."""
+    return len(ask.text) + (len(ask.sound.data) if ask.sound is not None else 0)

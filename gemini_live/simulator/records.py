@@ -6,14 +6,18 @@ before it is printed.
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from gemini_live.escaping import one_line
 
-_MAX_MISTAKES = 100
+_MAX_MISTAKES, MAX_WORDS = 100, 1_000
+"""How many mistakes of a session are kept, and how many characters of each."""
 _MAX_NOTES = 20
+MAX_KEPT = 1_000
+"""Turns and calls of one session that are kept where messages are not: older ones are only counted."""
 _GAP_S = 0.1
 
 
@@ -78,6 +82,8 @@ class SessionRecord:
     frames: list[bytes] = field(default_factory=list)
     """Every picture."""
     turns: list[TurnRecord] = field(default_factory=list)
+    dropped: Counter[str] = field(default_factory=Counter)
+    """What the turns and calls that were not kept add to a verdict."""
     calls: dict[str, CallRecord] = field(default_factory=dict)
     mistakes: list[str] = field(default_factory=list)
     """What the client did that the protocol does not allow."""
@@ -151,13 +157,41 @@ class SessionRecord:
 
     def note(self, words: str) -> None:
         """Add something doubtful that is no mistake, each kind of it once."""
+        words = words[:MAX_WORDS]
         if words not in self.notes and len(self.notes) < _MAX_NOTES:
             self.notes.append(words)
+
+    @property
+    def n_turns(self) -> int:
+        """Return the number of turns, of those too that were not kept."""
+        return len(self.turns) + self.dropped["turns.total"]
+
+    @property
+    def n_calls(self) -> int:
+        """Return the number of calls, of those too that were not kept."""
+        return len(self.calls) + self.dropped["calls.total"]
+
+    def add_turn(self, turn: TurnRecord) -> None:
+        """Append a turn."""
+        self.turns.append(turn)
+        if not self.keep and len(self.turns) > MAX_KEPT:
+            self.dropped.update(_count_turns([self.turns.pop(0)]))
+
+    def add_call(self, call: CallRecord) -> CallRecord | None:
+        """Add a call; return the oldest one if it had to be dropped."""
+        self.calls[call.id] = call
+        if self.keep or len(self.calls) <= MAX_KEPT:
+            return None
+        oldest = self.calls.pop(next(iter(self.calls)))
+        self.dropped.update(_count_calls([oldest]))
+        return oldest
 
     def forget_messages(self) -> None:
         """Drop everything but counts, mistakes and turns: what a verdict needs of a session that has ended."""
         self.setup = {"model": self.setup.get("model", "")}
         self.messages, self.sent, self.frames, self.audio = [], [], [], bytearray()
+        self.dropped.update(_count_turns(self.turns) + _count_calls(self.calls.values()))
+        self.turns, self.calls = [], {}
 
     def changed(self) -> None:
         """Wake everybody whose condition now holds."""
@@ -170,6 +204,7 @@ class SessionRecord:
 
     def mistake(self, words: str) -> None:
         """Add what the client did wrong, each kind of it once."""
+        words = words[:MAX_WORDS]
         if words not in self.mistakes and len(self.mistakes) < _MAX_MISTAKES:
             self.mistakes.append(words)
             self.on_mistake(words)
@@ -205,6 +240,28 @@ class SessionRecord:
         self._audio_due_s = None
 
 
+def _count_turns(turns: Iterable[TurnRecord]) -> Counter[str]:
+    counts = Counter({"turns.total": 0, "turns.complete": 0, "turns.interrupted": 0})
+    for turn in turns:
+        counts["turns.total"] += 1
+        counts["turns.complete"] += turn.complete and not turn.interrupted
+        counts["turns.interrupted"] += turn.interrupted
+    return counts
+
+
+def _count_calls(calls: Iterable[CallRecord]) -> Counter[str]:
+    names = ("total", "answered", "cancelled", "never_answered", "answered_late", "answered_again")
+    counts = Counter({f"calls.{name}": 0 for name in names})
+    for call in calls:
+        counts["calls.total"] += 1
+        counts["calls.answered"] += bool(call.answers)
+        counts["calls.cancelled"] += call.cancelled
+        counts["calls.never_answered"] += call.open
+        counts["calls.answered_late"] += call.n_late
+        counts["calls.answered_again"] += call.n_again
+    return counts
+
+
 def _count_kinds(messages: list[dict[str, Any]]) -> str:
     """Return the kinds of messages with their numbers, in the order in which they first came."""
     kinds: dict[str, int] = {}
@@ -229,7 +286,9 @@ def build_verdict(records: Iterable[SessionRecord], n_forgotten: int = 0, n_refu
 
 
 def _summarise(record: SessionRecord) -> dict[str, Any]:
-    calls = record.calls.values()
+    counts = Counter(record.dropped)
+    counts.update(_count_turns(record.turns))
+    counts.update(_count_calls(record.calls.values()))
     return {
         "session": record.number,
         "path": record.path,
@@ -239,11 +298,7 @@ def _summarise(record: SessionRecord) -> dict[str, Any]:
         "close_reason": record.close_reason,
         "closed_by": None if record.open else "client" if record.closed_by_client else "server",
         "messages": {"received": record.n_received, "sent": record.n_sent},
-        "turns": {
-            "total": len(record.turns),
-            "complete": sum(turn.complete and not turn.interrupted for turn in record.turns),
-            "interrupted": sum(turn.interrupted for turn in record.turns),
-        },
+        "turns": {name: counts[f"turns.{name}"] for name in ("total", "complete", "interrupted")},
         "media": {
             "audio_s": round(record.audio_s, 3),
             "utterances": record.n_utterances,
@@ -251,14 +306,7 @@ def _summarise(record: SessionRecord) -> dict[str, Any]:
             "longest_gap_s": round(record.longest_gap_s, 3),
             "frames": record.n_frames,
         },
-        "calls": {
-            "total": len(calls),
-            "answered": sum(bool(call.answers) for call in calls),
-            "cancelled": sum(call.cancelled for call in calls),
-            "never_answered": sum(call.open for call in calls),
-            "answered_late": sum(call.n_late for call in calls),
-            "answered_again": sum(call.n_again for call in calls),
-        },
+        "calls": {name.removeprefix("calls."): n for name, n in counts.items() if name.startswith("calls.")},
         "mistakes": list(record.mistakes),
         "departures": list(record.departures),
         "notes": list(record.notes),
@@ -282,7 +330,7 @@ def format_verdict(record: SessionRecord) -> Iterator[str]:
             f"{media['gaps']} gaps above 100 ms, the longest {record.longest_gap_s * 1000:.0f} ms; "
             f"{media['frames']} frames"
         )
-    if record.calls:
+    if record.n_calls:
         yield (
             f"  tool calls: {calls['total']} made, {calls['answered']} answered, {calls['cancelled']} cancelled, "
             f"{calls['never_answered']} never answered, {calls['answered_late']} answered late, "

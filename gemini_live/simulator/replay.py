@@ -281,7 +281,7 @@ class Replay:
         """Keep the record of turns and calls."""
         for call in message.get("toolCall", {}).get("functionCalls", []):
             id_ = call.get("id", call.get("name", ""))
-            self._record.calls[id_] = CallRecord(id_, call.get("name", ""), call.get("args", {}))
+            self._record.add_call(CallRecord(id_, call.get("name", ""), call.get("args", {})))
         for id_ in message.get("toolCallCancellation", {}).get("ids", []):
             if id_ in self._record.calls:
                 self._record.calls[id_].open, self._record.calls[id_].cancelled = False, True
@@ -368,8 +368,8 @@ class Replay:
         if kind in (Kind.TYPED, Kind.SPEECH_END):
             asked = cue.event.text if kind is Kind.TYPED else cue.transcript or cue.event.text
             origin = "typed" if kind is Kind.TYPED else "voice"
-            self._turn = TurnRecord(len(self._record.turns) + 1, asked, origin)
-            self._record.turns.append(self._turn)
+            self._turn = TurnRecord(self._record.n_turns + 1, asked, origin)
+            self._record.add_turn(self._turn)
         self._record.changed()
 
     def _compare_results(self, cue: Cue) -> None:

@@ -53,6 +53,8 @@ from .wire import Wire
 MAX_MESSAGE_BYTES = 16 * 2**20
 """A larger message of a client closes its connection with 1009."""
 _PACE = 4.0
+MAX_WAITING_FRAMES = 4
+"""Frames of a client that wait to be received before no more are read."""
 _CLOSE_TIMEOUT_S = 1.0
 _OPEN_S, _HANG_S = 10.0, 3600.0
 """How long a handshake may take; the longer if it is us who do not answer it."""
@@ -308,6 +310,7 @@ class Simulator:
                 compression=None,
                 ssl=context,
                 max_size=MAX_MESSAGE_BYTES,
+                max_queue=MAX_WAITING_FRAMES,
                 open_timeout=self._open_timeout_s,
                 close_timeout=_CLOSE_TIMEOUT_S,
                 ping_interval=_PING_INTERVAL_S,

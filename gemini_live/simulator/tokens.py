@@ -22,7 +22,8 @@ from .schema import camel_case, load_json, read_message, snake_case
 _DEFAULT_LIFETIME = timedelta(minutes=30)
 _DEFAULT_START = timedelta(seconds=60)
 _LONGEST = timedelta(hours=20)
-_MAX_TOKENS = 10_000
+MAX_TOKENS, MAX_TOKEN_BYTES = 10_000, 32 * 1024 * 1024
+"""How many tokens are kept, and the size of their setups: the oldest are forgotten first."""
 _FIELDS = {
     spelling: name
     for name in ("uses", "expireTime", "newSessionExpireTime", "bidiGenerateContentSetup", "fieldMask")
@@ -44,6 +45,8 @@ class Token:
     """The setup that the token fixes; None: the client chooses."""
     fields: tuple[tuple[str, ...], ...]
     """Paths of the fields that are fixed; empty: all."""
+    n_bytes: int
+    """The size of the request for it."""
 
 
 class TokenBook:
@@ -70,8 +73,9 @@ class TokenBook:
         now_s, now = self._clock.time(), datetime.now(UTC)
         expires = _read_time(wishes, "expireTime", now, _DEFAULT_LIFETIME)
         starts_until = _read_time(wishes, "newSessionExpireTime", now, _DEFAULT_START)
-        while len(self._tokens) >= _MAX_TOKENS:
-            del self._tokens[next(iter(self._tokens))]
+        n_bytes = sum(token.n_bytes for token in self._tokens.values()) + len(body)
+        while self._tokens and (len(self._tokens) >= MAX_TOKENS or n_bytes > MAX_TOKEN_BYTES):
+            n_bytes -= self._tokens.pop(next(iter(self._tokens))).n_bytes
         name = f"{self._random_bits(256):064x}"
         uses = _read_uses(wishes)
         self._tokens[name] = Token(
@@ -80,6 +84,7 @@ class TokenBook:
             starts_until_s=now_s + (starts_until - now).total_seconds(),
             setup=_read_setup(wishes),
             fields=_read_mask(wishes),
+            n_bytes=len(body),
         )
         return {"name": f"{TOKEN_PREFIX}{name}"}
 

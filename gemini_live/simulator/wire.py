@@ -213,7 +213,7 @@ class Wire:
         by = "client" if by_client else "server"
         n_mistakes = len(self.record.mistakes)
         self.record.on_event(
-            f"closed by the {by} with {self.record.close_code}{reason}: {len(self.record.turns)} turns, "
+            f"closed by the {by} with {self.record.close_code}{reason}: {self.record.n_turns} turns, "
             f"{n_mistakes or 'no'} mistake{'' if n_mistakes == 1 else 's'}"
         )
         self.record.on_mistake = self.record.on_departure = lambda words: (
