@@ -35,6 +35,7 @@ from gemini_live.simulator import records as sim_records
 from gemini_live.simulator.arguments import build_parser as build_simulator_parser
 from gemini_live.simulator.opening import SETUP_S
 from gemini_live.simulator.script_file import MAX_SCRIPT_BYTES
+from gemini_live.simulator.session_list import MAX_RECORDS
 from gemini_live.wire import connection, parse
 from gemini_live.wire.json_fields import MAX_ITEMS
 from gemini_live.wire.setup import MAX_SETUP_FILE_BYTES
@@ -207,7 +208,7 @@ def _limits() -> str:
         ("`--script FILE`", _size(MAX_SCRIPT_BYTES), "exit code 2"),
         ("one spoken sound", _size(speech.MAX_SOUND_BYTES), "cut"),
         ("sounds that are kept", _size(speech.MAX_CACHED_BYTES), "the oldest is dropped"),
-        ("records of ended sessions (command)", f"{server._MAX_RECORDS:,}", "the oldest without mistakes is dropped"),
+        ("records of ended sessions (command)", f"{MAX_RECORDS:,}", "the oldest without mistakes is dropped"),
         ("`--log FILE`", _size(MAX_FILE_BYTES), "the log ends, the server goes on"),
     ]
     return "\n".join(["| what | limit | beyond it |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])

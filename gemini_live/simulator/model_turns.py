@@ -1,7 +1,7 @@
 """Takes the turns of the simulated model, one after the other: what is asked, in which order, and what cuts it off.
 
 One task a session runs `ModelTurns.run`; other code asks for an answer (`ask`) or cuts one off (`interrupt`).
-`Performer` performs what a turn says and does.
+`Performer` performs what a turn says and does. Longer than 300 lines: it is one life of a turn, from the question on.
 """
 
 import asyncio

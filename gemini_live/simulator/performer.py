@@ -1,6 +1,7 @@
 """Performs what the model does in one turn: says, calls, thinks, searches, and ends the turn, in the service's order.
 
-Runs in the task of `ModelTurns`. Nothing else sends what belongs to a turn, so that turns never mix.
+Runs in the task of `ModelTurns`. Nothing else sends what belongs to a turn, so that turns never mix. Longer than
+300 lines: it is one order of events.
 """
 
 from collections import deque

@@ -4,107 +4,22 @@ The client need not be the recorded one. It may send the same turns in other mes
 record of the session says where and how (`departures`), and the replay goes on with the recording.
 """
 
-import asyncio
 from collections import deque
 from collections.abc import Mapping
-from random import Random
 from typing import Any
 
 from ..audio.pcm import OUTPUT
 from ..recording.format import count_media_bytes
 from .client_events import ClientEvent, ClientEvents, Kind
 from .clock import Alarm, Clock
-from .close_reasons import ENTITY_NOT_FOUND, INVALID_PAYLOAD, POLICY_VIOLATION, Refusal
-from .http import SocketRequest
-from .opening import end_as_the_service, receive_setup
+from .close_reasons import INVALID_PAYLOAD, Refusal
 from .records import CallRecord, SessionRecord, TurnRecord
 from .replay_ids import ReplayIds
 from .replay_steps import Cue, RecordedConnection, Send, restore_media
-from .tokens import TokenBook
 from .wire import ABNORMAL_CLOSURE, Wire
 
-_MAX_RUNS = 1_000
-"""Clients whose ids and handles are kept; the oldest are forgotten first."""
 NO_ANSWER = "The recording has no answer to this."
 _MAX_SETUP_DIFFERENCES = 5
-
-
-async def serve_replay(
-    wire: Wire, request: SocketRequest, tokens: TokenBook, book: "ReplayBook", *, clock: Clock, pace: float
-) -> None:
-    """Serve one client the recording, until one side closes."""
-    await end_as_the_service(wire, _serve(wire, request, tokens, book, clock=clock, pace=pace))
-
-
-async def _serve(
-    wire: Wire, request: SocketRequest, tokens: TokenBook, book: "ReplayBook", *, clock: Clock, pace: float
-) -> None:
-    setup, _ = await receive_setup(wire, request, tokens)
-    handle = setup.get("sessionResumption", {}).get("handle")
-    run, recorded = book.choose(handle)
-    replay = Replay(wire, setup, run, recorded, clock=clock, pace=pace)
-    wire.record.on_event(f"opened: {setup.get('model', '').removeprefix('models/')}, from a recording")
-    run.is_connected = True
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            sending = tasks.create_task(replay.run(), name="replay")
-            try:
-                while True:
-                    replay.take(await wire.receive())
-            finally:
-                sending.cancel()
-    finally:
-        run.is_connected = False
-        replay.tell_rest()
-
-
-class ReplayRun:
-    """One client on its way through the recording, over one or more connections."""
-
-    def __init__(self, random: Random) -> None:
-        self.ids = ReplayIds(random)
-        self.n_served = 0
-        """Recorded connections that were served or passed over."""
-        self.is_connected = False
-
-
-class ReplayBook:
-    """The recording, and who is where in it."""
-
-    def __init__(self, connections: list[RecordedConnection], seed: int | None) -> None:
-        self._connections = connections
-        self._random = Random() if seed is None else Random(f"replay {seed}")
-        self._runs: deque[ReplayRun] = deque(maxlen=_MAX_RUNS)
-
-    def choose(self, handle: str | None) -> tuple[ReplayRun, RecordedConnection]:
-        """Return the recorded connection for a client that connects with a handle, or without one.
-
-        Raises:
-            Refusal: The handle is of no session here, or the recording does not go on after that session.
-        """
-        if handle is not None:
-            run = next((run for run in reversed(self._runs) if run.ids.find(handle) is not None), None)
-            if run is None:
-                raise Refusal(POLICY_VIOLATION, ENTITY_NOT_FOUND, "the session resumption handle is not known")
-            return run, self._find_resumed(run, handle)
-        for run in reversed(self._runs):
-            following = self._connections[run.n_served :][:1]
-            if following and following[0].handle is None and not run.is_connected:
-                run.n_served += 1
-                return run, following[0]
-        self._runs.append(ReplayRun(Random(self._random.getrandbits(64))))
-        self._runs[-1].n_served = 1
-        return self._runs[-1], self._connections[0]
-
-    def _find_resumed(self, run: ReplayRun, handle: str) -> RecordedConnection:
-        """Return the recorded connection that resumed with the same handle, else the next one."""
-        recorded = run.ids.find(handle)
-        numbers = range(run.n_served, len(self._connections))
-        number = next((n for n in numbers if self._connections[n].handle == recorded), run.n_served)
-        if number >= len(self._connections):
-            raise Refusal(INVALID_PAYLOAD, NO_ANSWER, "resumed the session, where the recording ends")
-        run.n_served = number + 1
-        return self._connections[number]
 
 
 class Replay:
@@ -114,7 +29,7 @@ class Replay:
         self,
         wire: Wire,
         setup: dict[str, Any],
-        run: ReplayRun,
+        ids: ReplayIds,
         recorded: RecordedConnection,
         *,
         clock: Clock,
@@ -126,7 +41,7 @@ class Replay:
             Refusal: The setup's speech detection makes no sense.
         """
         self._wire, self._record = wire, wire.record
-        self._run, self._recorded = run, recorded
+        self._ids, self._recorded = ids, recorded
         self._clock, self._pace = clock, pace
         self._events = ClientEvents(setup)
         self._happened: deque[ClientEvent] = deque()
@@ -164,7 +79,7 @@ class Replay:
         self._alarm.wake()
 
     def _take_result(self, event: ClientEvent, message: dict[str, Any]) -> None:
-        recorded_id = self._run.ids.find(event.call_id) if event.call_id else event.name
+        recorded_id = self._ids.find(event.call_id) if event.call_id else event.name
         call = self._record.calls.get(event.call_id)
         if recorded_id is None:
             self._record.mistake(f"answered a call that was never made: {event.call_id}")
@@ -273,7 +188,7 @@ class Replay:
             self._record.departure(f"{_place(step)}: {event.describe()} before the recorded answer was over; it waits")
 
     async def _send(self, step: Send) -> None:
-        message = self._run.ids.renew_in(restore_media(step.message))
+        message = self._ids.renew_in(restore_media(step.message))
         self._follow(message)
         await self._wire.send(message)
 

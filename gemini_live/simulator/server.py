@@ -1,13 +1,14 @@
-"""Runs the simulator as a server: sockets, sessions, and the records of them."""
+"""Runs the simulator as a server: sockets and sessions.
+
+Longer than 300 lines: a third of it is the list of its arguments.
+"""
 
 import asyncio
 import errno
-import functools
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from http import HTTPStatus
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -15,35 +16,30 @@ from typing import Any, Self
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.http11 import Request, Response
 
 from gemini_live.errors import ConfigError
-from gemini_live.escaping import one_line
 
 from .actions import AnswerFunction
 from .answerer import Answerer, FunctionAnswerer
 from .clock import Clock
 from .faults import Fault, FaultPlan, SessionFaults, parse_fault
+from .handshakes import Handshakes, answer_in_json
 from .history import HandleBook
 from .http import (
     Callers,
-    HttpFailure,
-    HttpRequest,
     SocketRequest,
     is_loopback,
-    read_socket_request,
     secrets_of,
-    split_target,
 )
 from .http_connection import SERVER_HEADER, HttpConnection
 from .log import PROXY_ROLE, SERVER_ROLE, Log
 from .proxy_session import ProxySession
-from .records import SessionRecord, build_verdict, format_verdict
-from .replay import ReplayBook, serve_replay
+from .records import SessionRecord
+from .replay_book import ReplayBook, serve_replay
 from .replay_steps import read_replay
-from .rest import RestService, build_error
 from .script_file import read_script
 from .session import ServerContext, Session
+from .session_list import SessionList
 from .speech import Synthesizer
 from .tls import Certificate
 from .tokens import TokenBook
@@ -61,8 +57,6 @@ _OPEN_S, _HANG_S = 10.0, 3600.0
 _PING_INTERVAL_S, _PING_TIMEOUT_S = 30.0, 120.0
 _END_S = 3.0
 """How long closing every session may take; what still runs then is cancelled and left alone."""
-_MAX_RECORDS = 1_000
-"""Records of ended sessions that are kept if messages are not: the oldest without mistakes are dropped first."""
 _WILDCARDS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -138,18 +132,12 @@ class Simulator:
         clock: Clock | None = None,
     ) -> None:
         self.host, self.port = host, port
-        self.sessions: list[SessionRecord] = []
-        """The records of the sessions, the oldest first."""
-        self.n_sessions = 0
-        """Sessions so far, those included whose records were dropped."""
         self.certificate: Certificate | None = None
         """Where TLS is spoken: what a client has to trust."""
-        self.n_refused = 0
-        """Handshakes that were not accepted."""
-        self._key, self._tls, self._keep = key, tls, keep
+        self._key, self._tls = key, tls
+        self._list = SessionList(keep=keep, on_event=on_event)
         self._tls_names, self._tls_dir = tuple(tls_names), Path(tls_dir) if tls_dir is not None else None
         self._origins = frozenset(origin.rstrip("/").lower() for origin in allow_origins)
-        self._on_event = on_event
         self._lifetime_s, self._seed = lifetime_s, seed
         default_pace = _PACE if replay is None else 1.0
         self._pace = default_pace if pace is None else pace
@@ -170,9 +158,21 @@ class Simulator:
         self._server: Server
         self._log: Log | None = None
         self._open_sessions: dict[int, Wire] = {}
-        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
-        self._closing = asyncio.Event()
-        self._tasks: set[asyncio.Future[None]] = set()
+
+    @property
+    def sessions(self) -> list[SessionRecord]:
+        """The records of the sessions, the oldest first."""
+        return self._list.records
+
+    @property
+    def n_sessions(self) -> int:
+        """Sessions so far, those included whose records were dropped."""
+        return self._list.n_opened
+
+    @property
+    def n_refused(self) -> int:
+        """Handshakes that were not accepted."""
+        return self._list.n_refused
 
     @property
     def url(self) -> str:
@@ -211,8 +211,14 @@ class Simulator:
         clock = self._clock_given or asyncio.get_running_loop()
         tokens = TokenBook(clock, None if self._seed is None else Random(f"tokens {self._seed}"))
         names = frozenset(name.lower() for name in self._tls_names)
-        self._callers = Callers(self.host, names, self._origins)
-        self._rest = RestService(self._key, self._callers, tokens)
+        self._handshakes = Handshakes(
+            Callers(self.host, names, self._origins),
+            key=self._key,
+            tokens=tokens,
+            plan=self._plan,
+            upstream=self._upstream,
+            sessions=self._list,
+        )
         self._context = ServerContext(
             clock=clock,
             synthesizer=Synthesizer(espeak=self._espeak),
@@ -244,7 +250,7 @@ class Simulator:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Close every session and stop listening, within a few seconds whatever still runs."""
-        self._closing.set()
+        self._handshakes.close()
         try:
             async with asyncio.timeout(_END_S):
                 await self._stack.aclose()
@@ -258,17 +264,7 @@ class Simulator:
         Raises:
             TimeoutError: It was not opened in time; the words say what was.
         """
-        if self.n_sessions < n:
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append((n, waiter))
-            try:
-                async with asyncio.timeout(timeout_s):
-                    await waiter
-            except TimeoutError:
-                came = f"{self.n_sessions} sessions, {self.n_refused} handshakes refused"
-                told = "".join(f"; {record.describe()}" for record in self.sessions[-2:])
-                raise TimeoutError(f"no session {n} within {timeout_s:g} s: {came}{told}") from None
-        return next(record for record in self.sessions if record.number == n)
+        return await self._list.wait_for(n, timeout_s)
 
     @property
     def mistakes(self) -> list[str]:
@@ -282,18 +278,15 @@ class Simulator:
 
     def verdict(self) -> list[str]:
         """Return the verdict on the clients, in lines."""
-        lines = [line for record in self.sessions for line in format_verdict(record)]
-        n_forgotten = self.n_sessions - len(self.sessions)
-        return [f"{n_forgotten} older sessions without mistakes are not listed", *lines] if n_forgotten else lines
+        return self._list.verdict()
 
     def verdict_data(self) -> dict[str, Any]:
         """Return the verdict on the clients as JSON can hold it."""
-        return build_verdict(self.sessions, self.n_sessions - len(self.sessions), self.n_refused)
+        return self._list.verdict_data()
 
     def _open_log(self, path: Path, clock: Clock) -> Log:
         def tell(words: str) -> None:
-            if self._on_event is not None:
-                self._on_event(f"the log {one_line(words)}")
+            self._list.tell(f"the log {words}")
 
         role = SERVER_ROLE if self._upstream is None else PROXY_ROLE
         return Log(path, role=role, media=self._log_media, clock=clock.time, on_failure=tell)
@@ -304,9 +297,9 @@ class Simulator:
                 self._serve_session,
                 self.host,
                 self.port,
-                process_request=self._process_request,
-                process_response=_answer_in_json if self._upstream is None else None,
-                create_connection=self._make_connection,  # type: ignore[arg-type] # any callable will do
+                process_request=self._handshakes.process_request,
+                process_response=answer_in_json if self._upstream is None else None,
+                create_connection=self._handshakes.make_connection,  # type: ignore[arg-type] # any callable will do
                 compression=None,
                 ssl=context,
                 max_size=MAX_MESSAGE_BYTES,
@@ -331,83 +324,11 @@ class Simulator:
             return _HANG_S
         return _OPEN_S if self._upstream is None else _OPEN_S + OPEN_TIMEOUT_S
 
-    def _make_connection(self, *args: Any, **options: Any) -> HttpConnection:
-        return HttpConnection(*args, answer=self._answer, **options)
-
-    def _answer(self, request: HttpRequest) -> Response | Awaitable[Response]:
-        """Return the answer to a plain HTTP request."""
-        if self._upstream is None:
-            return self._rest.answer(request)
-        try:
-            self._callers.check(request.headers)
-        except HttpFailure as failure:
-            return build_error(failure)
-        return self._upstream.forward(request)
-
-    async def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Answer the handshakes that are not for the Live API, not allowed, or refused by a fault."""
-        assert isinstance(connection, HttpConnection) and connection.http_request is not None
-        try:
-            self._callers.check(request.headers)
-        except HttpFailure as failure:
-            return self._refuse(failure)
-        if self._upstream is not None:
-            return await self._dial(connection, connection.http_request, self._upstream)
-        read = read_socket_request(connection.http_request, self._key, self._context.tokens.names)
-        if read is None:
-            return self._rest.answer(connection.http_request)
-        if self._plan.take("hang"):
-            self.n_refused += 1
-            await self._closing.wait()
-            return build_error(HttpFailure(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE", "The simulator ends."))
-        if refuse := self._plan.take("refuse"):
-            words = "Refused by the simulator, as it was asked to."
-            response = self._refuse(HttpFailure(_status(refuse.number), "UNAVAILABLE", words))
-            response.status_code = int(refuse.number)
-            if refuse.text:
-                response.headers["Retry-After"] = refuse.text
-            return response
-        connection.socket_request = read
-        return None
-
-    async def _dial(self, connection: HttpConnection, request: HttpRequest, upstream: Upstream) -> Response | None:
-        """Open the connection behind that of a client; return the answer to the client if that fails."""
-        dialled = await upstream.dial(request)
-        if isinstance(dialled, Response):
-            self.n_refused += 1
-            if self._on_event is not None:
-                self._on_event(f"{upstream.host} refused a connection with HTTP {dialled.status_code}")
-            return dialled
-        connection.upstream = dialled
-        closing = asyncio.ensure_future(_close_after(connection, dialled))
-        self._tasks.add(closing)
-        closing.add_done_callback(self._tasks.discard)
-        path, _ = split_target(request.target)
-        connection.socket_request = SocketRequest(path, "", None)
-        return None
-
-    def _refuse(self, failure: HttpFailure) -> Response:
-        """Count a refused handshake, tell people of it, and return its answer."""
-        self.n_refused += 1
-        if self._on_event is not None:
-            self._on_event(f"refused a connection: {one_line(failure.words)}")
-        return build_error(failure)
-
     async def _serve_session(self, connection: ServerConnection) -> None:
         assert isinstance(connection, HttpConnection) and connection.socket_request is not None
         request: SocketRequest = connection.socket_request
         clock = self._context.clock
-        self.n_sessions += 1
-        record = SessionRecord(
-            number=self.n_sessions,
-            path=request.path,
-            api_version=request.api_version,
-            opened_s=clock.time(),
-            keep=self._keep,
-        )
-        if self._on_event is not None:
-            record.on_event = functools.partial(self._tell_people, record.number)
-        self.sessions.append(record)
+        record = self._list.open(request.path, request.api_version, clock.time())
         if connection.upstream is not None:
             await self._pass_on(connection, connection.upstream, record)
             return
@@ -416,7 +337,7 @@ class Simulator:
         self._open_sessions[record.number] = wire
         if self._log is not None:
             self._log.opened(record.number, f"{self.url.replace('http', 'ws', 1)}{record.path}")
-        self._tell_waiters()
+        self._list.opened()
         try:
             if self._replay is not None:
                 await serve_replay(wire, request, self._context.tokens, self._replay, clock=clock, pace=self._pace)
@@ -425,62 +346,18 @@ class Simulator:
         finally:
             del self._open_sessions[record.number]
             wire.settle()
-            self._forget(record)
+            self._list.ended(record)
 
     async def _pass_on(self, connection: HttpConnection, dialled: ClientConnection, record: SessionRecord) -> None:
         assert self._upstream is not None and connection.http_request is not None
         if self._log is not None:
             self._log.opened(record.number, self._upstream.socket_url(record.path))
-        self._tell_waiters()
+        self._list.opened()
         secrets = secrets_of(connection.http_request)
         try:
             await ProxySession(connection, dialled, record, log=self._log, secrets=secrets).run()
         finally:
-            self._forget(record)
-
-    def _forget(self, record: SessionRecord) -> None:
-        """Drop what nobody will ask for of a session that has ended."""
-        if not self._keep:
-            record.forget_messages()
-            self._drop_records()
-
-    def _drop_records(self) -> None:
-        """Keep the number of records bounded; those with mistakes stay longest."""
-        if len(self.sessions) <= _MAX_RECORDS:
-            return
-        ended = [record for record in self.sessions if not record.open]
-        dropped = next((record for record in ended if not record.mistakes), ended[0] if ended else None)
-        if dropped is not None:
-            self.sessions.remove(dropped)
-
-    def _tell_people(self, session: int, words: str) -> None:
-        assert self._on_event is not None
-        self._on_event(f"session {session} {one_line(words)}")
-
-    def _tell_waiters(self) -> None:
-        for n, waiter in self._waiters:
-            if self.n_sessions >= n and not waiter.done():
-                waiter.set_result(None)
-        self._waiters = [(n, waiter) for n, waiter in self._waiters if not waiter.done()]
-
-
-async def _close_after(connection: ServerConnection, dialled: ClientConnection) -> None:
-    """Close the connection behind that of a client when the client's is closed, whatever became of its handshake."""
-    await connection.wait_closed()
-    await dialled.close()
-
-
-def _answer_in_json(connection: ServerConnection, request: Request, response: Response) -> Response | None:
-    """Give the WebSocket library's own refusals of a handshake the form of all other errors."""
-    is_json = response.headers.get("Content-Type", "").startswith("application/json")
-    if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS or is_json:
-        return None
-    words = response.body.decode(errors="replace").strip()
-    answer = build_error(HttpFailure(_status(response.status_code), "INVALID_ARGUMENT", words))
-    for name in ("Upgrade", "Sec-WebSocket-Version"):
-        if name in response.headers:
-            answer.headers[name] = response.headers[name]
-    return answer
+            self._list.ended(record)
 
 
 def _find_answerer(answer: AnswerFunction | None, heard: Sequence[str], script: str | Path | None) -> Answerer | None:
@@ -492,10 +369,3 @@ def _find_answerer(answer: AnswerFunction | None, heard: Sequence[str], script: 
     if script is not None:
         return read_script(script)
     return FunctionAnswerer(answer or (lambda question: None), heard) if answer or heard else None
-
-
-def _status(number: float) -> HTTPStatus:
-    try:
-        return HTTPStatus(int(number))
-    except ValueError:
-        return HTTPStatus.SERVICE_UNAVAILABLE

@@ -17,7 +17,7 @@ from websockets.exceptions import InvalidStatus
 
 from gemini_live.errors import ConfigError, MissingExtraError
 from gemini_live.models import MODELS
-from gemini_live.simulator import Simulator
+from gemini_live.simulator import Simulator, session_list
 from gemini_live.simulator import server as server_module
 from gemini_live.simulator.tls import Certificate
 from gemini_live.simulator.wire import Wire
@@ -236,7 +236,7 @@ async def test_server_ends_soon_though_its_voice_hangs(tmp_path: Path, monkeypat
 
 
 async def test_records_of_many_sessions_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "_MAX_RECORDS", 3)
+    monkeypatch.setattr(session_list, "MAX_RECORDS", 3)
     async with quick(keep=False) as server:
         for text in ("a", "nonsense", "b", "c", "d", "e"):
             async with dial(server) as peer:

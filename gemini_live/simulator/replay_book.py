@@ -1,0 +1,96 @@
+"""Serves a recording to clients: knows which of its connections each client is to get, and who has which ids."""
+
+import asyncio
+from collections import deque
+from random import Random
+
+from .clock import Clock
+from .close_reasons import ENTITY_NOT_FOUND, INVALID_PAYLOAD, POLICY_VIOLATION, Refusal
+from .http import SocketRequest
+from .opening import end_as_the_service, receive_setup
+from .replay import NO_ANSWER, Replay
+from .replay_ids import ReplayIds
+from .replay_steps import RecordedConnection
+from .tokens import TokenBook
+from .wire import Wire
+
+_MAX_RUNS = 1_000
+"""Clients whose ids and handles are kept; the oldest are forgotten first."""
+
+
+async def serve_replay(
+    wire: Wire, request: SocketRequest, tokens: TokenBook, book: "ReplayBook", *, clock: Clock, pace: float
+) -> None:
+    """Serve one client the recording, until one side closes."""
+    await end_as_the_service(wire, _serve(wire, request, tokens, book, clock=clock, pace=pace))
+
+
+async def _serve(
+    wire: Wire, request: SocketRequest, tokens: TokenBook, book: "ReplayBook", *, clock: Clock, pace: float
+) -> None:
+    setup, _ = await receive_setup(wire, request, tokens)
+    handle = setup.get("sessionResumption", {}).get("handle")
+    run, recorded = book.choose(handle)
+    replay = Replay(wire, setup, run.ids, recorded, clock=clock, pace=pace)
+    wire.record.on_event(f"opened: {setup.get('model', '').removeprefix('models/')}, from a recording")
+    run.is_connected = True
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            sending = tasks.create_task(replay.run(), name="replay")
+            try:
+                while True:
+                    replay.take(await wire.receive())
+            finally:
+                sending.cancel()
+    finally:
+        run.is_connected = False
+        replay.tell_rest()
+
+
+class ReplayRun:
+    """One client on its way through the recording, over one or more connections."""
+
+    def __init__(self, random: Random) -> None:
+        self.ids = ReplayIds(random)
+        self.n_served = 0
+        """Recorded connections that were served or passed over."""
+        self.is_connected = False
+
+
+class ReplayBook:
+    """The recording, and who is where in it."""
+
+    def __init__(self, connections: list[RecordedConnection], seed: int | None) -> None:
+        self._connections = connections
+        self._random = Random() if seed is None else Random(f"replay {seed}")
+        self._runs: deque[ReplayRun] = deque(maxlen=_MAX_RUNS)
+
+    def choose(self, handle: str | None) -> tuple[ReplayRun, RecordedConnection]:
+        """Return the recorded connection for a client that connects with a handle, or without one.
+
+        Raises:
+            Refusal: The handle is of no session here, or the recording does not go on after that session.
+        """
+        if handle is not None:
+            run = next((run for run in reversed(self._runs) if run.ids.find(handle) is not None), None)
+            if run is None:
+                raise Refusal(POLICY_VIOLATION, ENTITY_NOT_FOUND, "the session resumption handle is not known")
+            return run, self._find_resumed(run, handle)
+        for run in reversed(self._runs):
+            following = self._connections[run.n_served :][:1]
+            if following and following[0].handle is None and not run.is_connected:
+                run.n_served += 1
+                return run, following[0]
+        self._runs.append(ReplayRun(Random(self._random.getrandbits(64))))
+        self._runs[-1].n_served = 1
+        return self._runs[-1], self._connections[0]
+
+    def _find_resumed(self, run: ReplayRun, handle: str) -> RecordedConnection:
+        """Return the recorded connection that resumed with the same handle, else the next one."""
+        recorded = run.ids.find(handle)
+        numbers = range(run.n_served, len(self._connections))
+        number = next((n for n in numbers if self._connections[n].handle == recorded), run.n_served)
+        if number >= len(self._connections):
+            raise Refusal(INVALID_PAYLOAD, NO_ANSWER, "resumed the session, where the recording ends")
+        run.n_served = number + 1
+        return self._connections[number]
