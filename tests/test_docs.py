@@ -13,7 +13,7 @@ from gemini_live.audio import portaudio
 from gemini_live.audio.buffers import MIC_QUEUE_S
 from gemini_live.conversation import handles, history, questions
 from gemini_live.errors import EXIT_CODE_MEANINGS, format_causes
-from gemini_live.functions import load, mcp, mcp_config, mcp_process, mcp_tools
+from gemini_live.functions import load, mcp, mcp_config, mcp_process, mcp_streams, mcp_tools
 from gemini_live.functions.call import MAX_THREADS
 from gemini_live.inspection import commands
 from gemini_live.options import build_parser
@@ -133,7 +133,7 @@ def _limits() -> str:
         ("one message of an MCP server", _size(mcp_process.MAX_MESSAGE_BYTES), "the server is ended"),
         (
             "messages of an MCP server",
-            f"{mcp.MESSAGES_PER_S:g} a second; bursts of {mcp.MAX_MESSAGES:,}",
+            f"{mcp_streams.MESSAGES_PER_S:g} a second; bursts of {mcp_streams.MAX_MESSAGES:,}",
             "the server waits, with a warning",
         ),
         ("tools of an MCP server", str(mcp.MAX_TOOLS), "the rest is not offered, with a warning"),

@@ -1,7 +1,8 @@
 """MCP servers: starts them, lists and calls their tools, and notes what they do wrong. `mcp_tools.py` has what is pure.
 
 Runs on the event loop. Each server has a task that holds its connection from its start to its end, because the `mcp`
-package wants both in one task. A server that fails costs its own tools, never the session.
+package wants both in one task. A server that fails costs its own tools, never the session. This file is long because
+all of it is the life of one server: its start, its calls, what it does unasked, and its end.
 """
 
 import asyncio
@@ -12,11 +13,9 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import httpx2
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 from mcp.client.subscriptions import SubscriptionLost
-from mcp.shared._httpx_utils import MCP_DEFAULT_SSE_READ_TIMEOUT, MCP_DEFAULT_TIMEOUT
 from mcp_types import (
     Implementation,
     JSONRPCRequest,
@@ -28,6 +27,7 @@ from .. import __version__
 from .json_values import describe_error, one_line
 from .mcp_config import ServerSpec
 from .mcp_process import MAX_MESSAGE_BYTES, CommandFailedError, Streams, run_server
+from .mcp_streams import MESSAGES_PER_S, WatchedStream, open_http
 from .mcp_tools import Tool, read_result
 from .result import CallResult
 
@@ -38,8 +38,6 @@ TELL_START_S = 2.0
 MAX_PAGES, MAX_TOOLS = 100, 512
 LIST_S = 30.0
 """How long a server may take to list its tools."""
-MAX_MESSAGES, MESSAGES_PER_S = 1_000, 500.0
-"""Messages of one server are read at once up to the first number, then at the second rate: it waits meanwhile."""
 MAX_CHANGES = 5
 """How often one server may change its tools by itself: each change may cost a new session."""
 CHANGE_PAUSE_S = 0.5
@@ -259,17 +257,17 @@ class McpServer:
         """Yield the streams of the server, watched."""
         if self.spec.url:
             async with (
-                _open_http(self.spec, self._note_status) as client,
+                open_http(self.spec, self._note_status) as client,
                 streamable_http_client(
                     self.spec.url, http_client=client, max_sse_event_size=MAX_MESSAGE_BYTES
                 ) as streams,
             ):
-                yield _WatchedStream(streams[0], self._on_item, self._on_flood, self._on_end), streams[1]
+                yield WatchedStream(streams[0], self._on_item, self._on_flood, self._on_end), streams[1]
             return
         on_stderr = self._listener.open_stderr(self.spec.name)
         async with run_server(self.spec, on_stderr=on_stderr, on_rubbish=self._on_rubbish) as (process, read, write):
             try:
-                yield _WatchedStream(read, self._on_item, self._on_flood, self._on_end), write
+                yield WatchedStream(read, self._on_item, self._on_flood, self._on_end), write
             finally:
                 self._process = process  # whose exit code comes later
 
@@ -372,98 +370,6 @@ class McpServer:
         if text not in self._told:
             self._told.add(text)
             self._warn(text if example is None else f"{text}: {example}")
-
-
-class _WatchedStream:
-    """The messages of a server, on their way to the `mcp` package: looked at, and slowed down if they are a flood."""
-
-    def __init__(
-        self, stream: Any, on_item: Callable[[Any], None], on_flood: Callable[[], None], on_end: Callable[[], None]
-    ) -> None:
-        self._stream, self._on_item, self._on_flood, self._on_end = stream, on_item, on_flood, on_end
-        self._n_left, self._since_s = float(MAX_MESSAGES), asyncio.get_running_loop().time()
-
-    @property
-    def last_context(self) -> Any:
-        """The context of the sender of the last message, if the stream has it."""
-        return getattr(self._stream, "last_context", None)
-
-    async def receive(self) -> Any:
-        """Return the next message."""
-        now_s = asyncio.get_running_loop().time()
-        self._n_left = min(MAX_MESSAGES, self._n_left + (now_s - self._since_s) * MESSAGES_PER_S) - 1
-        self._since_s = now_s
-        if self._n_left < 0:
-            self._on_flood()
-            await asyncio.sleep(-self._n_left / MESSAGES_PER_S)
-        item = await self._stream.receive()
-        self._on_item(item)
-        return item
-
-    def __aiter__(self) -> "_WatchedStream":
-        return self
-
-    async def __anext__(self) -> Any:
-        from anyio import ClosedResourceError, EndOfStream  # noqa: PLC0415
-
-        try:
-            return await self.receive()
-        except (EndOfStream, ClosedResourceError):
-            self._on_end()
-            raise StopAsyncIteration from None
-
-    async def aclose(self) -> None:
-        """Close the stream."""
-        await self._stream.aclose()
-
-    def close(self) -> None:
-        """Close the stream."""
-        self._stream.close()
-
-    async def __aenter__(self) -> "_WatchedStream":
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self.aclose()
-
-
-def _open_http(spec: ServerSpec, on_refused: Callable[[str], None]) -> httpx2.AsyncClient:
-    """Return an HTTP client that reads bodies up to the size of one message.
-
-    Args:
-        spec: The server.
-        on_refused: Gets the status of each answer that is an error.
-    """
-
-    async def bound(response: httpx2.Response) -> None:
-        if response.status_code >= 400 and response.request.method == "POST":
-            on_refused(f"{response.status_code} {response.reason_phrase}".strip())
-        if response.headers.get("content-encoding", "identity").lower() != "identity":
-            raise httpx2.StreamError("the server compresses its answer, although it was asked not to")
-        if response.headers.get("content-type", "").lower().startswith("application/json"):
-            response.stream = _BoundedBody(response.stream)
-
-    timeout = httpx2.Timeout(MCP_DEFAULT_TIMEOUT, read=MCP_DEFAULT_SSE_READ_TIMEOUT)
-    headers = {"Accept-Encoding": "identity", "User-Agent": f"gemini-live/{__version__}", **spec.headers}
-    return httpx2.AsyncClient(headers=headers, timeout=timeout, event_hooks={"response": [bound]})
-
-
-class _BoundedBody(httpx2.AsyncByteStream):
-    """The body of an answer, which must not fill the memory."""
-
-    def __init__(self, body: Any) -> None:
-        self._body = body
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        n_bytes = 0
-        async for data in self._body:
-            n_bytes += len(data)
-            if n_bytes > MAX_MESSAGE_BYTES:
-                raise httpx2.StreamError(f"the answer is larger than {MAX_MESSAGE_BYTES >> 20} MiB")
-            yield data
-
-    async def aclose(self) -> None:
-        await self._body.aclose()
 
 
 def _error(text: str) -> CallResult:

@@ -76,7 +76,7 @@ def call(request: Any, name: str, args: dict[str, Any], token: Any) -> None:  # 
         case "die":
             os._exit(3)
         case "flood":
-            for _ in range(1_600):
+            for _ in range(80):
                 notify("message", level="debug", data="x")
         case "endless":
             sys.stdout.write("x" * SIZE)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gemini_live.functions import mcp as module
+from gemini_live.functions import mcp_streams
 from gemini_live.functions.library import FunctionLibrary
 from gemini_live.functions.mcp import Listener, McpServers
 from gemini_live.functions.mcp_config import ServerSpec
@@ -149,7 +150,9 @@ async def test_progress_logs_and_stderr_are_shown_and_chatter_is_told_once() -> 
         ]
 
 
-async def test_a_flood_is_read_slowly_and_the_call_is_answered() -> None:
+async def test_a_flood_is_read_slowly_and_the_call_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mcp_streams, "MAX_MESSAGES", 50)
+    monkeypatch.setattr(mcp_streams, "MESSAGES_PER_S", 20)
     async with running() as bench:
         assert await bench.call("flood") == {"output": "done"}
         assert bench.warnings == ["MCP server hostile sends more than 500 messages a second: reading them slowly"]
