@@ -101,9 +101,9 @@ def _resolve(
     while isinstance(reference := schema.pop("$ref", None), str):
         target = _look_up(reference, root)
         if target is None or reference in inside:
-            known = isinstance(target, Mapping)
-            remarks.append(f"{'Again a' if known else 'See'} {reference.rpartition('/')[2] if known else reference}.")
-            if known and target is not None and target.get("type") == "object":
+            name = "the same" if reference == "#" else f"a {reference.rpartition('/')[2]}"
+            remarks.append(f"See {reference}." if target is None else f"Again {name}.")
+            if target is not None and target.get("type") == "object":
                 schema.setdefault("type", "object")
             break
         inside = (*inside, reference)

@@ -15,7 +15,7 @@ from .mcp_config import ServerSpec
 from .mcp_process import MAX_MESSAGE_BYTES
 
 CONNECT_S, READ_S = 30.0, 300.0
-"""How long a server may take to be connected, and to send the next piece of an answer: as the `mcp` package has them."""
+"""How long a server may take to be connected, and to send the next piece of an answer; as in the `mcp` package."""
 MAX_MESSAGES, MESSAGES_PER_S = 1_000, 500.0
 """Messages of one server are read at once up to the first number, then at the second rate: it waits meanwhile."""
 

@@ -71,7 +71,7 @@ TABLE: list[tuple[Any, dict[str, Any]]] = [
             "properties": {
                 "next": {
                     "type": "OBJECT",
-                    "properties": {"next": {"type": "OBJECT", "description": "Again a #."}},
+                    "properties": {"next": {"type": "OBJECT", "description": "Again the same."}},
                 },
             },
         },
