@@ -7,7 +7,7 @@ message.
 """
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..audio.voice_detector import SpeechStarted, VoiceDetector, VoiceSettings
@@ -39,6 +39,13 @@ def analyse(recording: Recording) -> Session:
     return _Analysis(recording).run()
 
 
+def lacks_speech_events(recording: Recording) -> bool:
+    """Return True if nothing but the sound tells when the user spoke."""
+    return not any(
+        isinstance(entry, Local) and entry.event in {"speech_began", "speech_ended"} for entry in recording.entries
+    )
+
+
 def _find_speech(recording: Recording) -> Iterator[Local]:
     """Yield when the user began and stopped speaking, as a client's recording tells it, found in the recorded sound."""
     detector = VoiceDetector(VoiceSettings(silence_s=PAUSE_S), keeps_pcm=False)
@@ -59,13 +66,15 @@ class _Analysis:
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
         events = {entry.event for entry in recording.entries if isinstance(entry, Local)}
-        self._finds_speech = not events & {"speech_began", "speech_ended"}
+        self._finds_speech = lacks_speech_events(recording)
         self._tells_playback = "first_sound" in events
         self._is_client = recording.header.role == "client"
         self._is_played = self._tells_playback or not self._is_client
         self._playback = Playback()
         self._user_sounds: list[Sound] = []
         self._sent_until_s = 0.0
+        self._bare: set[int] = set()
+        """Messages that hold nothing but sound that was left out; those that are alike are one object."""
         self._turns: list[Turn] = []
         self._turn: Turn | None = None
         self._calls: dict[str, Call] = {}
@@ -81,9 +90,12 @@ class _Analysis:
 
     def run(self) -> Session:
         """Look at every entry, in order."""
-        found = _find_speech(self._recording) if self._finds_speech else iter(())
-        for entry in heapq.merge(self._recording.entries, found, key=lambda entry: entry.t_s):
-            self._take(entry)
+        entries: Iterable[Entry] = self._recording.entries
+        if self._finds_speech:
+            entries = heapq.merge(entries, _find_speech(self._recording), key=lambda entry: entry.t_s)
+        for entry in entries:
+            if not (isinstance(entry, Message) and id(entry.message) in self._bare):
+                self._take(entry)
         played_s = max((sound.end_s for sound in self._playback.sounds), default=0.0)
         duration_s = max(self._recording.duration_s, played_s)
         if self._speech_began_s is not None:
@@ -125,6 +137,8 @@ class _Analysis:
 
     def _take_client(self, entry: Message) -> None:
         message = entry.message
+        if message.keys() == {"realtimeInput"} and field(message, "realtimeInput", "audio", "data") == "":
+            self._bare.add(id(message))
         if "setup" in message:
             handle = text_of(message, "setup", "sessionResumption", "handle")
             self._mark(entry, "setup", "with a handle" if handle else "")

@@ -16,7 +16,7 @@ from ..config import Color
 from ..errors import ConfigError, ExitCode
 from ..escaping import one_line
 from ..recording.read import read_recording
-from .analyse import analyse
+from .analyse import analyse, lacks_speech_events
 from .diff import KINDS, compare
 from .diff_report import format_comparison, to_junit
 from .diff_report import to_json as comparison_to_json
@@ -116,7 +116,10 @@ def load(path: Path, *, keep_media: bool = False) -> Session:
     Raises:
         RecordingError: It cannot be read.
     """
-    session = analyse(read_recording(path, keep_media=keep_media))
+    recording = read_recording(path, keep_media=keep_media)
+    if not keep_media and lacks_speech_events(recording):
+        recording = read_recording(path)
+    session = analyse(recording)
     add_costs(session)
     return session
 

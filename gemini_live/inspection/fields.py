@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -85,5 +86,6 @@ def duration_of(media: Mapping[str, Any], *, is_users: bool) -> float:
     return format_of(media, is_users=is_users).duration_s(count_media_bytes(media))
 
 
+@functools.lru_cache(maxsize=200)
 def _snake_case(name: str) -> str:
     return re.sub("[A-Z]", lambda match: f"_{match[0].lower()}", name)

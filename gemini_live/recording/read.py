@@ -6,6 +6,7 @@ What is merely unknown is skipped, and a last line that was cut off is reported 
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,12 +26,21 @@ from .format import (
     Header,
     Local,
     Message,
+    find_media,
     is_too_deep,
     remove_media,
 )
 
 MAX_PROBLEMS = 20
 _BOM = b"\xef\xbb\xbf"
+_CHUNK = re.compile(
+    rb'\{"t_s":([\d.]{1,20}),"type":"message","from":"client","connection":([1-9]\d{0,8}),"message":'
+    rb'(\{"realtimeInput":\{"audio":\{(?:"mimeType":"[\w/;=]{1,60}",)?"data":")'
+)
+"""The start of a line with a chunk of the user's sound, up to the sound itself. Nearly all lines are of this kind."""
+_MAX_TAIL_BYTES = 100
+_LONG_BYTES = 2_000
+_DATA = b'"data":"'
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,8 @@ class _Reader:
         self._n_bytes = 0
         self._problems: list[str] = []
         self._unknown: Counter[str] = Counter()
+        self._chunks: dict[tuple[bytes, bytes, int], dict[str, Any]] = {}
+        """Messages with sound that was left out: those that are alike share one object."""
 
     def read(self) -> Recording:
         header = self._read_header()
@@ -116,6 +128,11 @@ class _Reader:
         last_s = 0.0
         while raw := self._next_line():
             self._line += 1
+            chunk = None if self._keep_media else self._read_chunk(raw, last_s)
+            if chunk is not None:
+                last_s = chunk.t_s
+                yield chunk
+                continue
             is_cut = not raw.endswith(b"\n")
             if raw.isspace():
                 continue
@@ -132,6 +149,30 @@ class _Reader:
             if entry is not None:
                 yield entry
 
+    def _read_chunk(self, raw: bytes, last_s: float) -> Message | None:
+        """Read a chunk of the user's sound without the sound, if the line is one and in order: the fast way."""
+        start = _CHUNK.match(raw)
+        if start is None or not raw.endswith(b"}}}}\n"):
+            return None
+        begin = start.end()
+        end = raw.find(b'"', begin)
+        head, tail = start[3], raw[end:]
+        key = (head, tail, end - begin - raw.count(b"=", end - 2, end))
+        if end == begin or len(tail) > _MAX_TAIL_BYTES or start[1].count(b".") > 1:
+            return None
+        t_s = float(start[1])
+        if not last_s <= t_s <= MAX_T_S:
+            return None
+        message = self._chunks.get(key)
+        if message is None:
+            try:
+                message = json.loads(head + tail[:-2])
+            except ValueError:
+                return None
+            message["realtimeInput"]["audio"]["bytes"] = key[2] * 3 // 4
+            self._chunks[key] = message
+        return Message(t_s, self._line, "client", int(start[2]), message)
+
     def _next_line(self) -> bytes:
         raw = self._file.readline(MAX_LINE_BYTES + 1)
         self._n_bytes += len(raw)
@@ -144,7 +185,7 @@ class _Reader:
 
     def _parse(self, raw: bytes) -> dict[str, Any]:
         try:
-            fields = json.loads(raw.decode(), parse_constant=_refuse_constant)
+            fields = self._load(raw)
         except UnicodeDecodeError:
             raise self._damage("the line is not UTF-8 text") from None
         except json.JSONDecodeError as exc:
@@ -158,6 +199,19 @@ class _Reader:
         if is_too_deep(fields):
             raise self._damage("the line is nested too deeply")
         return fields
+
+    def _load(self, raw: bytes) -> Any:
+        """Return the JSON of a line; long media that will not be kept are cut out before, which is fast."""
+        if not self._keep_media and len(raw) > _LONG_BYTES:
+            begin = raw.find(_DATA) + len(_DATA)
+            end = raw.find(b'"', begin)
+            if begin >= len(_DATA) and b"\\" not in raw[begin:end]:
+                fields = json.loads((raw[:begin] + raw[end:]).decode(), parse_constant=_refuse_constant)
+                emptied = [media for media in find_media(fields) if not media["data"]]
+                if len(emptied) == 1 and "bytes" not in emptied[0]:
+                    emptied[0]["bytes"] = (end - begin) * 3 // 4 - raw.count(b"=", end - 2, end)
+                    return fields
+        return json.loads(raw.decode(), parse_constant=_refuse_constant)
 
     def _read_time(self, fields: Mapping[str, Any], last_s: float) -> float:
         if "t_s" not in fields and fields.get("format") == FORMAT:

@@ -189,7 +189,7 @@
       const mark = data.marks[i], at = x(mark.t), text = mark.kind;
       if (at < free || !data.named.includes(mark.kind)) continue;
       paint.fillStyle = color("quiet");
-      paint.fillText(text, at - 3, height - MARKS + 34);
+      paint.fillText(text, clamp(at - 3, 3, width - paint.measureText(text).width - 3), height - MARKS + 34);
       free = at + paint.measureText(text).width + 10;
     }
     if (head >= view.start && head <= view.end) {
