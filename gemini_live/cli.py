@@ -35,6 +35,7 @@ from .wire.address import TOKEN_PREFIX
 if TYPE_CHECKING:
     from .functions.library import FunctionLibrary
     from .output.events import Output
+    from .recording.read import Recording
 
 
 def run() -> NoReturn:
@@ -91,6 +92,8 @@ class _Command:
         """Do what the arguments say, report what fails, and return the exit code."""
         arguments: Mapping[str, Any] = {}
         try:
+            if argv and argv[0] == options.REPLAY:
+                return self._replay(options.parse_replay(argv[1:]))
             if argv and argv[0] in options.COMMANDS:
                 return self._run_command(argv)
             arguments = options.parse(argv)
@@ -150,8 +153,21 @@ class _Command:
         if self._streams.stdout is None:
             raise ConfigError("stdout is closed: redirect it, e.g. to /dev/null, if you do not want the output")
 
-    def _run_session(self, config: Config) -> int:
-        """Run a session and return the exit code."""
+    def _replay(self, arguments: Mapping[str, Any]) -> int:
+        """Replay a recording and return the exit code; its model is used unless another one is given.
+
+        Raises:
+            GeminiLiveError: The recording cannot be read, or an argument is wrong.
+        """
+        from .recording.read import read_recording  # noqa: PLC0415 - a session needs none
+
+        recording = read_recording(arguments["file"])
+        model = (recording.header.model or "").removeprefix("models/")
+        settings = {"model": model, **arguments} if model else arguments
+        return self._run_session(options.read_config(settings, self._environ), recording)
+
+    def _run_session(self, config: Config, replayed: "Recording | None" = None) -> int:
+        """Run a session, perhaps one whose client is `replayed`, and return the exit code."""
         options.check_streams(config, self._streams.stdin, self._streams.stdout, self._streams.stderr)
         simulator = _read_simulate(config.simulate)
         output, prompt = self._outputs.build(config, self._signals.interrupt)
@@ -178,6 +194,7 @@ class _Command:
             ending=self.ending,
             signals=self._signals,
             started_s=self._started_s,
+            replayed=replayed,
         ).run()
 
     def _list_functions(self, config: Config) -> int:
@@ -297,4 +314,4 @@ def _format_completion(shell: str) -> str:
     """Return the script that completes the options in `shell`."""
     from .completion import format_completion  # noqa: PLC0415 - a session needs none
 
-    return format_completion(options.build_parser(), shell)
+    return format_completion(options.build_parser(), shell, options.COMMANDS)

@@ -1,6 +1,7 @@
 """The script that teaches a shell to complete the command, as shtab writes it. The only module that knows shtab."""
 
 import argparse
+from collections.abc import Sequence
 
 import shtab
 
@@ -12,8 +13,13 @@ _VALUES = {"--model": tuple(MODELS), "--voice": VOICES, "--api-version": ("v1", 
 _FILES = ("--input-file", "--output-file", "--record", "--import-functions", "--image")
 
 
-def format_completion(parser: argparse.ArgumentParser, shell: str) -> str:
-    """Return a script for `shell` that completes the options of `parser`. This spoils the parser for parsing."""
+def format_completion(parser: argparse.ArgumentParser, shell: str, commands: Sequence[str]) -> str:
+    """Return a script for `shell` that completes the options of `parser` and the `commands`, which take files.
+
+    This spoils the parser for parsing.
+    """
+    parser.add_argument("command", nargs="?", choices=commands)
+    parser.add_argument("file", nargs="*").complete = shtab.FILE  # type: ignore[attr-defined]
     for action in parser._actions:
         for name in action.option_strings:
             action.choices = _VALUES.get(name, action.choices)

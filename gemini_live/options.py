@@ -26,7 +26,8 @@ from .wire.setup import build_setup, model_of, parse_setup_option
 from .wire.setup_facts import lacks_words, read_setup
 
 PROG = "gemini-live"
-COMMANDS = ("inspect", "diff")
+REPLAY = "replay"
+COMMANDS = ("inspect", "diff", REPLAY)
 """A first argument that is one of these is a command of its own, with its own options."""
 SIMULATED_KEY = "simulated"
 SHELLS = ("bash", "zsh", "fish")
@@ -53,7 +54,8 @@ environment:
 _COMMANDS = """\
 commands (each has its own --help):
   inspect FILE  show a recording (--record): who said what when, how quickly
-  diff A B      compare two recordings turn by turn"""
+  diff A B      compare two recordings turn by turn
+  replay FILE   send what its client sent to a server, and record it anew"""
 
 _EXAMPLES = """\
 examples:
@@ -266,6 +268,24 @@ def build_parser() -> _Parser:
     return parser
 
 
+def build_replay_parser() -> _Parser:
+    """Return the parser of `gemini-live replay`."""
+    parser = _Parser(
+        prog=f"{PROG} {REPLAY}",
+        description="Send what the client of a recording sent to a server or another model, and record what comes "
+        "back: gemini-live diff compares both recordings.",
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    parser.add_argument("file", metavar="FILE", type=Path, help="the recording to replay")
+    _add_server(parser.add_argument_group("connection"))
+    recording = parser.add_argument_group("recording")
+    _add_recording(recording)
+    recording.add_argument("--force", action="store_true", help="let --record overwrite any file with JSON lines [off]")
+    _add_process(parser.add_argument_group("scripting"))
+    return parser
+
+
 def _format_exit_codes() -> str:
     return "\n".join(f"  {code.value:<5}{meaning}" for code, meaning in EXIT_CODE_MEANINGS.items())
 
@@ -378,6 +398,11 @@ def _add_functions(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_connection(group: argparse._ArgumentGroup) -> None:
+    _add_server(group)
+    _switch(group, "reconnect", "open a new connection if one is lost [on]")
+
+
+def _add_server(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--model", metavar="ID", help=f"{', '.join(MODELS)}, or another [{_default('model')}]")
     group.add_argument("--base-url", metavar="URL", help=f"address of the service [{_default('base_url')}]")
     group.add_argument("--insecure", action="store_true", help="allow a plain http --base-url on another machine [off]")
@@ -396,7 +421,6 @@ def _add_connection(group: argparse._ArgumentGroup) -> None:
         action=_StoreSetup,
         help="merge this JSON, or @FILE, over the setup message (RFC 7386: null deletes)",
     )
-    _switch(group, "reconnect", "open a new connection if one is lost [on]")
 
 
 def _add_recording(group: argparse._ArgumentGroup) -> None:
@@ -459,17 +483,8 @@ def _add_scripting(group: argparse._ArgumentGroup) -> None:
         help=f"jsonl: one JSON object per event [{_default('output_format')}]",
     )
     group.add_argument("--turns", metavar="N", type=_whole(1), help="exit after N complete answers")
-    group.add_argument(
-        "--timeout", dest="timeout_s", metavar="SECONDS", type=_number(0, above=True), help="exit after this time"
-    )
     group.add_argument("--no-stdin", dest="stdin", action="store_false", help="do not read questions from stdin")
-    group.add_argument("-v", "--verbose", action="store_true", help="print every message, both ways, to stderr")
-    group.add_argument("-q", "--quiet", action="store_true", help="print only errors to stderr")
-    group.add_argument(
-        "--color",
-        choices=[value.value for value in Color],
-        help=f"use colours [{_default('color')}]",
-    )
+    _add_process(group)
     group.add_argument(
         "--print-completion",
         metavar="SHELL",
@@ -480,6 +495,19 @@ def _add_scripting(group: argparse._ArgumentGroup) -> None:
         "--no-history", dest="history", action="store_false", help="do not save what you type for the next session"
     )
     group.add_argument("--version", action="version", version=f"{PROG} {__version__}")
+
+
+def _add_process(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--timeout", dest="timeout_s", metavar="SECONDS", type=_number(0, above=True), help="exit after this time"
+    )
+    group.add_argument("-v", "--verbose", action="store_true", help="print every message, both ways, to stderr")
+    group.add_argument("-q", "--quiet", action="store_true", help="print only errors to stderr")
+    group.add_argument(
+        "--color",
+        choices=[value.value for value in Color],
+        help=f"use colours [{_default('color')}]",
+    )
 
 
 def read_config(arguments: Mapping[str, Any], environ: Mapping[str, str], *, connects: bool = True) -> Config:
@@ -658,6 +686,25 @@ def find_warnings(config: Config, environ: Mapping[str, str]) -> list[str]:
 def _find_vertex(environ: Mapping[str, str]) -> str | None:
     """Return the variable that asks Google's SDKs to use Vertex AI, or `None`."""
     return next((name for name in _VERTEX_VARIABLES if environ.get(name, "").strip().lower() in {"1", "true"}), None)
+
+
+def parse_replay(argv: Sequence[str]) -> dict[str, Any]:
+    """Return the arguments of `gemini-live replay` that were given; `file` is the recording.
+
+    Raises:
+        ConfigError: There is no file for the new recording.
+        SystemExit: They are wrong, or `--help` was among them.
+    """
+    parser = build_replay_parser()
+    namespace, unknown = parser.parse_known_args(argv)
+    if unknown:
+        parser.refuse_unknown(unknown[0])
+    arguments = vars(namespace)
+    if "record" not in arguments:
+        raise ConfigError("replay records what comes back: add --record FILE.jsonl")
+    if is_same_file(arguments["file"], arguments["record"]):
+        raise ConfigError(f"--record would overwrite {arguments['record']}, which is replayed")
+    return {**arguments, "stdin": False}
 
 
 def parse(argv: Sequence[str]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from .process.streams import BackgroundWriter, Streams, are_one_terminal, is_ter
 if TYPE_CHECKING:
     from .functions.library import FunctionLibrary
     from .prompt.prompt import Prompt
+    from .recording.read import Recording
     from .session.session import Session
 
 
@@ -53,6 +54,8 @@ class SessionRun:
     signals: Signals
     started_s: float
     """When the command started, by the monotonic clock; `--timeout` counts from then."""
+    replayed: "Recording | None" = None
+    """Set to send what the client of a recording sent, and nothing else."""
 
     def run(self) -> int:
         """Import the user's functions, run the session, and return the exit code.
@@ -121,7 +124,8 @@ class SessionRun:
 
     async def _converse(self, library: "FunctionLibrary | None") -> int:
         """Hold the conversation to its end, to its failure or to `--timeout`; return the exit code."""
-        from .session.session import Session  # noqa: PLC0415 - brings the WebSocket library
+        from .session.replay import Replay  # noqa: PLC0415 - brings the WebSocket library
+        from .session.session import Session  # noqa: PLC0415
 
         limit_s, ran_s = self.config.timeout_s, time.monotonic() - self.started_s
         try:
@@ -130,6 +134,9 @@ class SessionRun:
                 _started(library, self.output),
                 self.server as reachable,
             ):
+                if self.replayed is not None:
+                    await Replay(reachable, self.output, self.replayed).run()
+                    return ExitCode.DONE
                 session = Session(
                     reachable,
                     self.output,

@@ -19,6 +19,8 @@ from typing import IO, Any, NamedTuple, Self
 
 from gemini_live.simulator import SessionRecord, Simulator
 
+from .kept_recordings import RECORDINGS
+
 ROOT = Path(__file__).parent.parent
 LIVENESS_S = 40.0
 """No step takes as long, however busy the machine is."""
@@ -145,6 +147,7 @@ class Command:
             cwd: Where it runs.
             module: What `python -m` runs.
         """
+        arguments = RECORDINGS.recorded(arguments) if module == "gemini_live" else arguments
         argv: Sequence[str] = (sys.executable, "-X", "dev", "-m", module, *arguments)
         if redirect:
             argv = ("/bin/sh", "-c", f'{{ "$@" {redirect}' if "}" in redirect else f'exec "$@" {redirect}', "sh", *argv)

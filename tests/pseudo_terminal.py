@@ -16,6 +16,7 @@ from typing import Any, Self
 import pyte
 
 from .command import COMPLAINTS, IN_A_TERMINAL, LIVENESS_S, Captured, clean_environ
+from .kept_recordings import RECORDINGS
 
 COMMAND = (sys.executable, "-X", "dev", "-m", "gemini_live")
 PROMPT = "> "
@@ -51,7 +52,7 @@ class PseudoTerminal:
         self._n_shown = 0
         self._master, self._slave = os.openpty()
         self._set_size(columns, rows)
-        argv = (*program, *arguments)
+        argv = (*program, *(RECORDINGS.recorded(arguments) if program is COMMAND else arguments))
         if redirect:
             argv = ("/bin/sh", "-c", f'"$@" {redirect}', "sh", *argv)
         self.process = subprocess.Popen(

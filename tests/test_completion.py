@@ -21,6 +21,8 @@ OFFERS = (
     (("--color", ""), {"auto", "always", "never"}),
     (("--input-file", "in"), {"in.wav"}),
     (("-q", "--import-functions", "to"), {"tools.py"}),
+    (("insp",), {"inspect"}),
+    (("inspect", "in"), {"in.wav"}),
 )
 """What is typed after the command, and what completes the last word."""
 

@@ -16,7 +16,7 @@ from gemini_live.errors import EXIT_CODE_MEANINGS, format_causes
 from gemini_live.functions import load, mcp, mcp_config, mcp_process, mcp_streams, mcp_tools
 from gemini_live.functions.call import MAX_THREADS
 from gemini_live.inspection import commands
-from gemini_live.options import build_parser
+from gemini_live.options import REPLAY, build_parser, build_replay_parser
 from gemini_live.output import plain
 from gemini_live.output.help import COMMANDS, KEYS
 from gemini_live.output.schema import format_table
@@ -313,6 +313,7 @@ def _commands() -> list[str]:
 def test_every_command_has_options_that_exist(command: str) -> None:
     word = command.split()[1]
     parser = commands.build_parser(word) if word in commands.DESCRIPTIONS else build_parser()
+    parser = build_replay_parser() if word == REPLAY else parser
     known = {option for action in parser._actions for option in action.option_strings}
     used = set(re.findall(r"(?<=\s)--[a-z][a-z-]*", command.split("| jq", maxsplit=1)[0]))
     assert used <= known

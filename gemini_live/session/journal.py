@@ -17,6 +17,7 @@ from ..recording.format import Header, Sender
 from ..recording.lines import EntrySink, timestamp
 from ..recording.memory import SessionMemory
 from ..recording.write import CLOSE_TIMEOUT_S, Recorder, open_new
+from ..wire.address import list_secrets
 
 RecordEvent = Callable[..., None]
 """`Journal.local`: records an event, by its name and facts."""
@@ -64,7 +65,7 @@ class Journal:
             model=setup.get("model"),
             setup=setup,
         )
-        secrets = [self._config.api_key, self._config.api_key.removeprefix("auth_tokens/")]
+        secrets = list_secrets(self._config.api_key)
         if self._config.record is not None:
             loop = asyncio.get_running_loop()
 

@@ -343,3 +343,14 @@ def test_text_is_wrapped_and_folded_by_columns() -> None:
     assert list(wrap("abcdefgh", 3)) == ["abc", "def", "gh"]
     assert list(wrap("日本語", 4)) == ["日本", "語"]
     assert fold("日本語です", 5) == "日本…"
+
+
+def test_replay_says_what_is_missing(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "add --record FILE.jsonl" in run("replay", path).err
+    assert "which is replayed" in run("replay", path, "--record", path).err
+    assert run("replay", path, "--voice", "Puck", "--record", "x.jsonl").code == 2
+    assert run("replay", "--help").code == 0
+    assert "usage: gemini-live replay" in capsys.readouterr().out
+    done = run("replay", path.with_name("missing.jsonl"), "--record", path.with_name("x.jsonl"), "--simulate")
+    assert (done.code, done.err.count("cannot be read")) == (2, 1)
+    assert not path.with_name("x.jsonl").exists()
