@@ -267,7 +267,7 @@ class Session:
             raise failure
 
     async def _close(self, *, is_whole: bool) -> None:
-        """Write the answer that is complete and what there is of others; end the streams, then the connection."""
+        """Write the last complete answer and the text of unfinished ones; end the streams, then the connection."""
         self._apply(self._conversation.finish())
         if not is_whole:
             self._apply(self._conversation.unfinished())
@@ -336,7 +336,7 @@ class Session:
         return True
 
     async def _conduct(self) -> End:
-        """Watch the time of a live connection, for what has to happen when nothing else does; return its end."""
+        """Do what becomes due by time on a live connection; return how the connection has to end."""
         while True:
             if (silence := self._tick()) is not None:
                 return End(How.CLOSED, silence)
@@ -427,7 +427,7 @@ class Session:
             self._output.emit(events.Detail(f"asked again on the new connection: {question.text}"))
 
     def _on_progress(self, outcomes: Sequence[Outcome]) -> None:
-        """Write what came of something that was sent, and set the clock of `_conduct` anew."""
+        """Write the outcomes of something that was sent, and let `_conduct` look at its deadlines again."""
         self._apply(outcomes)
         self._changes.notify()
 
@@ -454,7 +454,7 @@ class Session:
         self._wake()
 
     def _discard_speech(self) -> None:
-        """Discard what the user says, and leave the connection if its server has a part of it: it is never answered."""
+        """Discard what the user says; if the server has received a part of it, replace the connection."""
         if self._media.discard_speech():
             self._speech.answered()
             self._link.leave("connecting again, so that the model does not hear what you discarded")
@@ -468,7 +468,7 @@ class Session:
     # What is told
 
     async def _tell_waits(self) -> None:
-        """Tell a user without a status bar, once for each exchange, that nothing has come from the server for long."""
+        """Tell a user without a status bar, once per exchange, that the server has sent nothing for `TELL_WAIT_S`."""
         told: set[int] = set()
         while True:
             number, since_s = self._conversation.exchange, self._waits_since_s()
