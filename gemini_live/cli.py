@@ -3,12 +3,11 @@
 The main thread runs all of this. What is slow to import is imported where it is needed, so that `--help` is fast.
 """
 
-import asyncio
 import contextlib
 import dataclasses
+import functools
 import os
 import shlex
-import shutil
 import sys
 import time
 import traceback
@@ -16,25 +15,20 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import options
-from .choose_functions import Surroundings, load_library
-from .choose_output import Outputs
 from .config import Color, Config, OutputFormat
 from .errors import STDIN, ConfigError, ExitCode, GeminiLiveError
 from .escaping import escape, one_line
 from .options import PROG
-from .output import events
-from .output.plain import Terminal
-from .output.until_ended import UntilEnded
 from .process.ending import Ending
 from .process.lines import LineWriter, PrintedLines
 from .process.signals import Signals
 from .process.streams import BackgroundWriter, Streams, claim_stdin, claim_stdout, is_terminal
-from .run_session import SessionRun
 from .wire.address import TOKEN_PREFIX
 
 if TYPE_CHECKING:
+    from .choose_output import Outputs
     from .functions.library import FunctionLibrary
-    from .output.events import Output
+    from .output.events import Event, Output
     from .recording.read import Recording
 
 
@@ -69,12 +63,18 @@ class _Command:
         self._writer.keep_secrets([*self._keys, *(key.removeprefix(TOKEN_PREFIX) for key in self._keys)])
         self.ending = Ending(self._writer, streams)
         self._signals = Signals(self.ending)
-        self._outputs = Outputs(environ, streams, self._writer)
         self._output: Output | None = None
         """Writes the events, once it is known how."""
         self._printed = PrintedLines(self._write_printed)
-        self.ending.report = lambda text: self._emit(events.Error(text))
+        self.ending.report = self._report
         self.ending.write_last_line = self._write_last_line
+
+    @functools.cached_property
+    def _outputs(self) -> "Outputs":
+        """How events are written. They are slow to import, and `--help` needs none."""
+        from .choose_output import Outputs  # noqa: PLC0415
+
+        return Outputs(self._environ, self._streams, self._writer)
 
     def main(self, argv: Sequence[str]) -> int:
         """Do what the arguments say, whatever happens, and return the exit code."""
@@ -101,7 +101,7 @@ class _Command:
         except GeminiLiveError as error:
             if self._output is None:
                 self._use(self._outputs.build_plain(OutputFormat(arguments.get("output_format", OutputFormat.TEXT))))
-            self._emit(events.Error(str(error)))
+            self._report(str(error))
             return error.exit_code
         except SystemExit as leaving:  # of the parser, which has said why
             return leaving.code if isinstance(leaving.code, int) else ExitCode.DONE
@@ -114,6 +114,8 @@ class _Command:
         """Do what the arguments say and return the exit code."""
         self._require_stdout()
         if arguments.get("list_devices"):
+            import asyncio  # noqa: PLC0415 - as in the other places, slow to import
+
             self._print(escape(asyncio.run(_list_devices())) + "\n")
         elif (shell := arguments.get("print_completion")) is not None:
             self._print(_format_completion(shell))
@@ -130,6 +132,8 @@ class _Command:
             GeminiLiveError: A file cannot be read or written, or an argument is wrong.
         """
         self._require_stdout()
+        import shutil  # noqa: PLC0415
+
         from .inspection import commands  # noqa: PLC0415 - a session needs none
         from .inspection.style import Paper  # noqa: PLC0415
 
@@ -168,6 +172,10 @@ class _Command:
 
     def _run_session(self, config: Config, replayed: "Recording | None" = None) -> int:
         """Run a session, perhaps one whose client is `replayed`, and return the exit code."""
+        from .output import events  # noqa: PLC0415
+        from .output.plain import Terminal  # noqa: PLC0415
+        from .run_session import SessionRun  # noqa: PLC0415
+
         options.check_streams(config, self._streams.stdin, self._streams.stdout, self._streams.stderr)
         simulator = _read_simulate(config.simulate)
         output, prompt = self._outputs.build(config, self._signals.interrupt)
@@ -203,6 +211,8 @@ class _Command:
         Raises:
             GeminiLiveError: There is no file of functions, or a function cannot be declared.
         """
+        import asyncio  # noqa: PLC0415
+
         from .output.function_list import find_declarations, format_declarations, format_json_lines  # noqa: PLC0415
         from .wire.setup import build_setup  # noqa: PLC0415
 
@@ -225,6 +235,8 @@ class _Command:
         Raises:
             GeminiLiveError: A file cannot be imported, a function cannot be declared, or a server is described wrongly.
         """
+        from .choose_functions import Surroundings, load_library  # noqa: PLC0415
+
         output = self._output if self._output is not None else self._outputs.build_plain()
         around = Surroundings(
             environ=self._environ,
@@ -240,22 +252,35 @@ class _Command:
 
     def _use(self, output: "Output") -> None:
         """Write all events to `output` from now on."""
+        from .output.until_ended import UntilEnded  # noqa: PLC0415
+
         self._output = UntilEnded(output)
 
-    def _emit(self, event: events.Event) -> None:
+    def _report(self, error: str) -> None:
+        """Write an error, if it is known how."""
+        from .output import events  # noqa: PLC0415
+
+        self._emit(events.Error(error))
+
+    def _emit(self, event: "Event") -> None:
         """Write an event, if it is known how."""
         if self._output is not None:
             self._output.emit(event)
 
     def _write_printed(self, line: str) -> None:
         """Write a line that a function, or the file that defines it, has printed."""
+        from .output import events  # noqa: PLC0415
+
         output = self._output if self._output is not None else self._outputs.build_plain()
         output.emit(events.FunctionOutput(line))
 
     def _write_last_line(self, code: int) -> None:
         """Write what functions have printed, and then the last event; nothing if that was written."""
         self._printed.close()
-        self._emit(events.SessionEnded(int(code)))
+        if self._output is not None:
+            from .output import events  # noqa: PLC0415
+
+            self._output.emit(events.SessionEnded(int(code)))
 
     def _print(self, text: str) -> None:
         """Write text to stdout."""

@@ -1,6 +1,5 @@
 """Lines in and out: reads stdin line by line, and stands in for stdout and stderr where other code prints."""
 
-import asyncio
 import codecs
 import contextlib
 import errno
@@ -9,7 +8,10 @@ import queue
 import select
 import threading
 from collections.abc import AsyncIterator, Callable
-from typing import Any, BinaryIO, TextIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 _READ_BYTES = 65_536
 _MAX_PIECES = 1_000
@@ -35,6 +37,8 @@ async def read_bytes(stdin: TextIO) -> AsyncIterator[bytes]:
     """
     if stdin.closed:
         return
+    import asyncio  # noqa: PLC0415 - slow to import, and not needed for --help
+
     loop = asyncio.get_running_loop()
     # Raw and unbuffered; on a Windows console this is the object that speaks Unicode, os.read is not.
     with open(stdin.fileno(), "rb", buffering=0, closefd=False) as raw:  # noqa: ASYNC230 - it is open already
@@ -175,7 +179,7 @@ class PrintedLines:
     def __init__(self, write: Callable[[str], None]) -> None:
         """Call `write` with each line; until `use` is called, in the thread that prints."""
         self._write = write
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: AbstractEventLoop | None = None
         self._loops_thread = 0
         self._waiting: queue.SimpleQueue[str | threading.Lock] = queue.SimpleQueue()
         """The lines, and a lock for each thread that waits until the lines before it are written."""
@@ -184,7 +188,7 @@ class PrintedLines:
         self._loop_hangs = self._is_closed = False
         self._writing = threading.Lock()
 
-    def use(self, loop: asyncio.AbstractEventLoop) -> None:
+    def use(self, loop: "AbstractEventLoop") -> None:
         """Write in the thread of `loop` from now on. Must be called in that thread."""
         self._loop, self._loops_thread = loop, threading.get_ident()
         self._schedule()

@@ -7,8 +7,6 @@ the query of the address that `authorize` returns. Nothing but the dial itself m
 import ipaddress
 import os
 import re
-import ssl
-import urllib.request
 from urllib.parse import quote, urlsplit
 
 from ..errors import ConfigError
@@ -84,6 +82,8 @@ def check_certificates(url: str) -> None:
     path = os.environ.get("SSL_CERT_FILE")
     if not path or not url.startswith("wss:"):
         return
+    import ssl  # noqa: PLC0415 - slow to import, and not needed for --help
+
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
     except ssl.SSLError:
@@ -110,6 +110,8 @@ def find_proxy(url: str) -> str | None:
     Raises:
         ConfigError: The address of the proxy is invalid.
     """
+    import urllib.request  # noqa: PLC0415 - slow to import, and not needed for --help
+
     parts = urlsplit(url)
     if is_loopback(parts.hostname or "") or urllib.request.proxy_bypass(parts.netloc):
         return None
