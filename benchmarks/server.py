@@ -15,7 +15,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -28,15 +27,19 @@ class Plan:
     """What the server sends after a client has sent its setup and one more message."""
 
     messages: int = 0
-    """How many messages of audio follow."""
+    """How many messages of audio follow, in each turn."""
+    turns: int = 1
+    """How many turns follow."""
     chunk_ms: int = 40
     """Duration of the audio in each message."""
     pace_s: float = 0.0
     """Seconds from one message to the next; 0 sends all at once."""
-    mixed: str = ""
-    """Folder of recorded sessions: their messages are sent over and over instead of audio alone."""
+    mixed: bool = False
+    """True to send words, usage, handles, sources and empty messages between the audio, as recorded sessions have."""
     answers: bool = False
-    """True to answer each message of the client with a short text and the end of a turn."""
+    """True to answer each message of the client with a few words and the end of a turn."""
+    echo_every: int = 0
+    """Sends a message of audio for so many of the client's; 0: none."""
 
 
 def build_frame(message: Any) -> bytes:
@@ -59,7 +62,40 @@ def build_audio(chunk_ms: int) -> dict[str, Any]:
 
 
 END = [{"serverContent": {"generationComplete": True}}, {"serverContent": {"turnComplete": True}}]
+USAGE = [
+    {
+        "usageMetadata": {
+            "promptTokenCount": 147,
+            "responseTokenCount": 36,
+            "totalTokenCount": 183,
+            "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 147}],
+            "responseTokensDetails": [{"modality": "AUDIO", "tokenCount": 36}],
+        }
+    }
+]
+SOURCES = {
+    "serverContent": {
+        "groundingMetadata": {
+            "webSearchQueries": ["oslo weather"],
+            "groundingChunks": [{"web": {"uri": "https://yr.example/oslo", "title": "yr.no"}}],
+        }
+    }
+}
 ANSWER = [{"serverContent": {"outputTranscription": {"text": "Yes."}}}, *END]
+
+
+def build_mix(audio: dict[str, Any], n: int) -> list[dict[str, Any]]:
+    """Return the messages of one spoken turn: seven of ten are audio, and one of these has words."""
+    words = {"serverContent": {**audio["serverContent"], "outputTranscription": {"text": " and so"}}}
+    ten = [audio, audio, words, audio, {"serverContent": {"outputTranscription": {"text": " it is"}}}] + [audio] * 3
+    first: list[dict[str, Any]] = [
+        {},
+        {"serverContent": {}},
+        {"serverContent": {"inputTranscription": {"text": " What is"}}},
+        {"serverContent": {"inputTranscription": {"text": " it?"}}},
+        {"sessionResumptionUpdate": {"newHandle": "h" * 60, "resumable": True}},
+    ]
+    return (first + [*ten, *USAGE, SOURCES] * (n // 10 + 1))[:n]
 
 
 class _Client(asyncio.Protocol):
@@ -133,34 +169,29 @@ class _Client(asyncio.Protocol):
             self._transport.write(build_frame({"setupComplete": {}}))
         elif self._plan.answers:
             self._transport.write(self._answer)
+        elif self._plan.echo_every:
+            if self._n_messages % self._plan.echo_every == 0:
+                self._transport.write(self._frames[0])
         elif self._plan.messages and self._sending is None:
             self._sending = asyncio.create_task(self._send_all())
 
     async def _send_all(self) -> None:
         loop = asyncio.get_running_loop()
         next_s = loop.time()
-        for i in range(self._plan.messages):
-            await self._writable.wait()
-            self._transport.write(self._frames[i % len(self._frames)])
-            if self._plan.pace_s:
-                next_s += self._plan.pace_s
-                await asyncio.sleep(max(0.0, next_s - loop.time()))
-        self._transport.write(self._end)
-
-
-def read_recordings(folder: Path) -> list[dict[str, Any]]:
-    """Return the server's messages of the parser's recorded sessions, without those that end or open a session."""
-    messages: list[dict[str, Any]] = []
-    for path in sorted(folder.glob("*.json")):
-        messages += json.loads(path.read_text(encoding="utf-8"))
-    ending = {"setupComplete", "goAway", "error", "code", "toolCallCancellation"}
-    return [message for message in messages if not ending & message.keys()]
+        for _ in range(self._plan.turns):
+            for i in range(self._plan.messages):
+                await self._writable.wait()
+                self._transport.write(self._frames[i % len(self._frames)])
+                if self._plan.pace_s:
+                    next_s += self._plan.pace_s
+                    await asyncio.sleep(max(0.0, next_s - loop.time()))
+            self._transport.write(self._end)
 
 
 async def serve(plan: Plan) -> None:
     """Serve on a free port of the loopback interface until stdin is closed."""
-    recorded = read_recordings(Path(plan.mixed)) if plan.mixed else []
-    frames = [build_frame(message) for message in (recorded or [build_audio(plan.chunk_ms)])]
+    audio = build_audio(plan.chunk_ms)
+    frames = [build_frame(message) for message in (build_mix(audio, plan.messages) if plan.mixed else [audio])]
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: _Client(plan, frames), "127.0.0.1", 0)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")

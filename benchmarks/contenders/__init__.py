@@ -32,16 +32,21 @@ class CpuClock:
         return (time.process_time() - self._started_s) / n * 1e6
 
 
-def run_task(tasks: Mapping[str, Task]) -> None:
-    """Run the task that the process's arguments name, and print its figures."""
+def parse_task(tasks: Mapping[str, Task]) -> tuple[Task, str, dict[str, Any]]:
+    """Return the task that the process's arguments name, the address of the server, and the task's arguments."""
     parser = argparse.ArgumentParser(description="Runs one task of one contender and prints its figures as JSON.")
     parser.add_argument("task", choices=tasks)
     parser.add_argument("address", help="host and port of the server")
     parser.add_argument("arguments", type=json.loads, help="of the task, as JSON")
     arguments = parser.parse_args()
-    figures = asyncio.run(_run(tasks[arguments.task], arguments.address, arguments.arguments))
-    sys.__stdout__.write(json.dumps(figures) + "\n")  # type: ignore[union-attr] # a process has one
+    return tasks[arguments.task], arguments.address, arguments.arguments
 
 
-async def _run(task: Task, address: str, arguments: Mapping[str, Any]) -> dict[str, float]:
-    return await task(address, **arguments)
+def run_task(tasks: Mapping[str, Task]) -> None:
+    """Run the task that the process's arguments name, and print its figures."""
+    task, address, arguments = parse_task(tasks)
+
+    async def run() -> dict[str, float]:
+        return await task(address, **arguments)
+
+    sys.stdout.write(json.dumps(asyncio.run(run())) + "\n")

@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from . import CpuClock, run_task
 from .microphone import feed
 
-MODEL = "models/gemini-2.5-flash-native-audio-preview-12-2025"
+MODEL = "models/gemini-3.8-live"
 SETUP: dict[str, Any] = {"setup": {"model": MODEL, "generationConfig": {"responseModalities": ["AUDIO"]}}}
 QUESTION = {"realtimeInput": {"text": "Hello"}}
 
@@ -23,7 +23,7 @@ async def receive(address: str, messages: int, turns: int = 1) -> dict[str, floa
     buffer = bytearray()
     n_complete = 0
     async with connect(f"ws://{address}/", compression=None) as websocket:
-        await _set_up(websocket)
+        await set_up(websocket)
         cpu = CpuClock()
         await websocket.send(json.dumps(QUESTION))
         while n_complete < turns:
@@ -40,7 +40,7 @@ async def send(address: str, chunks: int, pace_s: float) -> dict[str, float]:
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[bytes] = asyncio.Queue()
     async with connect(f"ws://{address}/", compression=None) as websocket:
-        await _set_up(websocket)
+        await set_up(websocket)
         cpu = CpuClock()
         feed(lambda chunk: loop.call_soon_threadsafe(queue.put_nowait, chunk), chunks, pace_s)
         for _ in range(chunks):
@@ -50,7 +50,8 @@ async def send(address: str, chunks: int, pace_s: float) -> dict[str, float]:
         return {"cpu_us": cpu.us_each(chunks)}
 
 
-async def _set_up(websocket: ClientConnection) -> None:
+async def set_up(websocket: ClientConnection) -> None:
+    """Send the setup and wait until it is complete."""
     await websocket.send(json.dumps(SETUP))
     while "setupComplete" not in json.loads(await websocket.recv()):
         pass

@@ -17,7 +17,7 @@ from .floor import MODEL
 from .microphone import feed
 
 
-class _Ends:
+class Ends:
     """Follows a session by what it writes: when it is live, and how many answers are complete."""
 
     def __init__(self) -> None:
@@ -37,7 +37,8 @@ class _Ends:
 
 
 @contextlib.asynccontextmanager
-async def _session(config: Config, ends: _Ends) -> AsyncIterator[Session]:
+async def hold(config: Config, ends: Ends) -> AsyncIterator[Session]:
+    """Hold a session until the caller is done with it."""
     session = Session(config, ends)
     task = asyncio.create_task(session.run())
     try:
@@ -48,17 +49,19 @@ async def _session(config: Config, ends: _Ends) -> AsyncIterator[Session]:
             await task
 
 
-def _config(address: str, **options: object) -> Config:
+def configure(address: str, **options: object) -> Config:
+    """Return the settings of a session with the server at `address`."""
     config = Config(api_key="any-key", base_url=f"http://{address}", model=MODEL.removeprefix("models/"))
     return dataclasses.replace(config, **options)  # type: ignore[arg-type]
 
 
-async def receive(address: str, messages: int, turns: int = 1) -> dict[str, float]:
-    """Receive turns into the playout buffer of a sound card that never asks for audio."""
-    sys.modules["pyaudio"] = FakePyAudio()
-    ends = _Ends()
+async def receive(address: str, messages: int, turns: int = 1, plays: bool = False) -> dict[str, float]:
+    """Receive turns into the playout buffer of a sound card that never asks for audio; `plays`: of the real one."""
+    if not plays:
+        sys.modules["pyaudio"] = FakePyAudio()
+    ends = Ends()
     ends.wanted = turns
-    async with _session(_config(address, audio_output=True, initial_message="Hello"), ends) as session:
+    async with hold(configure(address, audio_output=True, initial_message="Hello"), ends) as session:
         await ends.answered.wait()
         us = ends.cpu.us_each(messages * turns)
         speaker = session._media.speaker
@@ -71,8 +74,8 @@ async def send(address: str, chunks: int, pace_s: float) -> dict[str, float]:
     """Send chunks of the microphone, whose callback PortAudio's thread calls."""
     card = FakePyAudio()
     sys.modules["pyaudio"] = card
-    ends = _Ends()
-    async with _session(_config(address, audio_output=False, audio_input=True), ends) as session:
+    ends = Ends()
+    async with hold(configure(address, audio_output=False, audio_input=True), ends) as session:
         while not card.streams or not card.microphone.is_active():  # noqa: ASYNC110 - a fake card tells nobody
             await asyncio.sleep(0.01)
         callback = card.microphone._callback

@@ -1,16 +1,10 @@
-"""How many sessions the simulator serves at once before what it says comes late.
+"""Many clients of the simulator in one process, each as cheap as possible, so that what is measured is the simulator.
 
 Each session speaks in real time (20 ms chunks: a sentence, a pause, a sentence, ...) and is answered in its own voice,
-at real-time pace, while it goes on speaking, so that sound flows both ways all the time. A chunk's lateness is how much
-later than its place in the answer it arrives, against the chunk of that answer that came soonest. The server is a
-process of its own; this one is a client that does as little as possible, so that what is measured is the server.
-
-    python benchmarks/simulator_capacity.py [--sessions 50 100 150 ...] [--seconds 20]
-
-Prints a line for each number of sessions and stops after the first whose 99th percentile passes 20 ms.
+in real time, while it goes on speaking, so that sound flows both ways all the time. A chunk's lateness is how much
+later than its place in the answer it arrives, compared with the chunk of that answer that came soonest.
 """
 
-import argparse
 import array
 import asyncio
 import base64
@@ -19,17 +13,17 @@ import math
 import os
 import random
 import re
-import resource
-import sys
 import time
 from pathlib import Path
 
-LIMIT_S = 0.020
+from . import run_task
+
 CHUNK_S = 0.02
 BURST_S = 0.2
 BURST_BYTES = 9_600
 _AUDIO = re.compile(rb'"data": ?"([^"]*)"')
-RAMP_S = 5.0
+RAMP_S, SETTLE_S = 0.025, 2.0
+"""Seconds between two sessions that begin, and until the measurement."""
 PATH = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
 SETUP = {
     "setup": {
@@ -75,6 +69,7 @@ class Client(asyncio.Protocol):
     """One session."""
 
     def __init__(self, microphone: list[bytes], offset: int, lateness_s: list[float]) -> None:
+        """Prepare. `microphone`: the frames to send over and over; empty: the client sends nothing."""
         self.microphone, self.position = microphone, offset
         self.lateness_s = lateness_s
         self.buffer = bytearray()
@@ -105,7 +100,8 @@ class Client(asyncio.Protocol):
             del self.buffer[: end + 4]
             self.open = True
             self.next_s = now
-            self.tick()
+            if self.microphone:
+                self._tick()
         position = 0
         while len(self.buffer) - position >= 2:
             size, header = self.buffer[position + 1] & 127, 2
@@ -116,11 +112,11 @@ class Client(asyncio.Protocol):
             end = position + header + size
             if len(self.buffer) < end:
                 break
-            self.take(self.buffer[position + header : end], now)
+            self._take(self.buffer[position + header : end], now)
             position = end
         del self.buffer[:position]
 
-    def take(self, payload: bytearray, now: float) -> None:
+    def _take(self, payload: bytearray, now: float) -> None:
         n_bytes = sum(len(data) * 3 // 4 - data.count(b"=") for data in _AUDIO.findall(payload))
         if n_bytes:
             self.arrivals.append(now - self.n_bytes // BURST_BYTES * BURST_S)
@@ -132,82 +128,52 @@ class Client(asyncio.Protocol):
                 self.n_turns += 1
             self.arrivals, self.n_bytes = [], 0
 
-    def tick(self) -> None:
+    def _tick(self) -> None:
         """Send the next chunk of the microphone, every 20 ms."""
         if self.transport.is_closing():
             return
         self.transport.write(self.microphone[self.position % len(self.microphone)])
         self.position += 1
         self.next_s += CHUNK_S
-        asyncio.get_running_loop().call_at(self.next_s, self.tick)
+        asyncio.get_running_loop().call_at(self.next_s, self._tick)
 
 
-def cpu_s(pid: int) -> float:
-    """Return the processor time that a process has used."""
+def _cpu_s(pid: int) -> float:
+    """Return the CPU time that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def memory_mib(pid: int) -> float:
-    """Return the resident memory of a process."""
-    match = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-    return int(match[1]) / 1024 if match else 0.0
-
-
-async def measure(n_sessions: int, seconds: float, microphone: list[bytes]) -> float:
-    """Run one number of sessions, print what it takes, and return the 99th percentile of the lateness in seconds."""
-    server = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gemini_live.simulator", "--port", "0", "--pace", "1"), stdout=asyncio.subprocess.PIPE
-    )
-    assert server.stdout is not None
-    match = re.search(rb"http://([\d.]+):(\d+)", await server.stdout.readline())
-    assert match is not None
+async def talk(address: str, pid: int, sessions: int, seconds: float, speaks: bool = True) -> dict[str, float]:
+    """Hold sessions with the simulator of process `pid`; return the lateness of its audio and its CPU a session."""
+    host, port = address.split(":")
     loop = asyncio.get_running_loop()
+    microphone = build_microphone(random.Random(1)) if speaks else []
     lateness_s: list[float] = []
-    idle_mib = memory_mib(server.pid)
     clients = []
-    for i in range(n_sessions):
-        offset = i * 37 % len(microphone)
+    for i in range(sessions):
+        offset = i * 37 % max(1, len(microphone))
         _, client = await loop.create_connection(
-            lambda o=offset: Client(microphone, o, lateness_s), match[1].decode(), int(match[2])
+            lambda offset=offset: Client(microphone, offset, lateness_s),  # type: ignore[misc] # known to mypy
+            host,
+            int(port),
         )
         clients.append(client)
-        await asyncio.sleep(RAMP_S / n_sessions)
-    await asyncio.sleep(5)
+        await asyncio.sleep(RAMP_S)
+    await asyncio.sleep(SETTLE_S)
     for client in clients:
         client.arrivals, client.measuring = [], True
-    used_s, mine_s, started_s = cpu_s(server.pid), resource.getrusage(resource.RUSAGE_SELF).ru_utime, time.monotonic()
+    used_s, started_s = _cpu_s(pid), time.monotonic()
     await asyncio.sleep(seconds)
-    elapsed_s = time.monotonic() - started_s
-    cpu = (cpu_s(server.pid) - used_s) / elapsed_s
-    mine = (resource.getrusage(resource.RUSAGE_SELF).ru_utime - mine_s) / elapsed_s
-    mib = memory_mib(server.pid) - idle_mib
+    cpu = (_cpu_s(pid) - used_s) / (time.monotonic() - started_s)
     for client in clients:
         client.transport.abort()
-    server.terminate()
-    await server.communicate()
-    lateness_s.sort()
-    p50, p99 = (lateness_s[int(len(lateness_s) * share)] for share in (0.5, 0.99))
-    print(
-        f"{n_sessions:4d} sessions: {len(lateness_s):6d} messages in {sum(c.n_turns for c in clients)} answers, "
-        f"late by {p50 * 1000:.1f} ms (median) {p99 * 1000:.1f} ms (p99) {lateness_s[-1] * 1000:.1f} ms (worst); "
-        f"server {cpu * 100:.0f} % of a core, {cpu / n_sessions * 100:.2f} % and {mib / n_sessions:.2f} MiB a session; "
-        f"client {mine * 100:.0f} %",
-        flush=True,
-    )
-    return p99
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="How many sessions the simulator serves in real time.")
-    parser.add_argument("--sessions", type=int, nargs="+", default=[10, 50, 100, 125, 150, 175, 200])
-    parser.add_argument("--seconds", type=float, default=20.0)
-    options = parser.parse_args()
-    microphone = build_microphone(random.Random(1))
-    for n_sessions in options.sessions:
-        if asyncio.run(measure(n_sessions, options.seconds, microphone)) > LIMIT_S:
-            break
+    figures = {"cpu_percent": 100 * cpu / sessions}
+    if speaks:
+        ordered = sorted(lateness_s)
+        figures["late_ms"] = 1000 * ordered[len(ordered) * 99 // 100] if ordered else math.inf
+    return figures
 
 
 if __name__ == "__main__":
-    main()
+    run_task({"talk": talk})
