@@ -42,7 +42,7 @@ FILES: dict[str, str] = {
     f"def {'f' * 65}(): pass\n": f"tools.py:1: `{'f' * 65}` {NO_NAME}",
     "def f(ä: int): pass\n": "tools.py:1: `f` has a parameter `ä`, a name that the API forbids: use letters, digits "
     "and underscores, at most 64",
-    "def f():\n    '\\ud83d'\n": "tools.py:1: `f` cannot be declared: the declaration['description'] is "
+    "def f(): pass\nf.__doc__ = '\\ud83d'\n": "tools.py:1: `f` cannot be declared: the declaration['description'] is "
     "not valid Unicode",
     TOOL + "@tool(behavior='LATER')\ndef f(): pass\n": "tools.py:2: cannot be imported: ValueError: tool: behavior is "
     "BLOCKING or NON_BLOCKING, not 'LATER'",
