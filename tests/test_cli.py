@@ -431,6 +431,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["--simulate=--host ::1"], {}, 2, "--simulate: --host is for other clients"),
         (["--simulate=--port 1"], {}, 2, "--simulate: --port is for other clients"),
         (["--simulate=--key another"], {}, 2, "--simulate: --key is for other clients"),
+        (["--simulate=--upstream https://a.test"], {}, 2, "--simulate: --upstream is for other clients"),
+        (["--simulate=--script {tmp}/no.toml"], {}, 2, "{tmp}/no.toml: No such file or directory"),
+        (["--simulate=--replay {tmp}/no.jsonl"], {}, 2, "{tmp}/no.jsonl: cannot be read: No such file or directory"),
         (["--simulate=--log {tmp}/no/log"], {}, 2, "--log {tmp}/no/log: No such file"),
     ],
 )

@@ -18,35 +18,6 @@ _MAX_RUNS = 1_000
 """Clients whose ids and handles are kept; the oldest are forgotten first."""
 
 
-async def serve_replay(
-    wire: Wire, request: SocketRequest, tokens: TokenBook, book: "ReplayBook", *, clock: Clock, pace: float
-) -> None:
-    """Serve one client the recording, until one side closes."""
-    await end_as_the_service(wire, _serve(wire, request, tokens, book, clock=clock, pace=pace))
-
-
-async def _serve(
-    wire: Wire, request: SocketRequest, tokens: TokenBook, book: "ReplayBook", *, clock: Clock, pace: float
-) -> None:
-    setup, _ = await receive_setup(wire, request, tokens)
-    handle = setup.get("sessionResumption", {}).get("handle")
-    run, recorded = book.choose(handle)
-    replay = Replay(wire, setup, run.ids, recorded, clock=clock, pace=pace)
-    wire.record.on_event(f"opened: {setup.get('model', '').removeprefix('models/')}, from a recording")
-    run.is_connected = True
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            sending = tasks.create_task(replay.run(), name="replay")
-            try:
-                while True:
-                    replay.take(await wire.receive())
-            finally:
-                sending.cancel()
-    finally:
-        run.is_connected = False
-        replay.tell_rest()
-
-
 class ReplayRun:
     """One client on its way through the recording, over one or more connections."""
 
@@ -64,6 +35,28 @@ class ReplayBook:
         self._connections = connections
         self._random = Random() if seed is None else Random(f"replay {seed}")
         self._runs: deque[ReplayRun] = deque(maxlen=_MAX_RUNS)
+
+    async def serve(self, wire: Wire, request: SocketRequest, tokens: TokenBook, *, clock: Clock, pace: float) -> None:
+        """Serve one client the recording, until one side closes."""
+        await end_as_the_service(wire, self._serve(wire, request, tokens, clock=clock, pace=pace))
+
+    async def _serve(self, wire: Wire, request: SocketRequest, tokens: TokenBook, *, clock: Clock, pace: float) -> None:
+        setup, _ = await receive_setup(wire, request, tokens)
+        run, recorded = self.choose(setup.get("sessionResumption", {}).get("handle"))
+        replay = Replay(wire, setup, run.ids, recorded, clock=clock, pace=pace)
+        wire.record.on_event(f"opened: {setup.get('model', '').removeprefix('models/')}, from a recording")
+        run.is_connected = True
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                sending = tasks.create_task(replay.run(), name="replay")
+                try:
+                    while True:
+                        replay.take(await wire.receive())
+                finally:
+                    sending.cancel()
+        finally:
+            run.is_connected = False
+            replay.tell_rest()
 
     def choose(self, handle: str | None) -> tuple[ReplayRun, RecordedConnection]:
         """Return the recorded connection for a client that connects with a handle, or without one.

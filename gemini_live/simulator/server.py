@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -35,9 +35,6 @@ from .http_connection import SERVER_HEADER, HttpConnection
 from .log import PROXY_ROLE, SERVER_ROLE, Log
 from .proxy_session import ProxySession
 from .records import SessionRecord
-from .replay_book import ReplayBook, serve_replay
-from .replay_steps import read_replay
-from .script_file import read_script
 from .session import ServerContext, Session
 from .session_list import SessionList
 from .speech import Synthesizer
@@ -45,6 +42,9 @@ from .tls import Certificate
 from .tokens import TokenBook
 from .upstream import OPEN_TIMEOUT_S, Upstream
 from .wire import Wire
+
+if TYPE_CHECKING:
+    from .replay_book import ReplayBook
 
 MAX_MESSAGE_BYTES = 16 * 2**20
 """A larger message of a client closes its connection with 1009."""
@@ -150,7 +150,7 @@ class Simulator:
         if upstream is not None and (faults or key is not None or lifetime_s is not None):
             raise ConfigError("an upstream gets everything unchanged: leave out faults, key and lifetime")
         self._answerer = _find_answerer(answer, heard, script)
-        self._replay = ReplayBook(read_replay(Path(replay)), seed) if replay is not None else None
+        self._replay = _read_replay(Path(replay), seed) if replay is not None else None
         self._upstream = Upstream(upstream, max_message_bytes=MAX_MESSAGE_BYTES) if upstream is not None else None
         self._clock_given = clock
         self._espeak = espeak
@@ -340,7 +340,7 @@ class Simulator:
         self._list.opened()
         try:
             if self._replay is not None:
-                await serve_replay(wire, request, self._context.tokens, self._replay, clock=clock, pace=self._pace)
+                await self._replay.serve(wire, request, self._context.tokens, clock=clock, pace=self._pace)
             else:
                 await Session(wire, self._context, request).run()
         finally:
@@ -367,5 +367,19 @@ def _find_answerer(answer: AnswerFunction | None, heard: Sequence[str], script: 
         ConfigError: There is a mistake in the script.
     """
     if script is not None:
+        from .script_file import read_script  # noqa: PLC0415 - most servers need none
+
         return read_script(script)
     return FunctionAnswerer(answer or (lambda question: None), heard) if answer or heard else None
+
+
+def _read_replay(path: Path, seed: int | None) -> "ReplayBook":
+    """Return the recording to serve.
+
+    Raises:
+        ConfigError: It cannot be replayed.
+    """
+    from .replay_book import ReplayBook  # noqa: PLC0415 - most servers need none
+    from .replay_steps import read_replay  # noqa: PLC0415 - the same
+
+    return ReplayBook(read_replay(path), seed)

@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from http import HTTPStatus
-from http.client import HTTPResponse
+from http.client import HTTPException, HTTPResponse
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -29,6 +29,7 @@ from .rest import build_error
 NO_STATUS, ABNORMAL_CLOSURE = 1005, 1006
 _SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 OPEN_TIMEOUT_S, _HTTP_TIMEOUT_S = 30.0, 60.0
+_PING_INTERVAL_S, _PING_TIMEOUT_S = 30.0, 120.0
 _MAX_ANSWER_BYTES = 16 * 2**20
 _NOT_PASSED = {
     *("host", "connection", "upgrade", "keep-alive", "te", "trailer", "transfer-encoding", "content-length", "expect"),
@@ -86,6 +87,8 @@ class Upstream:
 
     async def dial(self, request: HttpRequest) -> ClientConnection | Response:
         """Open a WebSocket as the client asks for it; return the answer if there is none to be had."""
+        if not request.target.startswith("/"):
+            return _refuse_target()
         headers = [
             (name, value) for name, value in _pass_on(request.headers) if not name.lower().startswith("sec-websocket-")
         ]
@@ -99,7 +102,8 @@ class Upstream:
                 ssl=self._context,
                 max_size=self._max_message_bytes,
                 open_timeout=OPEN_TIMEOUT_S,
-                ping_interval=None,
+                ping_interval=_PING_INTERVAL_S,
+                ping_timeout=_PING_TIMEOUT_S,
             )
         except InvalidStatus as error:
             answer = error.response
@@ -114,6 +118,8 @@ class Upstream:
 
     async def forward(self, request: HttpRequest) -> Response:
         """Return the answer of the server to a plain HTTP request."""
+        if not request.target.startswith("/"):
+            return _refuse_target()
         return await asyncio.to_thread(self._fetch, request)
 
     def _fetch(self, request: HttpRequest) -> Response:
@@ -133,8 +139,13 @@ class Upstream:
         except urllib.error.URLError as error:
             reason = error.reason
             return self._explain(reason if isinstance(reason, Exception) else error)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, HTTPException) as error:
             return self._explain(error)
+
+
+def _refuse_target() -> Response:
+    """Return the answer to a request for anything but a path, such as `@host/`, which would name another host."""
+    return build_error(HttpFailure(HTTPStatus.BAD_REQUEST, "INVALID_ARGUMENT", "The request is for no path."))
 
 
 def _pass_on(headers: Headers) -> list[tuple[str, str]]:

@@ -207,6 +207,25 @@ async def test_redirect_is_passed_back_and_never_followed() -> None:
     assert asked == [f"/x?key={KEY}"]
 
 
+@pytest.mark.parametrize("upgrade", ["", "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"])
+@pytest.mark.parametrize("target", ["@127.0.0.1:{port}/x", "http://127.0.0.1:{port}/x", "{port}/x"])
+async def test_request_cannot_name_another_host(target: str, upgrade: str) -> None:
+    asked: list[str] = []
+
+    def note(connection: Any, request: Request) -> None:
+        asked.append(request.path)
+
+    async with serve(lambda websocket: asyncio.sleep(0), "127.0.0.1", 0, process_request=note) as other:
+        port = next(iter(other.sockets)).getsockname()[1]
+        async with proxied() as (front, _):
+            reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
+            writer.write(f"GET {target.format(port=port)} HTTP/1.1\r\nHost: localhost\r\n{upgrade}".encode())
+            writer.write(b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+            writer.close()
+    assert asked == []
+
+
 async def test_upstream_that_is_not_there_is_a_502() -> None:
     async with Simulator(upstream="http://127.0.0.1:9") as front:
         with pytest.raises(InvalidStatus) as raised:
