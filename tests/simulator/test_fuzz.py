@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from gemini_live.models import MODELS
 from gemini_live.simulator import Simulator
 
+from ..output.samples import NASTY
 from ..random_messages import mutate_bytes, mutate_tree
 from . import generate_schema
 from .peer import dial
@@ -31,6 +32,7 @@ VALUES: dict[str, list[Any]] = {
         "f",
         "audio/pcm;rate=1",
         "image/png",
+        *(NASTY, "\ud800", "say \udfff", "\u202e\x1b]0;title\x07", "x" * 20_000, "../../etc/passwd", "0" * 400),
     ],
     "int": [0, -1, 5, "7", 2**31 - 1, 2**40, 2**63 - 1, 1e30, "1e30", -(2**31)],
     "number": [0, -1.5, "2", 1e300, -1e-300, "NaN", "Infinity"],

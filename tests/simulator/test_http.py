@@ -9,11 +9,15 @@ from io import BytesIO
 from typing import Any
 
 import pytest
+from websockets.datastructures import Headers
 from websockets.exceptions import InvalidStatus
 
 from gemini_live.simulator import Simulator
 from gemini_live.simulator.http import Callers, HttpFailure, HttpRequest, is_loopback, read_request
+from gemini_live.simulator.rest import RestService
+from gemini_live.simulator.tokens import TokenBook
 
+from .fake_clock import FakeClock
 from .peer import dial, setup
 
 SOCKET = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
@@ -109,6 +113,51 @@ async def test_a_body_may_wait_for_its_invitation() -> None:
         raw = request("POST", "/v1beta/auth_tokens", {"Expect": "100-continue"}, b"{}")
         status, _, body = await exchange(server, raw)
         assert (status, json.loads(body)["name"][:12]) == (200, "auth_tokens/")
+
+
+ANYWHERE = ("/", "/v1beta/models", "/v1alpha/auth_tokens", "/upload/v1beta/files", "/no/such/page", SOCKET)
+
+
+@pytest.mark.parametrize("path", ANYWHERE)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS", "DELETE", "BREW"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://localhost.evil.example"},
+        {"Origin": "http://127.0.0.1.evil.example"},
+        {"Origin": "file://"},
+        {"Host": "evil.example"},
+        {"Host": "evil.example:80", "Origin": "http://localhost"},
+        {"Host": "localhost.evil.example"},
+    ],
+    ids=str,
+)
+def test_whatever_a_page_of_another_origin_or_name_asks_for_is_refused(
+    method: str, path: str, header: dict[str, str]
+) -> None:
+    service = RestService(None, Callers("127.0.0.1"), TokenBook(FakeClock(), None))
+    response = service.answer(HttpRequest(method, path, Headers(header)))
+    assert response.status_code == 403
+    assert not [name for name in response.headers if name.lower().startswith("access-control")]
+
+
+async def test_a_page_that_gives_its_name_to_this_machine_opens_no_socket() -> None:
+    async with quick() as server:
+        for host in ("evil.example", "localhost.evil.example:80"):
+            opening = {
+                "Host": host,
+                "Upgrade": "websocket",
+                "Connection": "Upgrade",
+                "Sec-WebSocket-Key": "MDEyMzQ1Njc4OWFiY2RlZg==",
+                "Sec-WebSocket-Version": "13",
+            }
+            status, _, body = await exchange(server, request("GET", SOCKET, opening))
+            assert status == 403
+            assert b"which is not this server" in body
+        assert server.n_refused == 2
+        assert server.n_sessions == 0
 
 
 async def test_page_of_another_origin_opens_no_socket() -> None:
