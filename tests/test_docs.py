@@ -147,6 +147,11 @@ def _limits() -> str:
             "the rest is dropped and counted",
         ),
         ("lines that functions print and nobody wrote yet", f"{lines.MAX_PRINTED_LINES:,}", "the function waits"),
+        (
+            "printed lines while a function blocks the event loop",
+            f"{lines.MAX_HELD_LINES:,}",
+            "further lines are dropped and counted",
+        ),
         ("microphone audio that waits for the network", f"{MIC_QUEUE_S:g} s", "the oldest is dropped"),
         ("**to you**", "", ""),
         (

@@ -22,6 +22,8 @@ MAX_PRINTED_LINE_CHARS = 100_000
 """The rest of a longer line that a function prints is dropped and counted."""
 MAX_PRINTED_LINES = 1_000
 """If more printed lines than this wait to be written, the threads that print wait."""
+MAX_HELD_LINES = 10_000
+"""If the event loop hangs, more printed lines than this are dropped and counted."""
 LOOP_HANGS_S = 0.5
 """After this time without a line written, the event loop is taken to hang, and the threads that print do not wait."""
 
@@ -186,6 +188,7 @@ class PrintedLines:
         self._is_scheduled = False
         """True if the loop will write what waits."""
         self._loop_hangs = self._is_closed = False
+        self._n_dropped = 0
         self._writing = threading.Lock()
 
     def use(self, loop: "AbstractEventLoop") -> None:
@@ -196,6 +199,9 @@ class PrintedLines:
     def put(self, line: str) -> None:
         """Queue a line. In the loop's own thread, write it at once; in others, wait while too many lines wait."""
         if self._is_closed:
+            return
+        if self._loop_hangs and self._waiting.qsize() >= MAX_HELD_LINES:
+            self._n_dropped += 1
             return
         self._waiting.put(line)
         if self._loop is None or threading.get_ident() == self._loops_thread:
@@ -227,6 +233,9 @@ class PrintedLines:
                         self._write(line)
                     case written:
                         written.release()
+            if self._n_dropped and self._waiting.empty():
+                n_dropped, self._n_dropped = self._n_dropped, 0
+                self._write(f"({n_dropped:,} printed lines were dropped, because a function blocked the event loop)")
         finally:
             self._writing.release()
         if not self._waiting.empty():

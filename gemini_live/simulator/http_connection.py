@@ -19,7 +19,7 @@ from .rest import build_error
 SERVER_HEADER = "gemini-live-simulator"
 MAX_UNSENT_PONG_BYTES = 256 * 1024
 """Answers to pings that a client does not read."""
-MAX_FRAGMENTS = 10_000
+MAX_FRAGMENTS = 4_000
 """Frames of one message."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 

@@ -35,8 +35,8 @@ SEND_TIMEOUT_S = 40.0
 """How long the network may accept nothing. The library's own pings wait behind what cannot be sent."""
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 MAX_UNSENT_PONG_BYTES = 256 * 1024
-MAX_FRAGMENTS = 10_000
-"""Frames of one message: a server that sends empty ones would fill the memory with them."""
+MAX_FRAGMENTS = 4_000
+"""Frames of one message: a server that sends empty ones would fill the memory with them. websockets 17 allows 4,096."""
 MAX_WAITING_FRAMES = 4
 """Frames that wait to be received before no more are read, each of which may be a message of the largest size."""
 NORMAL_CLOSURE, GOING_AWAY, NO_STATUS, ABNORMAL_CLOSURE, TOO_BIG = 1000, 1001, 1005, 1006, 1009

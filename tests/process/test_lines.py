@@ -438,6 +438,22 @@ def test_a_thread_that_prints_does_not_wait_for_a_loop_that_hangs(monkeypatch: p
         assert len(it.lines) == 2 * MAX_PRINTED_LINES
 
 
+def test_lines_for_a_loop_that_hangs_are_dropped_and_counted_beyond_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line_io, "LOOP_HANGS_S", 0.01)
+    monkeypatch.setattr(line_io, "MAX_HELD_LINES", 3 * MAX_PRINTED_LINES)
+    with Printing() as it:
+        it.writes.clear()
+        for _ in range(5 * MAX_PRINTED_LINES):
+            it.printed.put("line")
+        it.writes.set()
+        it.do(lambda: None)
+        it.printed.close()
+        *lines, last = it.lines
+        assert len(lines) <= 3 * MAX_PRINTED_LINES
+        n_dropped = 5 * MAX_PRINTED_LINES - len(lines)
+        assert last == f"({n_dropped:,} printed lines were dropped, because a function blocked the event loop)"
+
+
 def test_a_callback_of_the_loop_runs_between_many_lines() -> None:
     """Keys stay quick: the lines that come while others are written wait for the next turn of the loop."""
     with Printing() as it:
