@@ -14,6 +14,8 @@ import pytest
 
 from gemini_live import __version__, cli
 from gemini_live.cli import main
+from gemini_live.conversation import conversation
+from gemini_live.conversation.timings import Timings
 from gemini_live.errors import EXIT_CODE_MEANINGS, ExitCode
 from gemini_live.options import SHELLS
 from gemini_live.process.streams import Streams
@@ -179,8 +181,11 @@ def test_a_session_without_any_input_says_so() -> None:
     assert "nothing to ask" in result.err
 
 
-def test_a_sound_file_is_played_when_the_typed_questions_before_it_are_answered(tmp_path: Path) -> None:
-    write_wav(tmp_path / "hum.wav", make_tone(300, 1.0, 16_000), 16_000)
+def test_a_sound_file_is_played_when_the_typed_questions_before_it_are_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation, "Timings", lambda: Timings(after_audio_end_s=0.5))
+    write_wav(tmp_path / "hum.wav", make_tone(300, 0.4, 16_000), 16_000)
     result = call(*SIMULATED, *ASK, f"--input-file={tmp_path / 'hum.wav'}")
     assert (result.code, result.out) == (4, "Good morning.\n")
     assert "no answer came after the end of the audio" in result.err  # a hum is no speech, but it was sent
