@@ -7,7 +7,7 @@ import itertools
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -170,6 +170,25 @@ def test_stdin_as_an_input_file_must_be_open_and_no_terminal(stdin: TextIO | Non
     config = config_of("--input-file", "-")
     with pytest.raises(ConfigError, match=words) if words else contextlib.nullcontext():
         options.check_streams(config, stdin, io.StringIO(), io.StringIO())
+
+
+@pytest.mark.parametrize("name", ["output_file", "record"])
+def test_a_file_to_which_a_stream_is_redirected_is_not_overwritten(name: str, tmp_path: Path) -> None:
+    path, other = tmp_path / "a.wav", tmp_path / "b.wav"
+    settings: dict[str, Any] = {name: path}
+    config = replace(config_of(), **settings)
+    with path.open("w") as stream, other.open("w") as harmless:
+        options.check_streams(config, io.StringIO(), harmless, None)
+        with pytest.raises(ConfigError, match=r"would overwrite .*a\.wav, to which a stream is redirected"):
+            options.check_streams(config, None, harmless, stream)
+
+
+def test_taking_the_keys_removes_them_from_the_environment_only() -> None:
+    environ = {"GEMINI_API_KEY": "one", "GOOGLE_API_KEY": "two", "PATH": "/bin"}
+    before = dict(environ)
+    assert options.take_keys(environ) == before
+    assert environ == {"PATH": "/bin"}
+    assert options.take_keys(environ) == {"PATH": "/bin"}
 
 
 def test_every_field_of_config_can_be_set() -> None:

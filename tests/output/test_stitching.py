@@ -139,7 +139,7 @@ def test_the_start_of_a_line_doubled_marks_and_marks_among_scripts_without_space
 
 
 @settings(deadline=None)
-@given(st.text(), st.lists(st.text()))
+@given(st.text(max_size=20), st.lists(st.text(max_size=8), max_size=8))
 def test_stitching_changes_nothing_but_spaces(text: str, fragments: list[str]) -> None:
     whole = text
     for fragment in fragments:

@@ -17,6 +17,7 @@ from gemini_live.wire.messages import (
     build_activity_start,
     build_audio_stream_end,
     build_history,
+    build_stale_response,
     build_tool_response,
     build_typed_turn,
     encode_audio,
@@ -229,3 +230,29 @@ def test_any_message_can_be_shown() -> None:
         for shown in (format_message(message), format_message(raw), format_message(mutate_bytes(rng, raw))):
             assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in shown)
             shown.encode()
+
+
+@pytest.mark.parametrize(
+    ("response", "fields"),
+    [
+        (FunctionResponse(id="1", name="f", response={}), {"id": "1"}),
+        (FunctionResponse(id="", name="f", response={}), {}),
+        (FunctionResponse(id="1", name="f", response={}, scheduling="SILENT"), {"id": "1", "scheduling": "SILENT"}),
+        (FunctionResponse(id="1", name="f", response={}, will_continue=True), {"id": "1", "willContinue": True}),
+        (FunctionResponse(id="1", name="f", response={}, will_continue=False), {"id": "1", "willContinue": False}),
+        (
+            FunctionResponse(id="1", name="f", response={}, pictures=[("image/png", b"abc")]),
+            {"id": "1", "parts": [{"inlineData": {"mimeType": "image/png", "data": "YWJj"}}]},
+        ),
+    ],
+)
+def test_a_function_response_has_only_the_fields_that_are_set(response: FunctionResponse, fields: Message) -> None:
+    assert build_tool_response([response]) == {
+        "toolResponse": {"functionResponses": [{"name": "f", "response": {}, **fields}]}
+    }
+
+
+def test_calls_of_a_lost_connection_are_answered_with_an_error_each() -> None:
+    responses = build_stale_response({"1": "f", "2": "g"})["toolResponse"]["functionResponses"]
+    assert [(each["id"], each["name"]) for each in responses] == [("1", "f"), ("2", "g")]
+    assert all("the connection was lost" in each["response"]["error"] for each in responses)

@@ -700,7 +700,7 @@ def is_typed(value: Any, annotation: Any) -> bool:
 FIELD_TYPES = {kind: typing.get_type_hints(kind) for kind in (*typing.get_args(ServerEvent), Source, FunctionCall)}
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(SEEDS)
 def test_valid_messages_say_what_google_s_own_parser_reads_in_them(seed: int) -> None:
     check_valid(seed)
