@@ -10,6 +10,7 @@ import base64
 import json
 import math
 import random
+import re
 import resource
 import subprocess
 import sys
@@ -150,10 +151,10 @@ def measure_cost(seconds: float) -> None:
             talk, pause = base64.b64decode(noise(3.0, 16_000, 8_000)), bytes(5 * 32_000)
             file.writeframes((talk + pause) * (int(seconds / 8) + 1))
         sys.argv.append(str(sound))
-        command = [sys.executable, "-m", "gemini_live.simulator", "--port", "0", "--no-espeak"]
+        command = [sys.executable, "-m", "gemini_live.simulator", "--port", "0", "--pace", "1"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
             assert server.stdout is not None
-            url = next(word for word in server.stdout.readline().split() if word.startswith("http"))
+            url = re.findall(r"http://[\d.:]+", server.stdout.readline())[0]
             try:
                 for _ in range(2):
                     for record in (None, Path(folder) / "session.jsonl"):

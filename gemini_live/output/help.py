@@ -23,8 +23,8 @@ COMMANDS: dict[str, str] = {
     "/screen on|off": "start or stop sharing the screen",
     "/tools": "list the functions as the model sees them",
     "/call NAME JSON": "call a function yourself, with a JSON object of arguments",
-    "/reload": "load changed files of functions again, and start MCP servers that have ended",
-    "/save FILE": "save the conversation so far, as a recording if FILE ends in .jsonl",
+    "/reload": "load changed functions again; start MCP servers that ended",
+    "/save FILE": "save the conversation, as a recording if FILE ends in .jsonl",
     "/quit": "exit at once (exit code 0)",
     "//": "send a line that begins with a slash: type the slash twice",
 }

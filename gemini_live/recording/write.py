@@ -23,6 +23,8 @@ from .format import FORMAT, MAX_FILE_BYTES, Header
 from .lines import EntrySink, LineFormat, Piece
 
 FLUSH_EVERY_S = 1.0
+BATCH_S = 0.25
+"""How often the thread looks for messages: waking it for each one would cost more than writing it."""
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 """Messages that may wait for the disk; further ones are dropped, and counted in the recording."""
 MAX_UNWRITTEN_BYTES = 1024 * 1024
@@ -72,6 +74,8 @@ class Recorder(EntrySink):
         self._format = LineFormat(redact=redact, keep_media=keep_media, secrets=secrets)
         self._on_failure, self._clock = on_failure, clock
         self._pieces: queue.SimpleQueue[Piece | Future[bool] | None] = queue.SimpleQueue()
+        self._is_wanted = threading.Event()
+        """Set if the thread should look at once."""
         self._lock = threading.RLock()
         """Guards the order of the times, and the counts of what waits."""
         self._n_waiting_bytes = self._n_dropped = 0
@@ -103,6 +107,7 @@ class Recorder(EntrySink):
             return False
         done: Future[bool] = Future()
         self._pieces.put(done)
+        self._is_wanted.set()
         try:
             return done.result(timeout_s)
         except TimeoutError:
@@ -114,6 +119,7 @@ class Recorder(EntrySink):
             if not self._is_closed:
                 self._is_closed = True
                 self._pieces.put(None)
+        self._is_wanted.set()
         self._thread.join(timeout_s)
         if self._thread.is_alive():
             self._fail("the disk does not respond")
@@ -172,11 +178,12 @@ class Recorder(EntrySink):
     def _take(self) -> "Piece | Future[bool] | None":
         """Return what comes next; write the lines that are there once a second."""
         while True:
-            wait_s = self._written_s + FLUSH_EVERY_S - time.monotonic() if self._unwritten else None
-            try:
-                return self._pieces.get(timeout=None if wait_s is None else max(0.0, wait_s))
-            except queue.Empty:
+            with contextlib.suppress(queue.Empty):
+                return self._pieces.get_nowait()
+            if self._unwritten and time.monotonic() - self._written_s >= FLUSH_EVERY_S:
                 self._write_lines()
+            self._is_wanted.wait(BATCH_S)
+            self._is_wanted.clear()
 
     def _begin(self) -> None:
         """Empty the file, and write the header at once."""
