@@ -32,18 +32,19 @@ class EchoPath:
     It cancels the echo, or only measures it.
     """
 
-    def __init__(self, played_hz: int, *, cancels: bool) -> None:
+    def __init__(self, played_hz: int, *, cancels: bool, device_delay_s: float = 0.0) -> None:
         """Begin in silence.
 
         Args:
             played_hz: Rate of the audio that `played` gets.
             cancels: True to cancel the echo, which needs the extra; False only to measure it.
+            device_delay_s: The shortest time in which the devices can play and record a sound, as far as known.
         """
         import numpy as np  # noqa: PLC0415 - an extra
 
         self._np = np
         self.meter = EchoMeter()
-        self.reference = ReferenceQueue()
+        self.reference = ReferenceQueue(device_delay_s)
         self._resampler = LowDelayResampler(played_hz)
         self._canceller: Any = _build_canceller() if cancels else None
         self._n_gaps = 0
@@ -75,6 +76,11 @@ class EchoPath:
         cleaned = recorded if self._canceller is None else self._cancel(recorded, reference)
         self.meter.add(reference, recorded, cleaned)
         return recorded if self._is_bypassed else cleaned
+
+    @property
+    def n_disturbances(self) -> int:
+        """Return how often the reference was late or moved: an echo may follow that is not cancelled."""
+        return self.reference.n_disturbances
 
     def reset(self) -> None:
         """Forget everything about the way of the echo: a device has changed or paused."""

@@ -366,7 +366,12 @@ class Speaker(_Stream):
     @property
     def latency_s(self) -> float:
         """Return the delay from here to the ear, as far as the device knows it; 0 if the speaker is closed."""
-        return self._buffer_s + float(self._stream.get_output_latency()) if self.is_open else 0.0
+        return self._buffer_s + self.device_latency_s if self.is_open else 0.0
+
+    @property
+    def device_latency_s(self) -> float:
+        """Return the delay of the device alone, as it reports it; 0 if the speaker is closed."""
+        return float(self._stream.get_output_latency()) if self.is_open else 0.0
 
     @property
     def queued_s(self) -> float:

@@ -3,15 +3,16 @@
 The canceller needs one frame of reference (what was played) with each frame of the microphone. Both devices deliver
 whole buffers at their own times, and their clocks differ by up to some hundred parts per million. An echo can only be
 in microphone audio that is delivered after its reference was handed to the sound card. So a reference that is used at
-the next opportunity always precedes its echo. The queue keeps a reserve of 10 ms against jitter and no more.
+the next opportunity always precedes its echo. The queue keeps a reserve against jitter, which is smaller than
+the delay of the devices.
 """
 
 from fractions import Fraction
 
 from . import pcm as formats
 
-RESERVE_S = 0.01
-"""Reference that is kept in the queue, so that a buffer may come this late. No device plays and records faster."""
+MIN_RESERVE_S, MAX_RESERVE_S = 0.01, 0.08
+"""Reference that is kept in the queue, so that a buffer may come so late. No devices play and record within 10 ms."""
 WARM_UP_S, WINDOW_S = 1.0, 5.0
 """How long the reserve is watched before it is corrected: at the start, and later."""
 TOLERANCE_S, MAX_DEVIATION_S = 0.005, 0.015
@@ -71,12 +72,16 @@ class LowDelayResampler:
 class ReferenceQueue:
     """The audio that was handed to the loudspeaker and that the canceller has not used yet: 16 kHz mono PCM."""
 
-    def __init__(self) -> None:
+    def __init__(self, device_delay_s: float = 0.0) -> None:
+        """Begin in silence; `device_delay_s`: the shortest time in which the devices can play and record a sound."""
         import numpy as np  # noqa: PLC0415 - an extra
 
         self._np = np
+        self._reserve_bytes = formats.INPUT.n_bytes(min(MAX_RESERVE_S, max(MIN_RESERVE_S, device_delay_s)))
         self.n_gaps = 0
         """How often the alignment was lost and found again."""
+        self.n_disturbances = 0
+        """How often reference was late or was moved: an echo may follow that is not cancelled."""
         self.n_late_samples = 0
         """Reference samples that came too late and were replaced by silence."""
         self.n_corrected_samples = 0
@@ -89,7 +94,7 @@ class ReferenceQueue:
         self._owed_bytes = 0
         """Silence that was used in place of late reference, which is dropped when it comes."""
         self._owing_bytes = 0
-        """Microphone audio since reference was last in time."""
+        """Microphone audio since reference was last in time, without the time in which none came."""
         self._plays = False
         """True if reference came since the last chunk of the microphone."""
         self._has_begun = False
@@ -119,15 +124,24 @@ class ReferenceQueue:
         taken = bytes(self._pcm[:n_wanted])
         del self._pcm[:n_wanted]
         missing = n_wanted - len(taken)
+        self.n_disturbances += bool(missing)
         self._owed_bytes += missing
         self.n_late_samples += missing // formats.SAMPLE_BYTES
-        self._owing_bytes = self._owing_bytes + n_bytes if self._owed_bytes else 0
-        if self._owing_bytes >= formats.INPUT.n_bytes(MAX_OWING_S) and self._plays:
-            self._owed_bytes = 0
-        self._plays = False
+        self._forgive_pause(n_bytes)
         self._watch(n_bytes)
         taken = taken.ljust(n_wanted, b"\0")
         return taken if n_wanted == n_bytes else self._stretch(taken, n_bytes)
+
+    def _forgive_pause(self, n_bytes: int) -> None:
+        """Use late reference later, if it comes evenly: it would come in a burst if the loudspeaker had not paused."""
+        if not self._owed_bytes:
+            self._owing_bytes = 0
+        elif self._plays:
+            self._owing_bytes += n_bytes
+            if self._owing_bytes >= formats.INPUT.n_bytes(MAX_OWING_S):
+                self._owed_bytes = self._owing_bytes = 0
+                self.n_disturbances += 1
+        self._plays = False
 
     def _handle_gap(self, n_bytes: int) -> None:
         """Find the alignment anew at the start, and after one of the devices has paused."""
@@ -135,10 +149,11 @@ class ReferenceQueue:
         too_late = self._owed_bytes > formats.INPUT.n_bytes(MAX_LATE_S)
         if self._has_begun and not (too_long or too_late):
             return
-        n_needed = n_bytes + formats.INPUT.n_bytes(RESERVE_S)
+        n_needed = n_bytes + self._reserve_bytes
         newest = bytes(self._pcm[-n_needed:])
         if self._has_begun:
             self.n_gaps += 1
+            self.n_disturbances += 1
             self._begin()
         # While the loudspeaker pauses, there is nothing to align with.
         self._has_begun = bool(newest)
@@ -150,9 +165,10 @@ class ReferenceQueue:
         self._window_bytes -= n_bytes
         if self._window_bytes > 0:
             return
-        deviation = self._lowest_bytes - formats.INPUT.n_bytes(RESERVE_S)
+        deviation = self._lowest_bytes - self._reserve_bytes
         if not self._is_warm or abs(deviation) > formats.INPUT.n_bytes(MAX_DEVIATION_S):
             self._move(deviation)
+            self.n_disturbances += self._is_warm
             self._surplus = 0
         elif abs(deviation) > formats.INPUT.n_bytes(TOLERANCE_S):
             self._surplus = deviation // formats.SAMPLE_BYTES

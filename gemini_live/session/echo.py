@@ -6,11 +6,19 @@ Runs on the event loop, for every chunk of the microphone. `audio/` does the wor
 from collections.abc import Callable
 from statistics import median
 
+from ..audio.conversion import CHUNK_S
 from ..audio.echo import EchoPath
 from ..audio.echo_meter import Leak
 from ..audio.half_duplex import HalfDuplex
+from ..audio.pcm import level_dbfs
 from ..output.status import SoundMode
 
+DOUBT_S = 3.0
+"""How long cancellation may take to work again after audio was lost or late."""
+TRUST_S = 0.2
+"""How long the echo has to be removed, while there is one, before cancellation is trusted again."""
+_LOUD_DBFS, _REMOVED_DB = -45.0, 15.0
+"""An echo of at least this level is removed if so much less of it is left."""
 MAX_LEAK_DB = 0.0
 """The leak that is assumed until it is measured: the microphone records as much as was played."""
 
@@ -36,6 +44,8 @@ class EchoControl:
         """
         self._path, self._half_duplex, self._clock, self._on_mode = path, half_duplex, clock, on_mode
         self._gate = HalfDuplex()
+        self._n_disturbances = 0
+        self._doubted_until_s = self._removed_s = 0.0
         self.mode = self._choose_mode()
         """How the model is kept from hearing its own voice at present."""
 
@@ -68,20 +78,45 @@ class EchoControl:
         if self._path is not None:
             self._path.played(pcm)
 
-    def process(self, chunk: bytes, *, is_playing: bool) -> list[bytes]:
-        """Return the chunks to send in place of a chunk of the microphone's audio."""
+    def process(self, chunk: bytes, *, is_playing: bool, n_xruns: int = 0) -> list[bytes]:
+        """Return the chunks to send in place of a chunk of the microphone's audio.
+
+        Args:
+            chunk: 20 ms of audio.
+            is_playing: True while the model's speech is played.
+            n_xruns: Number of buffers that the devices reported as late or lost until now.
+        """
         if self._path is not None:
             chunk = self._path.process(chunk)
             mode = self._choose_mode()
             if mode is not self.mode:
                 self.mode = mode
                 self._on_mode(mode)
-        if self.mode is not SoundMode.HALF_DUPLEX:
+        if self.mode is not SoundMode.HALF_DUPLEX and not self._doubts(chunk, n_xruns):
             self._gate.reset()
             return [chunk]
         return self._gate.process(
             chunk, self._clock(), is_playing=is_playing, expected_dbfs=self._expect_echo_dbfs() if self._path else None
         )
+
+    def _doubts(self, cleaned: bytes, n_xruns: int) -> bool:
+        """Return True for a moment after audio was late or lost, until the echo is seen to be removed again."""
+        if self._path is None or self.mode is not SoundMode.ECHO_CANCELLED or self._half_duplex is False:
+            return False
+        now_s, n_disturbances = self._clock(), self._path.n_disturbances + n_xruns
+        if n_disturbances != self._n_disturbances:
+            self._n_disturbances = n_disturbances
+            self._doubted_until_s, self._removed_s = now_s + DOUBT_S, 0.0
+        if now_s >= self._doubted_until_s:
+            return False
+        leak_db = self._path.meter.leak_db
+        echo_dbfs = self._path.meter.expected_dbfs(MAX_LEAK_DB if leak_db is None else leak_db)
+        if echo_dbfs > _LOUD_DBFS:
+            is_removed = level_dbfs(cleaned) < echo_dbfs - _REMOVED_DB
+            self._removed_s = self._removed_s + CHUNK_S if is_removed else 0.0
+            if self._removed_s >= TRUST_S:
+                self._doubted_until_s = 0.0
+        return True
 
     def _choose_mode(self) -> SoundMode:
         if self._half_duplex:
@@ -96,5 +131,7 @@ class EchoControl:
         """Return the highest level that the echo can have at present in what `path` returns."""
         assert self._path is not None
         meter = self._path.meter
-        leak_db = MAX_LEAK_DB if meter.leak_db is None or meter.erle_db is None else meter.leak_db - meter.erle_db
-        return meter.expected_dbfs(leak_db)
+        if meter.leak_db is None or meter.erle_db is None:
+            return meter.expected_dbfs(MAX_LEAK_DB)
+        is_doubted = self._clock() < self._doubted_until_s
+        return meter.expected_dbfs(meter.leak_db - (0.0 if is_doubted else meter.erle_db))

@@ -370,9 +370,9 @@ class Media:
                     config.input_device, self._take_chunk, self._lose_microphone
                 )
         if self.speaker is not None and self.microphone is not None:
-            self._echo = self._open_echo(self.speaker.rate_hz)
+            self._echo = self._open_echo(self.speaker)
 
-    def _open_echo(self, played_hz: int) -> EchoControl:
+    def _open_echo(self, speaker: "Speaker") -> EchoControl:
         config = self._config
         is_installed = echo_extra.is_installed()
         if config.echo_cancellation and not is_installed:
@@ -384,7 +384,9 @@ class Media:
                 "pip install 'gemini-live[echo]'"
             )
         cancels = is_installed and config.echo_cancellation is not False
-        path = echo_extra.EchoPath(played_hz, cancels=cancels) if echo_extra.can_measure() else None
+        path = None
+        if echo_extra.can_measure():
+            path = echo_extra.EchoPath(speaker.rate_hz, cancels=cancels, device_delay_s=speaker.device_latency_s)
         half_duplex = False if config.push_to_talk else config.half_duplex
         return EchoControl(path, half_duplex=half_duplex, clock=self._clock, on_mode=self._change_sound_mode)
 
@@ -436,7 +438,11 @@ class Media:
         if self.microphone is None:
             return
         # A muted microphone is listened to as well, so that the canceller keeps what it knows.
-        chunks = [chunk] if self._echo is None else self._echo.process(chunk, is_playing=self.queued_s > 0)
+        chunks = (
+            [chunk]
+            if self._echo is None
+            else self._echo.process(chunk, is_playing=self.queued_s > 0, n_xruns=self.n_xruns)
+        )
         for cleaned in chunks:
             if not self._is_muted:
                 self._offer(cleaned)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from gemini_live.audio.pcm import INPUT, OUTPUT
-from gemini_live.audio.reference import RESERVE_S, LowDelayResampler, ReferenceQueue
+from gemini_live.audio.reference import MIN_RESERVE_S, LowDelayResampler, ReferenceQueue
 
 CHUNK = INPUT.n_bytes(0.02)
-RESERVE = INPUT.n_bytes(RESERVE_S) // 2
+RESERVE = INPUT.n_bytes(MIN_RESERVE_S) // 2
 MS = INPUT.rate_hz // 1000
 
 
@@ -79,6 +79,28 @@ def test_a_buffer_that_is_late_once_leaves_a_hole_and_moves_nothing() -> None:
     devices.both(1)
     assert devices.lags[-1] == RESERVE
     assert devices.queue.n_late_samples == CHUNK // 2 - RESERVE
+
+
+def test_a_loudspeaker_that_catches_up_in_a_burst_moves_nothing() -> None:
+    """The program was slow, and the device played from its own buffer meanwhile."""
+    devices = Devices()
+    devices.both(3)
+    for _ in range(7):
+        devices.record()
+    for _ in range(7):
+        devices.play()
+    devices.both(10)
+    assert set(devices.lags[-400:]) == {RESERVE}
+
+
+def test_a_larger_reserve_bears_a_later_buffer() -> None:
+    queue = ReferenceQueue(0.06)
+    for _ in range(100):
+        queue.put(number(0, CHUNK // 2))
+        queue.take(CHUNK)
+    for _ in range(3):
+        queue.take(CHUNK)
+    assert (queue.n_late_samples, queue.n_disturbances) == (0, 0)
 
 
 def test_a_loudspeaker_that_pauses_is_followed_after_a_tenth_of_a_second() -> None:
