@@ -117,6 +117,8 @@ class _Command:
             import asyncio  # noqa: PLC0415 - as in the other places, slow to import
 
             self._print(escape(asyncio.run(_list_devices())) + "\n")
+        elif arguments.get("check_audio"):
+            return self._check_audio(options.read_config(arguments, self._environ, connects=False))
         elif (shell := arguments.get("print_completion")) is not None:
             self._print(_format_completion(shell))
         elif arguments.get("list_functions"):
@@ -204,6 +206,28 @@ class _Command:
             started_s=self._started_s,
             replayed=replayed,
         ).run()
+
+    def _check_audio(self, config: Config) -> int:
+        """Measure this machine's sound, print the report, and return the exit code.
+
+        Raises:
+            GeminiLiveError: There is no device, it fails, or an extra is not installed.
+        """
+        import asyncio  # noqa: PLC0415
+
+        from .audio.check import check_audio  # noqa: PLC0415 - an extra
+        from .audio.report import NO_MICROPHONE  # noqa: PLC0415
+        from .output.audio_report import format_audio_report  # noqa: PLC0415
+
+        self._use(self._outputs.build_plain(config.output_format))
+        report = asyncio.run(
+            check_audio(config.input_device, config.output_device, tell=lambda text: self._emit(events.Status(text)))
+        )
+        if config.output_format is OutputFormat.JSONL:
+            self._emit(report)
+        else:
+            self._print(escape(format_audio_report(report)) + "\n")
+        return ExitCode.DEVICE if report.mode == NO_MICROPHONE else ExitCode.DONE
 
     def _list_functions(self, config: Config) -> int:
         """Print the functions as the model would see them; return the exit code.

@@ -439,6 +439,11 @@ def _add_recording(group: argparse._ArgumentGroup) -> None:
 
 def _add_devices(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--list-devices", action="store_true", help="list the sound devices, and exit")
+    group.add_argument(
+        "--check-audio",
+        action="store_true",
+        help="play a noise, measure echo, delay and noise on this machine, recommend a mode, and exit; needs no key",
+    )
     _switch(group, "echo-cancellation", "remove the model's voice from the microphone's audio [on with the echo extra]")
     for device, what in (("input", "microphone"), ("output", "speaker")):
         group.add_argument(

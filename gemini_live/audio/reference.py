@@ -8,13 +8,15 @@ the delay of the devices.
 """
 
 from fractions import Fraction
+from statistics import median_low
 
 from . import pcm as formats
 
 MIN_RESERVE_S, MAX_RESERVE_S = 0.01, 0.08
 """Reference that is kept in the queue, so that a buffer may come so late. No devices play and record within 10 ms."""
-WARM_UP_S, WINDOW_S = 1.0, 5.0
-"""How long the reserve is watched before it is corrected: at the start, and later."""
+WINDOW_S, N_WINDOWS = 1.0, 5
+"""The reserve is corrected after one window at the start, and later after five, by the median of their lowest reserves:
+a program that was slow once, and caught up, has to change nothing."""
 TOLERANCE_S, MAX_DEVIATION_S = 0.005, 0.015
 """A smaller deviation of the reserve is left alone; a larger one is corrected at once, others sample by sample."""
 MAX_OWING_S = 0.1
@@ -98,15 +100,19 @@ class ReferenceQueue:
         self._plays = False
         """True if reference came since the last chunk of the microphone."""
         self._has_begun = False
-        self._begin_window(WARM_UP_S)
+        self._n_windows = 1
+        """Number of windows until the next correction of the reserve."""
+        self._lowest: list[int] = []
+        """Smallest reserve in each finished window, in bytes."""
+        self._begin_window()
         self._surplus = 0
         """Samples that are still to be removed one by one, or to be added if negative."""
+        self._to_next_sample_bytes = 0
 
-    def _begin_window(self, duration_s: float) -> None:
+    def _begin_window(self) -> None:
         self._lowest_bytes = formats.INPUT.n_bytes(MAX_QUEUED_S)
         """Smallest reserve in this window."""
-        self._window_bytes, self._is_warm = formats.INPUT.n_bytes(duration_s), duration_s == WINDOW_S
-        self._to_next_sample_bytes = 0
+        self._window_bytes = formats.INPUT.n_bytes(WINDOW_S)
 
     def put(self, pcm: bytes) -> None:
         """Append audio that was just handed to the loudspeaker, silence included."""
@@ -160,25 +166,31 @@ class ReferenceQueue:
         self._pcm[:] = newest.rjust(n_needed, b"\0") if newest else b""
 
     def _watch(self, n_bytes: int) -> None:
-        """Note the reserve that was left, and correct it at the end of a window."""
+        """Note the reserve that was left, and correct it after some windows."""
         self._lowest_bytes = min(self._lowest_bytes, len(self._pcm) - self._owed_bytes)
         self._window_bytes -= n_bytes
         if self._window_bytes > 0:
             return
-        deviation = self._lowest_bytes - self._reserve_bytes
-        if not self._is_warm or abs(deviation) > formats.INPUT.n_bytes(MAX_DEVIATION_S):
+        self._lowest.append(self._lowest_bytes)
+        self._begin_window()
+        if len(self._lowest) < self._n_windows:
+            return
+        deviation = median_low(self._lowest) - self._reserve_bytes
+        is_warm, self._n_windows = self._n_windows > 1, N_WINDOWS
+        self._lowest.clear()
+        if not is_warm or abs(deviation) > formats.INPUT.n_bytes(MAX_DEVIATION_S):
             self._move(deviation)
-            self.n_disturbances += self._is_warm
+            self.n_disturbances += is_warm
             self._surplus = 0
         elif abs(deviation) > formats.INPUT.n_bytes(TOLERANCE_S):
             self._surplus = deviation // formats.SAMPLE_BYTES
-        self._begin_window(WINDOW_S)
 
     def _move(self, n_bytes: int) -> None:
         """Drop the oldest `n_bytes` of reference, or use it so much later if negative."""
         if n_bytes >= 0:
             del self._pcm[:n_bytes]
             return
+        # Late reference is used after all.
         forgiven = min(self._owed_bytes, -n_bytes)
         self._owed_bytes -= forgiven
         self._pcm[:0] = bytes(-n_bytes - forgiven)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ..audio.report import AudioReport
 from ..conversation.outcomes import (
     Answered,
     LateWords,
@@ -352,6 +353,7 @@ Event = (
     | Commanded
     | Reply
     | Summary
+    | AudioReport
     | SoundModeChanged
     | SessionEnded
 )

@@ -1,5 +1,6 @@
 """One event of each kind, with a text of the test's choice wherever text from outside goes."""
 
+from gemini_live.audio.report import AudioReport
 from gemini_live.conversation.outcomes import (
     Answered,
     LateWords,
@@ -68,6 +69,7 @@ def sample_events(text: str) -> list[Event]:
         Unfinished(2, text),
         events.Error(text),
         Stats(0.0).summary(1.0),
+        AudioReport(text, 16_000, text, 24_000, -65.0, 0.1, -8.0, 35.0, 3.0, 0, text, text),
         events.SoundModeChanged("half duplex", -8.0, 3.5),
         events.SessionEnded(0),
     ]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gemini_live.audio.report import AudioReport
 from gemini_live.conversation.outcomes import (
     Answered,
     LateWords,
@@ -25,6 +26,20 @@ from gemini_live.process.streams import BackgroundWriter
 
 WAIT_S = 10
 NASTY = "".join(map(chr, (*range(0x20), *range(0x7F, 0xA0)))) + "\u202e\u2066\u2028\u2029\ud83d and a \U0001f388"
+AUDIO_REPORT: dict[str, Any] = {
+    "microphone": NASTY,
+    "microphone_rate_hz": 16_000,
+    "speaker": NASTY,
+    "speaker_rate_hz": 24_000,
+    "noise_dbfs": -65.1,
+    "round_trip_s": None,
+    "echo_leak_db": -8.0,
+    "erle_db": 35.5,
+    "drift_ppm": 12.0,
+    "dropped_blocks": 0,
+    "mode": "half duplex",
+    "advice": NASTY,
+}
 SUMMARY: dict[str, Any] = {
     "duration_s": 1.0,
     "answers": 0,
@@ -98,6 +113,7 @@ TABLE: list[tuple[Event, str, dict[str, Any]]] = [
         "sound_mode_changed",
         {"mode": "half duplex", "echo_leak_db": -8.0, "erle_db": 3.5},
     ),
+    (AudioReport(**AUDIO_REPORT), "audio_report", AUDIO_REPORT),
     (events.SessionEnded(124), "session_ended", {"exit_code": 124}),
 ]
 """Each event of version 1 of the schema: its class, its type, and its fields. Add to this table; change none of it."""
