@@ -12,6 +12,12 @@ from . import pcm as formats
 from .echo_meter import EchoMeter, Leak
 from .reference import LowDelayResampler, ReferenceQueue
 
+PLAYED_DBFS = -50.0
+"""Louder audio is heard from the loudspeaker."""
+MAX_REST_DBFS, MIN_REMOVED_DB = -40.0, 10.0
+"""While the model is heard, audio softer than this, and of which so much was removed, is the rest of an echo."""
+RESET_AGAIN_S = 5.0
+"""Time between two resets of a canceller that leaves too much of the echo."""
 LEARNS_S = 10.0
 """Seconds of sound after which the canceller knows for itself that there is no echo."""
 
@@ -47,7 +53,8 @@ class EchoPath:
         self.reference = ReferenceQueue(device_delay_s)
         self._resampler = LowDelayResampler(played_hz)
         self._canceller: Any = _build_canceller() if cancels else None
-        self._n_gaps = 0
+        self._n_gaps = self._n_delayed = 0
+        self._since_reset_s = 0.0
 
     @property
     def cancels(self) -> bool:
@@ -73,18 +80,45 @@ class EchoPath:
         if self.reference.n_gaps != self._n_gaps:
             self._n_gaps = self.reference.n_gaps
             self.reset()
+        elif self.reference.n_delayed != self._n_delayed:
+            self._reset_canceller()
+        self._n_delayed = self.reference.n_delayed
         cleaned = recorded if self._canceller is None else self._cancel(recorded, reference)
         self.meter.add(reference, recorded, cleaned)
-        return recorded if self._is_bypassed else cleaned
+        self._since_reset_s += formats.INPUT.duration_s(len(recorded))
+        if self.meter.rest_is_audible and self._since_reset_s >= RESET_AGAIN_S:
+            self._reset_canceller()
+        return recorded if self._is_bypassed else self._soften(cleaned)
 
     @property
     def n_disturbances(self) -> int:
         """Return how often the reference was late or moved: an echo may follow that is not cancelled."""
-        return self.reference.n_disturbances
+        return self.reference.n_disturbances + self.reference.n_delayed
+
+    def _soften(self, cleaned: bytes) -> bytes:
+        """Lower what is left of an echo to the noise of the room, so that it cannot wake a voice detector.
+
+        The measurements of the meter do not contain this.
+        """
+        meter = self.meter
+        if not self.cancels or meter.leak is not Leak.PRESENT or meter.expected_dbfs(0.0) < PLAYED_DBFS:
+            return cleaned
+        rest_dbfs = meter.cleaned_dbfs
+        is_rest = rest_dbfs < min(MAX_REST_DBFS, meter.recorded_dbfs - MIN_REMOVED_DB)
+        if not is_rest or meter.noise_dbfs is None or rest_dbfs <= meter.noise_dbfs:
+            return cleaned
+        np = self._np
+        softened = np.frombuffer(cleaned, "<i2") * 10 ** ((meter.noise_dbfs - rest_dbfs) / 20)
+        return bytes(np.rint(softened).astype("<i2").tobytes())
 
     def reset(self) -> None:
         """Forget everything about the way of the echo: a device has changed or paused."""
         self.meter.reset()
+        self._reset_canceller()
+
+    def _reset_canceller(self) -> None:
+        """Let the canceller learn the way of the echo anew, which takes less time than to unlearn an old one."""
+        self._since_reset_s = 0.0
         if self._canceller is not None:
             self._canceller.reset()
 

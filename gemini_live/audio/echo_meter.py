@@ -94,6 +94,8 @@ class EchoMeter:
         """Time from handing audio to the loudspeaker's device to its echo in the microphone; None if not measured."""
         self.noise_dbfs: float | None = None
         """Level of the noise of the room: the quietest 20 ms of the last two seconds; None if not measured."""
+        self.recorded_dbfs = self.cleaned_dbfs = -96.0
+        """Levels of the newest audio, in dB relative to full scale."""
         self.played_s = 0.0
         """Seconds of sound from the loudspeaker."""
         self._likely_delay_s = -1.0
@@ -114,8 +116,9 @@ class EchoMeter:
         self._levels.append(levels.astype(np.float64))
         n_new = levels.shape[1]
         self._recent = np.concatenate((self._recent[n_new:], levels[0]))
+        self.recorded_dbfs, self.cleaned_dbfs = (_dbfs(float(np.sqrt((row**2).mean()))) for row in levels[1:])
         self.played_s += float((levels[0] > _PLAYED).sum()) * FRAME_S
-        self._watch_for_silence(float(np.sqrt((levels[1] ** 2).mean())), n_new)
+        self._watch_for_silence(n_new)
         self._n_frames += n_new
         self._n_until_next -= n_new
         if self._n_frames >= self._n_kept and self._n_until_next <= 0:
@@ -124,6 +127,11 @@ class EchoMeter:
             self._levels, self._n_frames = [kept], kept.shape[1]
             self._measure(*kept)
 
+    @property
+    def rest_is_audible(self) -> bool:
+        """True if the last measurement found a rest of the echo that is loud enough to count as speech."""
+        return self._n_audible > 0
+
     def expected_dbfs(self, leak_db: float) -> float:
         """Return the highest level that the echo of the newest audio can have now, if it leaks by `leak_db`."""
         delay_s = MAX_ECHO_DELAY_S / 2 if self.delay_s is None else self.delay_s
@@ -131,9 +139,9 @@ class EchoMeter:
         loudest = float(self._recent[-n:].max())
         return 20 * float(self._np.log10(max(loudest, 1e-5))) + leak_db
 
-    def _watch_for_silence(self, amplitude: float, n_frames: int) -> None:
+    def _watch_for_silence(self, n_frames: int) -> None:
         """Notice that there is no echo: the loudspeaker is heard, and the microphone picks up nothing but noise."""
-        level_dbfs = _dbfs(amplitude)
+        level_dbfs = self.recorded_dbfs
         self._floor.add(level_dbfs)
         self.noise_dbfs = self._floor.level_dbfs
         self._n_quiet = self._n_quiet + n_frames if level_dbfs < self.noise_dbfs + _QUIET_DB else 0

@@ -17,8 +17,9 @@ MIN_RESERVE_S, MAX_RESERVE_S = 0.01, 0.08
 WINDOW_S, N_WINDOWS = 1.0, 5
 """The reserve is corrected after one window at the start, and later after five, by the median of their lowest reserves:
 a program that was slow once, and caught up, has to change nothing."""
-TOLERANCE_S, MAX_DEVIATION_S = 0.005, 0.015
-"""A smaller deviation of the reserve is left alone; a larger one is corrected at once, others sample by sample."""
+TOLERANCE_S, MAX_SURPLUS_S = 0.005, 0.03
+"""A smaller deviation of the reserve is left alone. A larger surplus is dropped at once, other deviations are corrected
+sample by sample: AEC3 follows at once if the reference comes earlier, but needs seconds if it comes later."""
 MAX_OWING_S = 0.1
 """Jitter is over after this time. If reference is still late, the loudspeaker has paused, and its echo is late too."""
 MAX_LATE_S = 0.3
@@ -84,6 +85,8 @@ class ReferenceQueue:
         """How often the alignment was lost and found again."""
         self.n_disturbances = 0
         """How often reference was late or was moved: an echo may follow that is not cancelled."""
+        self.n_delayed = 0
+        """How often all later reference was delayed, because the loudspeaker seemed to have paused."""
         self.n_late_samples = 0
         """Reference samples that came too late and were replaced by silence."""
         self.n_corrected_samples = 0
@@ -146,7 +149,7 @@ class ReferenceQueue:
             self._owing_bytes += n_bytes
             if self._owing_bytes >= formats.INPUT.n_bytes(MAX_OWING_S):
                 self._owed_bytes = self._owing_bytes = 0
-                self.n_disturbances += 1
+                self.n_delayed += 1
         self._plays = False
 
     def _handle_gap(self, n_bytes: int) -> None:
@@ -178,7 +181,7 @@ class ReferenceQueue:
         deviation = median_low(self._lowest) - self._reserve_bytes
         is_warm, self._n_windows = self._n_windows > 1, N_WINDOWS
         self._lowest.clear()
-        if not is_warm or abs(deviation) > formats.INPUT.n_bytes(MAX_DEVIATION_S):
+        if not is_warm or deviation > formats.INPUT.n_bytes(MAX_SURPLUS_S):
             self._move(deviation)
             self.n_disturbances += is_warm
             self._surplus = 0

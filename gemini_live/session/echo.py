@@ -18,7 +18,7 @@ DOUBT_S = 3.0
 TRUST_S = 0.2
 """How long the echo has to be removed, while there is one, before cancellation is trusted again."""
 _LOUD_DBFS, _REMOVED_DB = -45.0, 15.0
-"""An echo of at least this level is removed if so much less of it is left."""
+"""Where the microphone records at least this level, an echo is removed if so much less of it is left."""
 MAX_LEAK_DB = 0.0
 """The leak that is assumed until it is measured: the microphone records as much as was played."""
 
@@ -86,20 +86,21 @@ class EchoControl:
             is_playing: True while the model's speech is played.
             n_xruns: Number of buffers that the devices reported as late or lost until now.
         """
-        if self._path is not None:
-            chunk = self._path.process(chunk)
+        if self._path is None:
+            cleaned = chunk
+        else:
+            cleaned = self._path.process(chunk)
             mode = self._choose_mode()
             if mode is not self.mode:
                 self.mode = mode
                 self._on_mode(mode)
-        if self.mode is not SoundMode.HALF_DUPLEX and not self._doubts(chunk, n_xruns):
+        if self.mode is not SoundMode.HALF_DUPLEX and not self._doubts(chunk, cleaned, n_xruns):
             self._gate.reset()
-            return [chunk]
-        return self._gate.process(
-            chunk, self._clock(), is_playing=is_playing, expected_dbfs=self._expect_echo_dbfs() if self._path else None
-        )
+            return [cleaned]
+        expected_dbfs = self._expect_echo_dbfs() if self._path is not None else None
+        return self._gate.process(cleaned, self._clock(), is_playing=is_playing, expected_dbfs=expected_dbfs)
 
-    def _doubts(self, cleaned: bytes, n_xruns: int) -> bool:
+    def _doubts(self, recorded: bytes, cleaned: bytes, n_xruns: int) -> bool:
         """Return True for a moment after audio was late or lost, until the echo is seen to be removed again."""
         if self._path is None or self.mode is not SoundMode.ECHO_CANCELLED or self._half_duplex is False:
             return False
@@ -109,10 +110,9 @@ class EchoControl:
             self._doubted_until_s, self._removed_s = now_s + DOUBT_S, 0.0
         if now_s >= self._doubted_until_s:
             return False
-        leak_db = self._path.meter.leak_db
-        echo_dbfs = self._path.meter.expected_dbfs(MAX_LEAK_DB if leak_db is None else leak_db)
-        if echo_dbfs > _LOUD_DBFS:
-            is_removed = level_dbfs(cleaned) < echo_dbfs - _REMOVED_DB
+        recorded_dbfs = level_dbfs(recorded)
+        if recorded_dbfs > _LOUD_DBFS:
+            is_removed = level_dbfs(cleaned) < recorded_dbfs - _REMOVED_DB
             self._removed_s = self._removed_s + CHUNK_S if is_removed else 0.0
             if self._removed_s >= TRUST_S:
                 self._doubted_until_s = 0.0
