@@ -132,10 +132,12 @@ class Listener:
         while block := await asyncio.to_thread(self._process.stdout.read, 640):
             self.pcm += block
 
-    def stop(self) -> None:
+    async def stop(self, listening: "asyncio.Task[None]") -> None:
         """End the recording."""
         self._process.terminate()
-        self._process.wait()
+        await listening
+        with self._process:
+            pass
 
 
 @dataclass
@@ -198,8 +200,7 @@ async def talking(
                 with contextlib.suppress(ProcessLookupError):
                     process.terminate()
                 await process.wait()
-                listener.stop()
-                await listening
+                await listener.stop(listening)
                 hiss.terminate()
                 hiss.wait()
 
@@ -264,10 +265,12 @@ async def converse(
             scene.ask()
             await scene.until_it_speaks()
             await asyncio.sleep(SETTLES_S)
-            scene.n_interrupted()
+            report.n_false += scene.n_interrupted()
             await speak_alone(scene, seconds, report, disturb)
-            for _ in range(n_near):
+            for number in range(n_near):
                 await speak_over(scene, folder, near, report)
+                if number + 1 < n_near:  # the server answers with an echo of the voice
+                    await asyncio.sleep(len(near) / 48_000 + 3)
     report.summary = next(iter(read_events(folder, "summary")), {})
     report.modes = [event["mode"] for event in read_events(folder, "sound_mode_changed")]
     return report
@@ -303,7 +306,7 @@ async def speak_over(scene: Scene, folder: Path, near: Samples, report: Report) 
     """Let the near voice speak over the model once."""
     scene.ask()
     await scene.until_it_speaks()
-    await asyncio.sleep(4.0)
+    await asyncio.sleep(3.0)
     scene.n_interrupted()
     begin = scene.mark()
     began_s = time.monotonic()
@@ -317,7 +320,6 @@ async def speak_over(scene: Scene, folder: Path, near: Samples, report: Report) 
     report.near_delays_s.append(interrupted_s)
     sent = np.frombuffer(bytes(scene.record.audio[begin[0] // 2 * 2 :]), "<i2")[: round(duration_s * INPUT.rate_hz)]
     report.near_levels_db.append(level_db(sent) - level_db(near))
-    await asyncio.sleep(duration_s + 3)  # the server answers with an echo of the voice
 
 
 async def run_matrix(audio: VirtualAudio, folder: Path, seconds: float, n_near: int) -> None:

@@ -14,7 +14,7 @@ from ..audio.pcm import level_dbfs
 from ..output.status import SoundMode
 
 DOUBT_S = 3.0
-"""How long cancellation may take to work again after audio was lost or late."""
+"""How long cancellation may take to work: at first in sound that was played, later after audio was lost or late."""
 TRUST_S = 0.2
 """How long the echo has to be removed, while there is one, before cancellation is trusted again."""
 _LOUD_DBFS, _REMOVED_DB = -45.0, 15.0
@@ -45,6 +45,8 @@ class EchoControl:
         self._path, self._half_duplex, self._clock, self._on_mode = path, half_duplex, clock, on_mode
         self._gate = HalfDuplex()
         self._n_disturbances = 0
+        self._is_new = True
+        """True until the canceller has learned the room."""
         self._doubted_until_s = self._removed_s = 0.0
         self.mode = self._choose_mode()
         """How the model is kept from hearing its own voice at present."""
@@ -101,21 +103,22 @@ class EchoControl:
         return self._gate.process(cleaned, self._clock(), is_playing=is_playing, expected_dbfs=expected_dbfs)
 
     def _doubts(self, recorded: bytes, cleaned: bytes, n_xruns: int) -> bool:
-        """Return True for a moment after audio was late or lost, until the echo is seen to be removed again."""
+        """Return True at first, and after audio was late or lost, until the echo is seen to be removed."""
         if self._path is None or self.mode is not SoundMode.ECHO_CANCELLED or self._half_duplex is False:
             return False
         now_s, n_disturbances = self._clock(), self._path.n_disturbances + n_xruns
         if n_disturbances != self._n_disturbances:
             self._n_disturbances = n_disturbances
             self._doubted_until_s, self._removed_s = now_s + DOUBT_S, 0.0
-        if now_s >= self._doubted_until_s:
+        self._is_new = self._is_new and self._path.meter.played_s < DOUBT_S
+        if now_s >= self._doubted_until_s and not self._is_new:
             return False
         recorded_dbfs = level_dbfs(recorded)
         if recorded_dbfs > _LOUD_DBFS:
             is_removed = level_dbfs(cleaned) < recorded_dbfs - _REMOVED_DB
             self._removed_s = self._removed_s + CHUNK_S if is_removed else 0.0
             if self._removed_s >= TRUST_S:
-                self._doubted_until_s = 0.0
+                self._doubted_until_s, self._is_new = 0.0, False
         return True
 
     def _choose_mode(self) -> SoundMode:
@@ -133,5 +136,5 @@ class EchoControl:
         meter = self._path.meter
         if meter.leak_db is None or meter.erle_db is None:
             return meter.expected_dbfs(MAX_LEAK_DB)
-        is_doubted = self._clock() < self._doubted_until_s
+        is_doubted = self._is_new or self._clock() < self._doubted_until_s
         return meter.expected_dbfs(meter.leak_db - (0.0 if is_doubted else meter.erle_db))
