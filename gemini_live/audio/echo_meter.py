@@ -21,8 +21,8 @@ WINDOW_S = 2.0
 """The stretch of audio that one measurement looks at."""
 EVERY_S = 1.0
 """Time between two measurements."""
-MAX_ECHO_DELAY_S = 0.6
-"""Longest delay of an echo that is found."""
+MAX_ECHO_DELAY_S = 1.2
+"""Longest delay of an echo that is found. AEC3 cancels up to some 0.5 s; later echoes lead to half duplex."""
 MIN_PLAYED_S = 0.5
 """A measurement needs at least so much sound from the loudspeaker in its window."""
 
@@ -42,6 +42,8 @@ _N_AUDIBLE, _N_INAUDIBLE = 3, 4
 """Measurements with an audible rest of the echo after which cancellation has failed, and without it until it works."""
 _AUDIBLE_DBFS = -55.0
 """A softer rest of the echo does not count as speech for any voice detector."""
+_LIKELY_DELAY_S = 0.3
+"""Delay of the echo that is expected until it is measured."""
 _TAIL_S = 0.25
 """How long a room still sounds: the expected echo decays so long."""
 _MAX_MEASUREMENTS = 10_000
@@ -104,7 +106,9 @@ class EchoMeter:
         self._n_frames = self._n_until_next = 0
         self._floor, self._n_quiet = NoiseFloor(), 0
         self._n_audible = self._n_inaudible = 0
-        self._recent: npt.NDArray[np.float64] = self._np.zeros(round((_QUIET_S + _ECHO_IS_DUE_S) / FRAME_S))
+        self._recent: npt.NDArray[np.float64] = self._np.zeros(
+            round((_QUIET_S + MAX_ECHO_DELAY_S + _ECHO_IS_DUE_S) / FRAME_S)
+        )
         """The newest amplitudes of the reference."""
 
     def add(self, reference: bytes, recorded: bytes, cleaned: bytes) -> None:
@@ -134,7 +138,7 @@ class EchoMeter:
 
     def expected_dbfs(self, leak_db: float) -> float:
         """Return the highest level that the echo of the newest audio can have now, if it leaks by `leak_db`."""
-        delay_s = MAX_ECHO_DELAY_S / 2 if self.delay_s is None else self.delay_s
+        delay_s = _LIKELY_DELAY_S if self.delay_s is None else self.delay_s
         n = min(len(self._recent), round((delay_s + _TAIL_S) / FRAME_S))
         loudest = float(self._recent[-n:].max())
         return 20 * float(self._np.log10(max(loudest, 1e-5))) + leak_db
@@ -145,8 +149,8 @@ class EchoMeter:
         self._floor.add(level_dbfs)
         self.noise_dbfs = self._floor.level_dbfs
         self._n_quiet = self._n_quiet + n_frames if level_dbfs < self.noise_dbfs + _QUIET_DB else 0
-        n = round(_QUIET_S / FRAME_S)
-        if self._n_quiet >= n and (self._recent[:n] > _PLAYED).sum() >= _PLAYED_SHARE * n:
+        n, n_due = round(_QUIET_S / FRAME_S), round(((self.delay_s or 0.0) + _ECHO_IS_DUE_S) / FRAME_S)
+        if self._n_quiet >= n and (self._recent[-n - n_due : -n_due] > _PLAYED).sum() >= _PLAYED_SHARE * n:
             self.leak, self.leak_db, self.erle_db = Leak.ABSENT, None, None
 
     def _measure(
