@@ -217,6 +217,7 @@ class _Command:
 
         from .audio.check import check_audio  # noqa: PLC0415 - an extra
         from .audio.report import NO_MICROPHONE  # noqa: PLC0415
+        from .output import events  # noqa: PLC0415
         from .output.audio_report import format_audio_report  # noqa: PLC0415
 
         self._use(self._outputs.build_plain(config.output_format))
