@@ -170,7 +170,12 @@ def format_greeting(server: Simulator) -> str:
 
 def run() -> None:
     """Entry point of the command."""
-    exit_code = main(sys.argv[1:], os.environ, sys.stdout, sys.stderr)
+    # A closed stream is `None`. The null device takes its number, so that no socket gets it.
+    stderr = sys.stderr if sys.stderr is not None else open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stdout is None:
+        _write(stderr, f"{PROGRAM}: stdout is closed: redirect it, e.g. to /dev/null, if you do not want the output")
+        sys.exit(ExitCode.USAGE)
+    exit_code = main(sys.argv[1:], os.environ, sys.stdout, stderr)
     if exit_code == ExitCode.CLOSED_STDOUT:
         # Python flushes stdout once more at exit, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -20,6 +20,7 @@ from gemini_live.errors import ConfigError
 from gemini_live.simulator import FAULT_KINDS, Simulator, SimulatorInThread
 from gemini_live.simulator.__main__ import _LoopErrors, format_greeting, main
 from gemini_live.simulator.arguments import build_parser, parse_arguments
+from tests.command import clean_environ
 
 from .peer import socket_url
 
@@ -182,6 +183,35 @@ def test_signal_ends_it_with_a_verdict_and_exit_0(number: signal.Signals, tmp_pa
     assert "session 1: /ws/" in out
     assert "1 turns, 1 complete" in out and "no protocol mistakes found" in out
     assert '"type":"closed"' in log.read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif("sys.platform == 'win32'", reason="a POSIX shell closes the streams")
+@pytest.mark.parametrize(
+    ("redirect", "code", "err"),
+    [
+        (
+            ">&-",
+            2,
+            "gemini-live-simulator: stdout is closed: redirect it, e.g. to /dev/null, if you do not want the output\n",
+        ),
+        (">&- 2>&-", 2, ""),
+        ("2>&-", 2, ""),
+    ],
+)
+def test_a_stream_that_was_closed_at_the_start_brings_no_traceback(redirect: str, code: int, err: str) -> None:
+    command = [
+        "/bin/sh",
+        "-c",
+        f'exec "$@" {redirect}',
+        "sh",
+        sys.executable,
+        "-m",
+        "gemini_live.simulator",
+        "--pace",
+        "x",
+    ]
+    done = subprocess.run(command, env=clean_environ(), capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (code, err)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a pipe that breaks is another thing on Windows")
