@@ -167,6 +167,17 @@ class Fault:
         return self.argument.partition(":")[2]
 
 
+_OF_THE_WIRE = {"silence", "drip", "slow-pong", "no-pong", "text-frames", "unknown-fields"}
+_AT_A_MESSAGE = {"close", "end", "reset", "error", "flat-error", "stall", "malformed", "huge"}
+
+
+def is_of_the_connection(fault: Fault) -> bool:
+    """True if a fault concerns connections and messages, not what a model does: a replay can have it too."""
+    if fault.kind.scope is Scope.HANDSHAKE or fault.kind.name in _OF_THE_WIRE:
+        return True
+    return fault.kind.name in _AT_A_MESSAGE and fault.moment is not None and fault.moment.turn is None
+
+
 def parse_fault(spec: str) -> Fault:
     """Return the fault that `KIND[:ARG][@WHEN][*TIMES]` names.
 

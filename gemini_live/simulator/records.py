@@ -212,6 +212,7 @@ class SessionRecord:
 
     def departure(self, words: str) -> None:
         """Add where and how the client left the recording."""
+        words = words[:MAX_WORDS]
         if len(self.departures) < _MAX_MISTAKES:
             self.departures.append(words)
             self.on_departure(words)

@@ -18,6 +18,7 @@ from .replay_ids import ReplayIds
 from .replay_steps import Cue, RecordedConnection, Send, restore_media
 from .wire import ABNORMAL_CLOSURE, Wire
 
+_MAX_HAPPENED = 1_000
 NO_ANSWER = "The recording has no answer to this."
 _MAX_SETUP_DIFFERENCES = 5
 
@@ -44,8 +45,8 @@ class Replay:
         self._ids, self._recorded = ids, recorded
         self._clock, self._pace = clock, pace
         self._events = ClientEvents(setup)
-        self._happened: deque[ClientEvent] = deque()
-        """What the client did and the replay has not come to yet; results are apart."""
+        self._happened: deque[ClientEvent] = deque(maxlen=_MAX_HAPPENED)
+        """What the client did and the replay has not come to yet, the newest of it; results are apart."""
         self._results: dict[str, ClientEvent] = {}
         """By recorded id."""
         self._alarm = Alarm(clock)
@@ -285,6 +286,7 @@ class Replay:
             origin = "typed" if kind is Kind.TYPED else "voice"
             self._turn = TurnRecord(self._record.n_turns + 1, asked, origin)
             self._record.add_turn(self._turn)
+            self._wire.faults.turn += 1
         self._record.changed()
 
     def _compare_results(self, cue: Cue) -> None:

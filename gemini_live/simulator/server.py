@@ -22,7 +22,7 @@ from gemini_live.errors import ConfigError
 from .actions import AnswerFunction
 from .answerer import Answerer, FunctionAnswerer
 from .clock import Clock
-from .faults import Fault, FaultPlan, SessionFaults, parse_fault
+from .faults import Fault, FaultPlan, SessionFaults, is_of_the_connection, parse_fault
 from .handshakes import Handshakes, answer_in_json
 from .history import HandleBook
 from .http import (
@@ -149,6 +149,10 @@ class Simulator:
             raise ConfigError("one thing decides the answers: a script, an answer function, a replay or an upstream")
         if upstream is not None and (faults or key is not None or lifetime_s is not None):
             raise ConfigError("an upstream gets everything unchanged: leave out faults, key and lifetime")
+        strange = next((fault for fault in self._plan.faults if not is_of_the_connection(fault)), None)
+        if replay is not None and strange is not None:
+            words = "give it a WHEN, as in close@message10, or leave it out"
+            raise ConfigError(f"--fault {strange.kind.name} has no effect in a replay, which has no model: {words}")
         self._answerer = _find_answerer(answer, heard, script)
         self._replay = _read_replay(Path(replay), seed) if replay is not None else None
         self._upstream = Upstream(upstream, max_message_bytes=MAX_MESSAGE_BYTES) if upstream is not None else None

@@ -498,6 +498,25 @@ async def test_answer_is_cut_off_when_the_client_speaks_sooner_than_the_recorded
     assert server.departures == []
 
 
+@pytest.mark.parametrize("fault", ["late-words", "close", "close:1011@turn1", "stale-handle", "many-parts", "chaos"])
+async def test_fault_of_a_model_is_refused(fault: str, tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    await record_lines(path, "one")
+    with pytest.raises(ConfigError, match=f"--fault {fault.partition(':')[0]} has no effect in a replay"):
+        Simulator(replay=path, faults=[fault])
+
+
+async def test_fault_of_the_connection_happens_in_a_replay(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    await record_lines(path, "one")
+    faults = ["close:1011:gone@message6", "text-frames@turn1"]
+    async with Simulator(pace=0, replay=path, faults=faults) as server, session(server) as peer:
+        peer.strict = False
+        await peer.say("one")
+        assert await peer.closed() == (1011, "gone")
+        assert isinstance(peer.frames[-1], str)
+
+
 async def _hear(peer: Peer, n: int) -> None:
     """Receive that many messages with sound."""
     for _ in range(n):
