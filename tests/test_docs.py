@@ -17,7 +17,7 @@ from gemini_live.functions import load, mcp, mcp_config, mcp_process, mcp_stream
 from gemini_live.functions.call import MAX_THREADS
 from gemini_live.inspection import commands
 from gemini_live.options import REPLAY, build_parser, build_replay_parser
-from gemini_live.output import plain
+from gemini_live.output import live, plain, transcript
 from gemini_live.output.help import COMMANDS, KEYS
 from gemini_live.output.schema import format_table
 from gemini_live.process import lines, streams
@@ -164,6 +164,12 @@ def _limits() -> str:
             _characters(streams.MAX_UNREAD_DIAGNOSTICS_CHARS),
             "further lines are dropped and counted",
         ),
+        (
+            "a line of an answer at the prompt",
+            _characters(transcript.LONG_CHARS),
+            "shown in pieces before it ends",
+        ),
+        ("lines that wait for the end of an answer", str(live.MAX_HELD_LINES), "shown in its middle"),
         ("the conversation for `/save`", _characters(plain.MAX_RECORDED_CHARS), "the oldest is dropped"),
         (
             "the session for `/save FILE.jsonl`, without --record",

@@ -22,6 +22,8 @@ BLOCK_LINES = 12
 """Longer code, and longer output of code, is cut to this many lines."""
 FOLD_ROWS = 3
 """Arguments and results of functions are cut to this many rows of the terminal."""
+MAX_HELD_LINES = 200
+"""With more lines that wait for the end of an utterance, they are printed in its middle."""
 PRINTED_LINES = 20
 """How many lines in a row that functions print are shown without `--verbose`; the others are counted."""
 CUT_OFF = "[cut off]"
@@ -264,6 +266,8 @@ class LiveTerminal(Terminal):
         line = _Line(fragments, always)
         if self._transcript.is_inside_utterance and (always or self._shares_stderr):
             self._held_lines.append(line)
+            if len(self._held_lines) > MAX_HELD_LINES:
+                self._print_held()
         else:
             self._print_now(line)
 

@@ -22,6 +22,7 @@ from gemini_live.output.live import (
     CUT_OFF,
     FOLD_ROWS,
     LATE,
+    MAX_HELD_LINES,
     NO_WORDS,
     PRINTED_LINES,
     STOPPED,
@@ -838,3 +839,16 @@ def test_late_words_of_an_answer_are_shown_before_the_speech_that_interrupted_it
     prompt.terminal.emit(Answered(1, "One, two", asked=False, cut_off=True))
     prompt.terminal.emit(Answered(2, "", asked=False, cut_off=False))
     assert prompt.above == ["you: count", f"gemini: One, two {CUT_OFF}", "you: stop"]
+
+
+def test_lines_that_wait_for_the_end_of_an_utterance_are_bounded() -> None:
+    prompt = Prompt()
+    emit = prompt.terminal.emit
+    for event in (STARTED, events.Asked(1, "hi", typed=True), QuestionComplete(1), ModelSaid(1, "one line\nand more")):
+        emit(event)
+    for number in range(5 * MAX_HELD_LINES):
+        emit(events.Warning(f"warning {number}"))
+        assert len(prompt.terminal._held_lines) <= MAX_HELD_LINES
+    emit(Answered(1, "", asked=True, cut_off=False, reason=None))
+    shown = "".join(text for _, text in prompt.printed)
+    assert [f"warning {number}\n" in shown for number in range(5 * MAX_HELD_LINES)] == [True] * 5 * MAX_HELD_LINES
