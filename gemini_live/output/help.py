@@ -3,8 +3,7 @@
 COMMAND_MARK = "/"
 
 KEYS: dict[str, str] = {
-    "Enter": "send the line, and stop playback",
-    "Alt-Enter": "start a new line; so does Shift-Enter in many terminals",
+    "Enter": "send the line, and stop playback; Alt-Enter: start a new line",
     "Ctrl-T": "mute or unmute; with --push-to-talk: talk, as does Space",
     "Esc": "cancel running functions; if there are none, stop the answer",
     "Up, Ctrl-R": "go back to earlier lines; search them",
