@@ -165,7 +165,9 @@ def _block_to_text(block: Mapping[str, Any], pictures: list[Picture] | None) -> 
         data = base64.b64decode(str(block.get("data") or inner.get("blob") or ""), validate=True)
     except binascii.Error:
         return f"{kind} ({mime_type}) that is not valid base64"
-    name = f"{inner['uri']}: " if inner.get("uri") else ""
+    name = printable(f"{inner['uri']}: ") if inner.get("uri") else ""
+    if mime_type.startswith("text/"):
+        return f"{name.rstrip()}\n{data.decode(errors='replace')}" if name else data.decode(errors="replace")
     picture = find_picture(data)
     if picture is not None and pictures is not None:
         pictures.append(picture)

@@ -96,6 +96,10 @@ def text(value: str) -> dict[str, str]:
         ({"content": [text("more")], "structuredContent": {"text": 1, "n": 1}}, {"text": 1, "n": 1}),
         ({"structuredContent": {"n": float("nan")}}, {"n": None}),
         ({"structuredContent": {"n": 10**400}}, {"error": "the result['n'] is too large a number"}),
+        (
+            {"content": [{"type": "resource", "resource": {"uri": "a:b", "mimeType": "text/csv", "blob": "MTsy"}}]},
+            {"output": "a:b:\n1;2"},
+        ),
         ({"isError": True}, {"error": "the tool failed and did not say why"}),
         ({"content": [{"type": "image", "data": "?"}]}, {"output": "image (unknown type) that is not valid base64"}),
         ({"content": [{"type": "image", "mimeType": "image/gif", "data": "R0lG"}]}, {
