@@ -153,7 +153,6 @@ def read_result(result: Mapping[str, Any], *, sees_pictures: bool) -> CallResult
 def _block_to_text(block: Mapping[str, Any], pictures: list[Picture] | None) -> str:
     """Return a piece of a result as text; a picture that the model sees is added to `pictures`."""
     kind, inner = block.get("type"), _object(block.get("resource"))
-    mime_type = str(block.get("mimeType") or inner.get("mimeType") or "unknown type")
     if kind == "text":
         return printable(str(block.get("text", "")))
     if kind == "resource_link":
@@ -161,21 +160,28 @@ def _block_to_text(block: Mapping[str, Any], pictures: list[Picture] | None) -> 
         return printable(f"{block.get('title') or block.get('name')}: {block.get('uri')}{about}")
     if kind == "resource" and isinstance(inner.get("text"), str):
         return printable(f"{inner.get('uri')}:\n{inner['text']}")
+    return printable(_data_to_text(str(kind), block, pictures))
+
+
+def _data_to_text(kind: str, block: Mapping[str, Any], pictures: list[Picture] | None) -> str:
+    """Return a piece of a result that is in base64 as text: its own, or words for it."""
+    inner = _object(block.get("resource"))
+    mime_type = str(block.get("mimeType") or inner.get("mimeType") or "unknown type")
     try:
         data = base64.b64decode(str(block.get("data") or inner.get("blob") or ""), validate=True)
     except binascii.Error:
         return f"{kind} ({mime_type}) that is not valid base64"
-    name = printable(f"{inner['uri']}: ") if inner.get("uri") else ""
+    name = f"{inner['uri']}: " if inner.get("uri") else ""
     if mime_type.startswith("text/"):
-        return f"{name.rstrip()}\n{data.decode(errors='replace')}" if name else data.decode(errors="replace")
+        return f"{name}{data.decode(errors='replace')}"
     picture = find_picture(data)
     if picture is not None and pictures is not None:
         pictures.append(picture)
         return f"{name}picture {len(pictures)} ({picture.mime_type})"
-    what = "a picture" if picture is not None or mime_type.startswith("image/") else str(kind)
+    what = "a picture" if picture is not None or mime_type.startswith("image/") else kind
     what = "data" if what == "resource" else what
     kind_of_data = picture.mime_type if picture is not None else mime_type
-    return printable(f"{name}{what} ({kind_of_data}, {len(data):,} bytes), which this model cannot use in a result")
+    return f"{name}{what} ({kind_of_data}, {len(data):,} bytes), which this model cannot use in a result"
 
 
 def _repeats(text: str, structured: Mapping[str, Any]) -> bool:

@@ -98,7 +98,7 @@ def text(value: str) -> dict[str, str]:
         ({"structuredContent": {"n": 10**400}}, {"error": "the result['n'] is too large a number"}),
         (
             {"content": [{"type": "resource", "resource": {"uri": "a:b", "mimeType": "text/csv", "blob": "MTsy"}}]},
-            {"output": "a:b:\n1;2"},
+            {"output": "a:b: 1;2"},
         ),
         ({"isError": True}, {"error": "the tool failed and did not say why"}),
         ({"content": [{"type": "image", "data": "?"}]}, {"output": "image (unknown type) that is not valid base64"}),
