@@ -73,4 +73,4 @@ async def misbehaving(server: Simulator, proxy: Proxy, seed: int, *, cuts: bool 
 
 def count_turns(server: Simulator) -> int:
     """Return how many turns the server has begun, on all connections."""
-    return sum(len(record.turns) for record in server.sessions)
+    return sum(record.n_turns for record in server.sessions)
