@@ -15,8 +15,9 @@ from ..output.status import SoundMode
 
 DOUBT_S = 3.0
 """How long cancellation may take to work: at first in sound that was played, later after audio was lost or late."""
-TRUST_S = 0.2
-"""How long the echo has to be removed, while there is one, before cancellation is trusted again."""
+FIRST_TRUST_S, TRUST_S = 1.0, 0.2
+"""How long the echo has to be removed, while there is one, before cancellation is trusted: at first, and again. A new
+canceller removes everything before it learns."""
 _LOUD_DBFS, _REMOVED_DB = -45.0, 15.0
 """Where the microphone records at least this level, an echo is removed if so much less of it is left."""
 MAX_LEAK_DB = 0.0
@@ -117,7 +118,7 @@ class EchoControl:
         if recorded_dbfs > _LOUD_DBFS:
             is_removed = level_dbfs(cleaned) < recorded_dbfs - _REMOVED_DB
             self._removed_s = self._removed_s + CHUNK_S if is_removed else 0.0
-            if self._removed_s >= TRUST_S:
+            if self._removed_s >= (FIRST_TRUST_S if self._is_new else TRUST_S):
                 self._doubted_until_s, self._is_new = 0.0, False
         return True
 
