@@ -22,7 +22,7 @@ def measure(scale: Scale) -> list[Section]:
 
 
 def _receive_audio(scale: Scale, chunk_ms: int, messages: int, pace_s: float, at_most: float) -> Row:
-    messages = scale.amount(messages)
+    messages = scale.amount(messages // 2 if pace_s else messages)
     with serving(messages=messages, chunk_ms=chunk_ms, pace_s=pace_s) as address:
         figures = take_turns(
             ALL_LOOPS, scale, lambda contender: run_contender(contender, "receive", address, messages=messages)
@@ -44,7 +44,7 @@ def _receive_everything(scale: Scale) -> Row:
 
 
 def _send(scale: Scale) -> Row:
-    chunks = scale.amount(600)
+    chunks = scale.amount(400)
     with serving() as address:
         figures = take_turns(
             ALL_LOOPS,
