@@ -83,7 +83,10 @@ class SessionRun:
             lines.finish()
 
     def _capturing(self) -> contextlib.AbstractContextManager[None]:
-        """Print what libraries and child processes write to a terminal with a prompt as lines above the prompt."""
+        """Return a context in which lines that libraries and child processes write appear above the prompt.
+
+        Does nothing if there is no prompt, or if stdout and stderr are not one terminal.
+        """
         stdout = self.streams.stdout
         if self.prompt is None or stdout is None or not are_one_terminal(stdout, self.streams.stderr):
             return contextlib.nullcontext()
@@ -163,7 +166,7 @@ class SessionRun:
 
     @contextlib.asynccontextmanager
     async def _prompting(self, session: "Session") -> AsyncIterator[None]:
-        """Show the prompt while the body runs, if there is one, and give it Ctrl-C."""
+        """Show the prompt, if there is one, while the body runs, and pass Ctrl-C to the prompt."""
         if self.prompt is None:
             yield
             return
@@ -203,7 +206,7 @@ async def _started(library: "FunctionLibrary | None", output: Output) -> AsyncIt
 
 
 def _report_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Report an exception of a callback of the event loop, which nothing else would."""
+    """Report an exception in a callback of the event loop, except known failures of the connection."""
     from .wire.connection import is_known_failure  # noqa: PLC0415 - brings the WebSocket library
 
     if not is_known_failure(context.get("exception")):

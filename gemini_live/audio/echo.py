@@ -33,13 +33,10 @@ def can_measure() -> bool:
 
 
 class EchoPath:
-    """The way of the model's voice from the loudspeaker's device back into the microphone; imports numpy.
-
-    It cancels the echo, or only measures it.
-    """
+    """Cancels the echo of the model's voice in the microphone's audio, or only measures it; imports numpy."""
 
     def __init__(self, played_hz: int, *, cancels: bool, device_delay_s: float = 0.0) -> None:
-        """Begin in silence.
+        """Prepare for a session in which nothing was played yet.
 
         Args:
             played_hz: Rate of the audio that `played` gets.
@@ -67,7 +64,7 @@ class EchoPath:
 
     @property
     def _is_bypassed(self) -> bool:
-        """True if the cleaned audio is worse than what was recorded.
+        """True if `process` should return the recorded audio instead of the cleaned audio.
 
         Until AEC3 has learned that nothing comes back, which takes some 7 s of sound, it removes every voice while the
         model is heard.
@@ -75,7 +72,10 @@ class EchoPath:
         return self.meter.leak is Leak.ABSENT and self.meter.played_s < LEARNS_S
 
     def process(self, recorded: bytes) -> bytes:
-        """Return microphone audio without the echo, 8 ms late; it must be a multiple of 10 ms of 16 kHz mono PCM."""
+        """Return microphone audio without the echo, delayed by 8 ms.
+
+        `recorded` is a multiple of 10 ms of 16 kHz mono PCM.
+        """
         reference = self.reference.take(len(recorded))
         if self.reference.n_gaps != self._n_gaps:
             self._n_gaps = self.reference.n_gaps
@@ -92,13 +92,13 @@ class EchoPath:
 
     @property
     def n_disturbances(self) -> int:
-        """Return how often the reference was late or moved: an echo may follow that is not cancelled."""
+        """How often the reference was late or moved in time; an echo that is not cancelled may follow."""
         return self.reference.n_disturbances + self.reference.n_delayed
 
     def _soften(self, cleaned: bytes) -> bytes:
-        """Lower what is left of an echo to the noise of the room, so that it cannot wake a voice detector.
+        """Reduce the residual echo to the level of the room's noise, so that no voice detector takes it for speech.
 
-        The measurements of the meter do not contain this.
+        The meter measures the audio before this step.
         """
         meter = self.meter
         if not self.cancels or meter.leak is not Leak.PRESENT or meter.expected_dbfs(0.0) < PLAYED_DBFS:
@@ -112,12 +112,12 @@ class EchoPath:
         return bytes(np.rint(softened).astype("<i2").tobytes())
 
     def reset(self) -> None:
-        """Forget everything about the way of the echo: a device has changed or paused."""
+        """Discard all measurements of the echo, and reset the canceller, after a device has changed or paused."""
         self.meter.reset()
         self._reset_canceller()
 
     def _reset_canceller(self) -> None:
-        """Let the canceller learn the way of the echo anew, which takes less time than to unlearn an old one."""
+        """Reset the canceller: learning a new echo path is faster than adapting from the old one."""
         self._since_reset_s = 0.0
         if self._canceller is not None:
             self._canceller.reset()

@@ -78,10 +78,10 @@ class EchoMeter:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the way from the loudspeaker to the microphone, after a gap or a change of device."""
+        """Discard all measurements except the lists for the report, after a gap or a change of device."""
         self.leak = Leak.UNKNOWN
         self.is_audible = False
-        """True if the rest of the echo after cancellation is loud enough to count as speech."""
+        """True if several measurements in a row found a residual echo that is loud enough to count as speech."""
         self.leak_db: float | None = None
         """Level of the echo in the microphone relative to the level that was played, in dB; None if not measured.
 
@@ -112,7 +112,7 @@ class EchoMeter:
         """The newest amplitudes of the reference."""
 
     def add(self, reference: bytes, recorded: bytes, cleaned: bytes) -> None:
-        """Add some frames of 10 ms of 16 kHz mono PCM: what was played, what was recorded, and what is left of that."""
+        """Add played, recorded and cleaned audio of equal length: whole frames of 10 ms of 16 kHz mono PCM."""
         np = self._np
         samples = np.frombuffer(reference + recorded + cleaned, "<i2").astype(np.float32)
         n = round(FRAME_S * formats.INPUT.rate_hz)
@@ -133,18 +133,18 @@ class EchoMeter:
 
     @property
     def rest_is_audible(self) -> bool:
-        """True if the last measurement found a rest of the echo that is loud enough to count as speech."""
+        """True if the last measurement found a residual echo that is loud enough to count as speech."""
         return self._n_audible > 0
 
     def expected_dbfs(self, leak_db: float) -> float:
-        """Return the highest level that the echo of the newest audio can have now, if it leaks by `leak_db`."""
+        """Return the highest level that an echo can have now: that of the recently played audio plus `leak_db`."""
         delay_s = _LIKELY_DELAY_S if self.delay_s is None else self.delay_s
         n = min(len(self._recent), round((delay_s + _TAIL_S) / FRAME_S))
         loudest = float(self._recent[-n:].max())
         return 20 * float(self._np.log10(max(loudest, 1e-5))) + leak_db
 
     def _watch_for_silence(self, n_frames: int) -> None:
-        """Notice that there is no echo: the loudspeaker is heard, and the microphone picks up nothing but noise."""
+        """Set `leak` to ABSENT if the loudspeaker plays and the microphone picks up nothing but noise."""
         level_dbfs = self.recorded_dbfs
         self._floor.add(level_dbfs)
         self.noise_dbfs = self._floor.level_dbfs
@@ -159,7 +159,7 @@ class EchoMeter:
         recorded: "npt.NDArray[np.float64]",
         cleaned: "npt.NDArray[np.float64]",
     ) -> None:
-        """Measure the last two seconds; the reference begins earlier, by the longest delay."""
+        """Look for an echo in the last two seconds; `reference` begins earlier, by the longest delay of an echo."""
         np = self._np
         recorded, cleaned = recorded[-self._n_window :], cleaned[-self._n_window :]
         is_played = reference > _PLAYED
@@ -198,7 +198,10 @@ class EchoMeter:
             self.erles_db.append(self.erle_db)
 
     def _judge_rest(self, *, follows: float, level_dbfs: float) -> None:
-        """Decide if cancellation works: what is left must not sound like the model for seconds on end."""
+        """Set `is_audible` if the cleaned audio contains an audible echo in several measurements in a row.
+
+        `follows`: how closely the level of the cleaned audio follows that of the reference (correlation).
+        """
         if follows >= _FOLLOWS and level_dbfs > _AUDIBLE_DBFS:
             self._n_audible, self._n_inaudible = self._n_audible + 1, 0
         else:
@@ -215,7 +218,7 @@ class EchoMeter:
     def _correlate(
         self, shifted: "npt.NDArray[np.float64]", levels: "npt.NDArray[np.float64]"
     ) -> "tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]":
-        """Return the correlation of `levels` with each row of `shifted`, and the slope over each row."""
+        """Return, for each row of `shifted`, its correlation with `levels` and the slope of the regression on it."""
         np = self._np
         rows = shifted - shifted.mean(axis=1, keepdims=True)
         centred = levels - levels.mean()

@@ -1,10 +1,11 @@
-"""What was asked, what was answered, and what is still open. Pure: every method takes the time, none reads it.
+"""Tracks what was asked, what was answered, and what is still open. Pure: the caller passes the time to each method.
 
-`Conversation` is told what happens and returns outcomes. It classifies each message into an event of `turns.py`, whose
-table says what follows. Who caused an interruption is the one thing that is inferred: the user did, if speech was heard
-or a line typed since the answer began, or if audio is being sent and no function result was sent in the last second.
+The session reports what happens to `Conversation`, which returns outcomes. `Conversation` classifies each message as an
+event of `turns.py`, whose table says what follows. The service does not say who caused an interruption. It counts as
+the user's if speech was heard or a line typed since the answer began, or if audio was sent since then and no function
+result was sent in the last second.
 
-Over 300 lines: one class has all the calls of a session, one for each thing that happens or is asked.
+Over 300 lines: one class has a method for everything that a session reports or queries.
 """
 
 import math
@@ -65,11 +66,11 @@ class Conversation:
         Args:
             model: What is known of the model.
             timings: How long to wait for what.
-            plays: True if answers are played; else the last one need not wait for the end of its playback.
+            plays: True if answers are played. If not, the last answer does not wait for playback.
             words_trail: True if the text of answers is a transcript of speech, which may arrive late.
             may_call: True if the session has functions or tools, for which a model may end a turn early.
             shows_user_words: True if the transcript of the user's speech was asked for.
-            turns: After how many complete answers to ask no more.
+            turns: The number of complete answers after which no more questions are asked; `None`: no limit.
         """
         self.timings = timings or Timings()
         self.plays = plays
@@ -85,7 +86,7 @@ class Conversation:
         self.last_question: Question | None = None
         """The newest question, asked or not."""
         self.silence_s: float | None = None
-        """How long the server had sent nothing when the connection was given up for that; `None`: it was not."""
+        """Set if the connection must be closed because of the server's silence: how long the silence lasted."""
         self._model = model
         self._thinks_long = model.interaction_status
         self._plain_end_pauses = model.interaction_status and may_call
@@ -106,7 +107,7 @@ class Conversation:
         self._result_due = False
         """True if a result was sent that a turn will follow."""
         self._voice_wait_s: float | None = None
-        """How long an answer to the user's audio is awaited, once that has ended."""
+        """How long to wait for an answer to the user's audio, which has ended; `None`: no answer is awaited."""
         self._voice_ended = self._voice_answered = False
         """True if the user's audio has ended; true if what the user said in it has an answer, as far as known."""
         self._entered_s = self._message_s = self._words_s = 0.0
@@ -143,13 +144,16 @@ class Conversation:
     # What the user does
 
     def add_question(self, text: str, *, waits: bool) -> Question:
-        """Queue a line; `next_question` returns it when it may be asked."""
+        """Queue a typed line for `next_question`.
+
+        `waits`: True if the line must not be sent before all earlier questions are answered.
+        """
         question = self.last_question = Question(text=text, waits=waits)
         self._questions.queue.append(question)
         return question
 
     def next_question(self) -> Question | None:
-        """Return the question that may be sent now, if there is one; `asked` must follow."""
+        """Return the question that may be sent now, if there is one; the caller sends it and calls `asked`."""
         if self._questions.to_repeat is not None:
             return self._questions.to_repeat
         if not self._questions.queue or self._turns_reached or self._state is State.RESUMED:
@@ -158,7 +162,7 @@ class Conversation:
         return None if question.waits and not self.is_quiet else question
 
     def asked(self, question: Question, now_s: float) -> list[Outcome]:
-        """Record that a question is being sent now, for the first time or once more: its answer is due."""
+        """Record that a question is being sent, for the first time or again, and start the wait for its answer."""
         self._message_s = now_s
         if not question.waits:
             self._playback_ends_s = now_s  # a line that is typed at a terminal clears playback
@@ -175,14 +179,20 @@ class Conversation:
         self._audio_sent_s = now_s
 
     def audio_ended(self, now_s: float, *, by_hand: bool) -> None:
-        """Begin to wait for the answer to the user's audio, which has ended; `by_hand`: a person ended it."""
+        """Record that the user's audio has ended, and start the wait for its answer.
+
+        `by_hand`: a person ended the audio. The wait is short then if no question is open.
+        """
         self._message_s, self._voice_ended = now_s, True
         said_nothing = by_hand and self._current is None and not self._questions.waiting
         self._voice_answered |= said_nothing
         self._voice_wait_s = self.timings.after_last_word_s if said_nothing else self.timings.after_audio_end_s
 
     def answer_stopped(self) -> int | None:
-        """Mark the present answer as unwanted, so that it is not asked for again; return its exchange, if any."""
+        """Mark the present answer as stopped by the user; return its exchange, or `None` if nothing is being answered.
+
+        The question of a stopped answer is not asked again on another connection.
+        """
         if self._current is None:
             return None
         self._current.is_stopped = True
@@ -191,7 +201,7 @@ class Conversation:
     # What the server says
 
     def message_received(self, now_s: float) -> None:
-        """Restart the deadline of the present state: the server sent a message that is more than a new handle."""
+        """Restart the deadline of the present state, because the server sent more than a new handle."""
         self._message_s = now_s
 
     def heard(self, text: str, now_s: float, *, speaks: bool = False) -> list[Outcome]:
@@ -215,9 +225,10 @@ class Conversation:
         return [*outcomes, UserSaid(exchange.number, text)] if text else outcomes
 
     def words_received(self, text: str, now_s: float, *, speaks: bool = False) -> list[Outcome]:
-        """Add words of the transcript of the model's speech to the answer that they belong to.
+        """Add a piece of the transcript of the model's speech to its answer.
 
-        If nothing is asked, they are late words of the last answer, unless the user spoke since (`speaks`).
+        If no answer is due, the piece belongs to the last answer (`LateWords`). If the user has spoken since that
+        answer began (`speaks`), the piece begins a new answer.
         """
         if not text:
             return []
@@ -227,7 +238,7 @@ class Conversation:
         return self._output(Event.WORDS, now_s) + self._add_words(text, now_s)
 
     def output_received(self, now_s: float, *, text: str = "", speech_s: float = 0.0) -> list[Outcome]:
-        """Add output of the model to the present answer: text of its own, speech of `speech_s` seconds, code."""
+        """Add output of the model to the present answer: written text, speech of `speech_s` seconds, or code."""
         if self._state in _CALL_OPEN_IN_SILENCE:
             self._result_due = False
         outcomes = self._output(Event.OUTPUT, now_s)
@@ -239,13 +250,13 @@ class Conversation:
         return outcomes
 
     def stray_text_received(self, text: str) -> None:
-        """Store text that a speaking model wrote; it becomes the answer if the turn brings nothing else."""
+        """Store text that a speaking model wrote; the text becomes the answer if the turn has no other output."""
         exchange = self._current or self._questions.first
         if exchange is not None:
             exchange.stray.append(text)
 
     def generation_completed(self, now_s: float) -> list[Outcome]:
-        """Apply `generationComplete`: only the end of the turn is due."""
+        """Apply `generationComplete`: wait for the end of the turn only, not for more output."""
         return self._step(Event.GENERATED, now_s)
 
     def interrupted(self, now_s: float, *, speaks: bool = False) -> list[Outcome]:
@@ -261,7 +272,11 @@ class Conversation:
         return self._step(Event.CUT if by_user else Event.BROKEN, now_s)
 
     def input_awaited(self, now_s: float) -> list[Outcome]:
-        """Apply `waitingForInput`: a typed line is not sent again; after speech nothing is due for now."""
+        """Apply `waitingForInput`.
+
+        After speech, stop waiting for an answer: the user may go on. After a typed line, keep waiting, but do not send
+        the line again.
+        """
         first = self._questions.first
         if self._current is not None or first is None:
             return []
@@ -286,7 +301,7 @@ class Conversation:
         return outcomes + self._step(event, now_s)
 
     def knows_call(self, call_id: str) -> bool:
-        """True if a call is open, or was made for the exchange that is being answered: the server sent it twice."""
+        """True if the server has sent this call before: the call is open, or belongs to the present exchange."""
         is_open = any(call_id == known for known, _ in self._open_calls)
         return bool(call_id) and (is_open or (self._current is not None and call_id in self._current.calls))
 
@@ -323,18 +338,21 @@ class Conversation:
     # Time
 
     def deadline_s(self) -> float | None:
-        """Return when `tick` has something to do, unless something else happens before."""
+        """Return the time of the next deadline, when `tick` must be called; `None` if there is no deadline."""
         return min((when_s for when_s, _ in self._deadlines()), default=None)
 
     def tick(self, now_s: float) -> list[Outcome]:
-        """Return what the passing of time has brought about."""
+        """Apply the deadlines that have passed; return the outcomes."""
         outcomes: list[Outcome] = []
         while due := [act for when_s, act in self._deadlines() if when_s <= now_s]:
             outcomes += due[0](now_s)
         return outcomes
 
     def _deadlines(self) -> Iterator[tuple[float, Callable[[float], list[Outcome]]]]:
-        """Yield what waits for a time: the end of the present state, and that of a spoken question's transcript."""
+        """Yield each deadline with the function that applies it.
+
+        One is for the late transcript of a spoken question, the other for the present state.
+        """
         current = self._current
         if current is not None and current.has_output and self._awaits_transcript(current):
             when_s = current.began_s + self.timings.late_transcript_s
@@ -354,7 +372,7 @@ class Conversation:
         return self._waits_s.get(wait)
 
     def _quiet_since_s(self) -> float:
-        """Return since when the deadline of the present state counts."""
+        """Return the time from which the limit of the present state counts."""
         if self._state is State.TRAILING:
             return max(self._entered_s, self._words_s)
         since_s = max(self._entered_s, self._message_s)
@@ -366,22 +384,22 @@ class Conversation:
 
     @property
     def is_busy(self) -> bool:
-        """True while something is asked or open, or the user's speech awaits an answer."""
+        """True while a question that was sent or transcribed has no complete answer, or a function call is open."""
         return self._state not in {State.QUIET, State.TRAILING} or bool(self._open_calls)
 
     @property
     def is_settling(self) -> bool:
-        """True while the last words of a complete answer may arrive."""
+        """True while the answer is complete, but the end of its transcript may still arrive."""
         return self._state is State.TRAILING
 
     @property
     def is_quiet(self) -> bool:
-        """True if every question has its whole answer, and nothing is open."""
+        """True if no exchange is open: neither `is_busy` nor `is_settling`. Queued questions do not count."""
         return not (self.is_busy or self.is_settling)
 
     @property
     def awaits_voice(self) -> bool:
-        """True from the end of the user's audio until it is answered, or no answer is expected any more."""
+        """True after the user's audio has ended, until its answer is complete or no longer expected."""
         return self._voice_wait_s is not None
 
     @property
@@ -391,28 +409,28 @@ class Conversation:
 
     @property
     def next_exchange(self) -> int:
-        """The number of the exchange that new output of the model belongs to: the next one after a complete answer."""
+        """The number of the exchange that new output belongs to: the next one if the answer is complete or cut off."""
         has_ended = self._state in {State.TRAILING, State.CUT}
         return self._questions.next_number if has_ended else self.exchange
 
     @property
     def waits_since_s(self) -> float | None:
-        """Since when the server has sent nothing though an answer is due; `None` if none is due."""
+        """When the wait for the server began: its last message or the end of playback; `None` if no answer is due."""
         is_due = self._state in _ANSWER_DUE or (self._state is State.QUIET and self.awaits_voice)
         return self._quiet_since_s() if is_due else None
 
     @property
     def is_generating(self) -> bool:
-        """True if more of the speech that has begun is to come."""
+        """True while the model generates output for an answer that has begun."""
         return self._state in _GENERATING
 
     @property
     def n_waiting(self) -> int:
-        """How many questions are not asked on this connection."""
+        """How many questions are queued, and not sent on this connection."""
         return len(self._questions.queue)
 
     def is_waiting(self, question: Question) -> bool:
-        """True if a question is still to be asked on this connection."""
+        """True if a question is queued, and not sent on this connection."""
         return question in self._questions.queue
 
     @property
@@ -427,7 +445,7 @@ class Conversation:
 
     @property
     def has_unanswered(self) -> bool:
-        """True if a typed line is not answered, asked or not."""
+        """True if a typed line has no complete answer, whether the line was sent or not."""
         return (
             bool(self._questions.queue)
             or any(e.question for e in self._questions.waiting)
@@ -436,7 +454,7 @@ class Conversation:
 
     @property
     def is_over(self) -> bool:
-        """True if nothing can bring another answer; what was said may still be playing."""
+        """True if no further answer can come; the last answer may still be playing."""
         if self._turns_reached:
             return not self.is_settling
         return self.inputs_ended and self.is_quiet and not (self._questions.queue or self.awaits_voice)
@@ -444,14 +462,17 @@ class Conversation:
     # Connections
 
     def connect(self) -> Opening:
-        """Return what the next connection begins with."""
+        """Return the handle or the history that the next connection begins with; change nothing."""
         handle = self._handles.handle
         history = () if handle else tuple(self._history.exchanges)
         omitted = self._history.omitted if history else 0
         return Opening(handle=handle, history=history, omitted=omitted, stale_calls=dict(self._handles.stale_calls))
 
     def connected(self, opening: Opening, now_s: float) -> None:
-        """Begin a connection; a question that a resumed session knows is asked again only if it stays unanswered."""
+        """Record that a connection has begun.
+
+        If the resumed session has received the first queued question, wait for its answer before sending it again.
+        """
         self._handles.begin_connection(is_seeded=bool(opening.history))
         self._message_s, self.silence_s = now_s, None
         queue = self._questions.queue
@@ -470,9 +491,9 @@ class Conversation:
         self._handles.drop()
 
     def connection_lost(self, now_s: float, *, speaks: bool = False) -> list[Outcome]:
-        """Return how the open exchanges end, and queue again what was typed and not answered, in order.
+        """End the open exchanges, and queue the typed questions without an answer again, in order; return the outcomes.
 
-        `speaks`: the user has said something that nothing has answered, transcribed or not.
+        `speaks`: the user said something that has no answer, even if it was not transcribed.
         """
         outcomes = self.finish()
         speech_lost = speaks or (self._voice_wait_s is not None and not self._voice_answered)
@@ -500,7 +521,7 @@ class Conversation:
         return outcomes
 
     def finish(self) -> list[Outcome]:
-        """Return the answer whose last words are awaited, if there is one."""
+        """Stop waiting for the last words of a complete answer, if one is waiting; return its `Answered`."""
         if self._state is not State.TRAILING:
             return []
         outcomes = self._hand_out(self._words_s)
@@ -508,7 +529,7 @@ class Conversation:
         return outcomes
 
     def unfinished(self) -> list[Outcome]:
-        """Return the text of answers that are not complete: the session has ended, and nothing is asked again."""
+        """Return the text of each partial answer, because the session has ended and no question is asked again."""
         current = self._current
         open_texts = [(current.number, current.text)] if current is not None else []
         questions = [*(exchange.question for exchange in self._questions.waiting), *self._questions.queue]
@@ -524,13 +545,13 @@ class Conversation:
 
     @property
     def asked_too_often(self) -> Question | None:
-        """The question, if any, that has been asked on as many connections as it may be and is not answered."""
+        """A queued question that has been asked on the largest permitted number of connections, if there is one."""
         return next((question for question in self._questions.queue if question.times_asked >= MAX_ASKED), None)
 
     # The table's actions, each described in `turns.Act`
 
     def _step(self, event: Event, now_s: float) -> list[Outcome]:
-        """Apply the table's step for an event in the present state; return what it brings about."""
+        """Perform the table's step for an event in the present state; return the outcomes."""
         outcomes: list[Outcome] = []
         step = TABLE[self._state].steps.get(event)
         if step is not None:
@@ -650,7 +671,7 @@ class Conversation:
         return [*self.output_received(now_s, text=text), Notice("the model wrote this answer instead of speaking it")]
 
     def _complete_question(self, exchange: OpenExchange | None) -> list[Outcome]:
-        """Return `QuestionComplete`, unless it was returned before."""
+        """Mark the question of an exchange as complete; return `QuestionComplete` the first time, else nothing."""
         if exchange is None or exchange.question_is_complete:
             return []
         exchange.question_is_complete = True
@@ -662,7 +683,7 @@ class Conversation:
 
     @property
     def _may_hear(self) -> bool:
-        """True if transcripts can be speech; without any audio they can only be echoes of typed lines."""
+        """True if a transcript of the user may be speech. If only typed lines were sent, a transcript repeats one."""
         return self._audio_sent_s is not None or self.last_question is None
 
     def _is_late(self, current: OpenExchange) -> bool:
@@ -671,7 +692,7 @@ class Conversation:
         return self._awaits_transcript(current) and not has_new
 
     def _restart(self, current: OpenExchange) -> list[Outcome]:
-        """Discard the text of an answer that is asked for again."""
+        """Discard the partial answer to a question that will be asked again; return `Restarted` if there was text."""
         assert current.question is not None
         text = current.text
         if not text:

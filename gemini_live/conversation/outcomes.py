@@ -142,12 +142,12 @@ class Notice:
 Outcome = UserSaid | QuestionComplete | ModelSaid | Restarted | Answered | LateWords | Unfinished | SpeechLost | Notice
 
 
-# What is told to a new connection
+# How a new connection begins
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """The text of an exchange that has ended, as it is told to a fresh session."""
+    """The text of an exchange that has ended, as the history sent to a fresh session contains it."""
 
     user: str
     model: str
@@ -155,12 +155,12 @@ class Exchange:
 
 @dataclass(frozen=True, kw_only=True)
 class Opening:
-    """What a new connection begins with."""
+    """How a new connection begins: resumed with a handle, or fresh, with the history of the conversation."""
 
     handle: str | None
     """The handle for resuming the session; `None`: the session is a fresh one."""
     history: tuple[Exchange, ...] = ()
-    """What a fresh session is told of the conversation so far."""
+    """The conversation so far, which is sent to a fresh session."""
     omitted: int = 0
     """How many older exchanges are not in `history`."""
     stale_calls: Mapping[str, str] = field(default_factory=dict)

@@ -1,7 +1,8 @@
 """The turns of a connection as a table: what each event means in each state, and how long each state may last.
 
 Pure data. `Conversation` turns what happens into an `Event`, looks up the step, performs its actions in order and
-enters its state. An event that a row does not name changes nothing there. `docs/internals.md` has the diagram.
+enters its state. An event that the row of the present state does not list is ignored. `docs/internals.md` has the
+diagram.
 
 Words of the model belong to the current exchange: `Act.BEGIN` makes an exchange the current one, `Act.HAND_OUT` ends
 it.
@@ -14,7 +15,7 @@ from typing import TypeAlias
 
 
 class _Member(Enum):
-    """A member is its own hash: `Enum` computes the hash of the name each time, which costs more than the look-up."""
+    """An enum whose members hash by identity: `Enum` hashes the name each time, which is slower than the look-up."""
 
     __hash__ = object.__hash__
 
@@ -69,23 +70,23 @@ class Act(_Member):
     BEGIN = auto()
     """Make the first waiting exchange the current one; if none waits, a new one without a question."""
     NEW_LINE = auto()
-    """Separate the words that follow from those of the turn that has ended."""
+    """Begin a new line before the next words of the answer, because a server turn has ended."""
     COMPLETE = auto()
     """Decide whether the current exchange is answered or cut off."""
     HAND_OUT = auto()
-    """Return the current exchange as `Answered`; no exchange is current."""
+    """Return `Answered` for the current exchange. After that no exchange is current."""
     REPEAT = auto()
-    """Send the first waiting question once more; after that, report that it was not answered."""
+    """Send the first waiting question again if it was typed and sent once; if not, end its exchange as unanswered."""
     REQUEUE = auto()
-    """Ask the question that the resumed session did not answer unasked."""
+    """Put the waiting questions back in the queue, because the resumed session does not answer them by itself."""
     REPORT = auto()
-    """Report that nothing followed a result, or the user's audio."""
+    """Return a notice that no answer followed a function's result or the end of the user's audio."""
     LOSE = auto()
-    """Give up the connection."""
+    """Set `Conversation.silence_s`, so that the session closes the connection."""
 
 
 class Wait(_Member):
-    """How long a state may last without a message, counted from the end of playback if that is later.
+    """How long a state may last, counted from the last message, or from the end of playback if that is later.
 
     The names in braces are fields of `Timings`.
     """
@@ -108,31 +109,34 @@ class Wait(_Member):
 
 @dataclass(frozen=True)
 class Step:
-    """What an event brings about in one state."""
+    """The actions and the next state for one event in one state."""
 
     acts: tuple[Act, ...]
-    """In order."""
+    """Performed in this order."""
     state: State
-    """Entered after them."""
+    """The state after the actions."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What can happen in one state."""
+    """The time limit of one state, and the step for each event in that state."""
 
     wait: Wait
-    """How long the state may last; then comes `Event.DEADLINE`."""
+    """How long the state may last before `Event.DEADLINE`."""
     steps: Mapping[Event, Step]
 
 
 Cell: TypeAlias = tuple[Act | State, ...]
 """The acts of a step, and last its state."""
 Cells: TypeAlias = Mapping[tuple[Event, ...], Cell]
-"""What each of some events brings about."""
+"""A column of the table: cells by event. Several events may share a cell."""
 
 
 def _row(wait: Wait, at_deadline: Cell, *columns: Cells) -> Row:
-    """Return a row made of columns; a later column replaces cells of an earlier one."""
+    """Build the row of one state from its time limit, its cell for `Event.DEADLINE`, and columns.
+
+    If two columns have a cell for the same event, the later column wins.
+    """
     steps: dict[Event, Step] = {}
     deadline: Cells = {(Event.DEADLINE,): at_deadline} if at_deadline else {}
     for column in (deadline, *columns):
@@ -162,7 +166,7 @@ _UNANSWERED: Cells = {
 _OPEN: Cells = {(E.CUT,): (S.CUT,), (E.CALLED,): (S.CALLING,)}
 """An answer has begun."""
 _ENDS_ANSWER: Cells = {(E.ENDED, E.REJECTED): (A.COMPLETE, S.TRAILING), (E.PAUSED,): (A.NEW_LINE, S.PAUSED)}
-"""The turn that is open ends the answer."""
+"""The end of the present turn ends the answer."""
 _CALL_OPEN: Cells = {(E.CUT,): (S.CUT,), (E.CANCELLED,): (S.BROKEN,)}
 """The answer waits for the result of a call."""
 

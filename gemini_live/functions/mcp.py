@@ -1,8 +1,8 @@
-"""MCP servers: starts them, lists and calls their tools, and notes what they do wrong. `mcp_tools.py` has what is pure.
+"""Starts MCP servers, lists and calls their tools, and reports their failures. `mcp_tools.py` has the pure part.
 
 Runs on the event loop. Each server has a task that holds its connection from its start to its end, because the `mcp`
 package wants both in one task. A server that fails costs its own tools, never the session. This file is long because
-all of it is the life of one server: its start, its calls, what it does unasked, and its end.
+it handles one server from start to end: its start, its calls, its notifications, and its end.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from .result import CallResult
 START_S = 60.0
 """How long a server may take to start: `npx` and `uvx` may have to download it."""
 TELL_START_S = 2.0
-"""The user is told of a start that takes longer."""
+"""The user is informed if a start takes longer."""
 MAX_PAGES, MAX_TOOLS = 100, 512
 LIST_S = 30.0
 """How long a server may take to list its tools."""
@@ -57,7 +57,7 @@ _LOUD = {"warning", "error", "critical", "alert", "emergency"}
 
 @dataclass(frozen=True, kw_only=True)
 class Listener:
-    """What servers report to."""
+    """The functions that servers call to show lines to the user."""
 
     warn: Callable[[str], None]
     """Shows one line about a failure."""
@@ -77,8 +77,8 @@ class McpServers:
     """All MCP servers of one run."""
 
     def __init__(self, specs: Sequence[ServerSpec], listener: Listener) -> None:
-        """Prepare; nothing is started yet."""
-        for name in ("mcp", "client", "httpx2", "httpcore2"):  # these servers' faults are told in our own words
+        """Create the servers without starting any."""
+        for name in ("mcp", "client", "httpx2", "httpcore2"):  # failures of servers are reported by `Listener.warn`
             logger = logging.getLogger(name)
             logger.propagate = False
             logger.addHandler(logging.NullHandler())
@@ -93,7 +93,7 @@ class McpServers:
         return {server.spec.name: server.tools for server in self._servers}
 
     async def start(self) -> bool:
-        """Start all servers; return False if one does not start, which has been told."""
+        """Start all servers; return False if one did not start. Each failure is shown as a warning."""
         timer = asyncio.get_running_loop().call_later(TELL_START_S, self._tell_starting)
         try:
             await asyncio.gather(*(server.start() for server in self._servers))
@@ -102,6 +102,7 @@ class McpServers:
         return all(server.is_running for server in self._servers)
 
     def _tell_starting(self) -> None:
+        """Show which servers are still starting."""
         names = ", ".join(server.spec.name for server in self._servers if not server.is_running)
         self._listener.note(f"waiting for MCP servers: {names}")
 
@@ -114,7 +115,7 @@ class McpServers:
         self.on_change()
 
     async def reload(self) -> list[str]:
-        """Start what has ended, and list all tools again; return a line for each server that was started."""
+        """Start the servers that have ended, list all tools again, and return a line for each started server."""
         ended = [server for server in self._servers if not server.is_running]
         await asyncio.gather(*(server.start() if server in ended else server.relist() for server in self._servers))
         return [f"MCP server {server.spec.name}: started again" for server in ended if server.is_running]
@@ -128,7 +129,7 @@ class McpServer:
     """One MCP server, and the connection to it."""
 
     def __init__(self, spec: ServerSpec, listener: Listener, on_change: Callable[[], None]) -> None:
-        """Prepare; nothing is started yet."""
+        """Create the server without starting it."""
         self.spec, self._listener, self._on_change = spec, listener, on_change
         self.tools: list[Tool] = []
         """Its tools as it has listed them last, without those that the user excludes."""
@@ -150,7 +151,7 @@ class McpServer:
         return self._client is not None
 
     async def start(self) -> None:
-        """Start it and list its tools, unless it runs; a failure has been told."""
+        """Start the server and list its tools, unless it is running. A failure is shown as a warning."""
         async with self._starting:
             if self.is_running:
                 return
@@ -167,7 +168,7 @@ class McpServer:
                     await self.close()
 
     async def close(self) -> None:
-        """End it, in bounded time."""
+        """End the server: wait `CLOSE_S` for it to close, then cancel its task."""
         task, was_running, self._leaves, self._client = self._task, self.is_running, True, None
         self._wake.set()
         if task is None or task.done():
@@ -180,7 +181,7 @@ class McpServer:
             await asyncio.wait({task}, timeout=CLOSE_S)
 
     async def call(self, tool: str, args: Mapping[str, Any]) -> CallResult:
-        """Call a tool; start the server again if it has ended. Cancelling it cancels the call."""
+        """Call a tool; start the server again if it has ended. A failure becomes an error result for the model."""
         if not self.is_running:
             await self.start()
         client = self._client
@@ -198,7 +199,7 @@ class McpServer:
         return read_result(dumped, sees_pictures=self._listener.sees_pictures)
 
     async def relist(self) -> bool:
-        """List its tools again; return True if they have changed."""
+        """List the server's tools again; return True if they have changed. After a failure, keep the old list."""
         client, before = self._client, self.tools
         if client is None:
             return False
@@ -211,6 +212,7 @@ class McpServer:
     # The task that holds the connection
 
     async def _run(self, started: "asyncio.Future[None]") -> None:
+        """Hold the connection, and show a warning if it ends unasked; this is the server's task."""
         try:
             await self._hold(started)
         except asyncio.CancelledError:
@@ -229,6 +231,7 @@ class McpServer:
             self._warn(f"has ended: {why}; the next call starts it again" if has_started else f"does not start: {why}")
 
     async def _hold(self, started: "asyncio.Future[None]") -> None:
+        """Connect, list the tools, complete `started`, and follow changes of the tools until the server ends."""
         client = Client(
             self._connect(),
             client_info=Implementation(name="gemini-live", version=__version__),
@@ -254,7 +257,7 @@ class McpServer:
 
     @contextlib.asynccontextmanager
     async def _connect(self) -> AsyncIterator[Streams]:
-        """Yield the streams of the server, watched."""
+        """Connect by HTTP or start the command; yield the streams, of which the reading one is a `WatchedStream`."""
         if self.spec.url:
             async with (
                 open_http(self.spec, self._note_status) as client,
@@ -269,19 +272,20 @@ class McpServer:
             try:
                 yield WatchedStream(read, self._on_item, self._on_flood, self._on_end), write
             finally:
-                self._process = process  # whose exit code comes later
+                self._process = process  # its exit code is set later
 
     def _note_status(self, status: str) -> None:
         self._http_status = status
 
     def _describe(self, error: BaseException) -> str:
-        """Return what went wrong, in one line."""
+        """Describe an error in one line; add the HTTP status if the `mcp` package does not say it."""
         words = _describe(error)
         if self._http_status and words in _BARE_HTTP_ERRORS:
             return f"HTTP {self._http_status}"
         return words
 
     async def _list(self, client: Client) -> list[Tool]:
+        """Ask the server for its tools, page by page; return those that the user wants, up to `MAX_TOOLS`."""
         tools: dict[str, Tool] = {}
         cursor = None
         async with asyncio.timeout(LIST_S):
@@ -303,7 +307,7 @@ class McpServer:
         return wanted[:MAX_TOOLS]
 
     async def _listen(self, client: Client) -> None:
-        """Note changes of the tools as servers of 2026 and later report them: on a subscription."""
+        """Subscribe to changes of the tools, which servers of the 2026 protocol report in this way."""
         capabilities = client.server_capabilities.tools
         if client.session.discover_result is None or capabilities is None or not capabilities.list_changed:
             return
@@ -315,6 +319,7 @@ class McpServer:
             self._listener.tell(f"MCP server {self.spec.name} does not report changes: {_describe(error)}")
 
     async def _follow_change(self) -> None:
+        """If the server has reported a change of its tools, list them again, and call `on_change` if they differ."""
         if not self._has_changed or self._leaves or self._has_ended:
             return
         await asyncio.sleep(CHANGE_PAUSE_S)
@@ -329,6 +334,7 @@ class McpServer:
     # What the server does
 
     def _on_item(self, item: Any) -> None:
+        """Warn if a message of the server asks for something that the client does not support."""
         request = getattr(item, "message", None)
         if isinstance(request, JSONRPCRequest) and (wish := _ASKED.get(request.method)) is not None:
             self._warn_once(f"asked for {wish}, which is not supported")
@@ -337,10 +343,12 @@ class McpServer:
         self._warn_once(f"sends more than {MESSAGES_PER_S:g} messages a second: reading them slowly")
 
     def _on_end(self) -> None:
+        """Record that the server has closed the stream, and wake the server's task."""
         self._has_ended = True
         self._wake.set()
 
     def _on_rubbish(self, text: str) -> None:
+        """Warn of output that is not a message; keep a line that is too long as the reason of the end."""
         if text.startswith("a line of more"):
             self._bad_end = f"it sent {text}"
         else:
@@ -377,7 +385,7 @@ def _error(text: str) -> CallResult:
 
 
 def _describe(error: BaseException) -> str:
-    """Return what went wrong, in one line: of a group, the first exception."""
+    """Describe an error in one line; of an exception group, its first exception."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, CommandFailedError | MCPError):

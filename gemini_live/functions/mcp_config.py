@@ -246,7 +246,7 @@ def _check_headers(place: str, headers: Mapping[str, str]) -> None:
 
 
 def split_command(text: str, *, windows: bool) -> list[str]:
-    r"""Return the words of a command as a shell would read them; on Windows, backslashes mean nothing.
+    r"""Split a command into words as a shell does; on Windows, a backslash is an ordinary character.
 
     Raises:
         ValueError: A quotation mark is missing.
@@ -274,7 +274,7 @@ def _clean(name: str) -> str:
 
 
 def _with_unique_names(specs: Sequence[ServerSpec]) -> list[ServerSpec]:
-    """Return the servers with a number after each name that an earlier one has."""
+    """Return the servers with unique names: a number is appended to a name that an earlier server has."""
     named: dict[str, ServerSpec] = {}
     for spec in specs:
         numbered = (spec.name if number == 1 else f"{spec.name}_{number}" for number in range(1, len(specs) + 2))

@@ -1,7 +1,7 @@
 """The transport of an MCP server that is a command: JSON lines over its stdin and stdout.
 
-Runs on the event loop. The `mcp` package has such a transport, too, but keeps a line without an end in memory however
-long it grows, and logs what is no JSON.
+Runs on the event loop. The transport of the `mcp` package keeps an incomplete line of any length in memory, and logs
+lines that are not JSON.
 """
 
 import asyncio
@@ -32,19 +32,19 @@ Streams = tuple[Any, Any]
 
 
 class CommandFailedError(Exception):
-    """The command of a server does not start. The message says why."""
+    """Raised if the command of a server does not start. The message says why."""
 
 
 @contextlib.asynccontextmanager
 async def run_server(
     spec: ServerSpec, *, on_stderr: Callable[[bytes], None], on_rubbish: Callable[[str], None]
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, Any, Any]]:
-    """Start a server; yield its process and its streams; end it, and what it started, at the end.
+    """Start a server, yield its process and its streams, and finally end the server and its child processes.
 
     Args:
-        spec: Its command.
-        on_stderr: Gets what it writes to stderr.
-        on_rubbish: Gets each thing on its stdout that is no message, in words.
+        spec: The server, with its command.
+        on_stderr: Called with the bytes that the server writes to stderr.
+        on_rubbish: Called with a shortened text, or a description, of each line on stdout that is not a message.
 
     Raises:
         CommandFailedError: The command does not start.
@@ -66,6 +66,7 @@ async def run_server(
 
 
 async def _close(process: asyncio.subprocess.Process, tasks: Sequence[asyncio.Task[None]], streams: Any) -> None:
+    """End the server, read the rest of its stderr, and close everything that belongs to it."""
     tasks[0].cancel()
     await _end(process)
     await asyncio.wait(tasks[2:], timeout=KILL_S)  # its last words
@@ -99,7 +100,7 @@ async def _start(spec: ServerSpec) -> asyncio.subprocess.Process:
 
 
 async def _read_messages(process: asyncio.subprocess.Process, received: Any, on_rubbish: Callable[[str], None]) -> None:
-    """Pass on messages until the end of stdout, which ends the connection."""
+    """Pass on messages from stdout until it ends or a line is too long; then end the connection."""
     assert process.stdout is not None
     with received:
         while True:
@@ -126,6 +127,7 @@ async def _read_messages(process: asyncio.subprocess.Process, received: Any, on_
 
 
 async def _write_messages(process: asyncio.subprocess.Process, to_send: Any, received: Any) -> None:
+    """Write messages to stdin until the server reads no more; then end the connection."""
     assert process.stdin is not None
     try:
         async for item in to_send:
@@ -163,7 +165,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def _send_signal(pid: int, name: str) -> None:
-    """Send a signal to a server and to what it has started; on Windows, end them."""
+    """Send a signal to a server and its child processes; on Windows, kill them."""
     if sys.platform == "win32":
         subprocess.run(["taskkill", "/F", "/T", "/PID", str(pid)], capture_output=True, check=False)
         return

@@ -1,4 +1,4 @@
-"""What stands between a server and the `mcp` package: it counts messages and bytes, so that no server is a flood.
+"""Limits the rate and the size of the messages that MCP servers send to the `mcp` package.
 
 Runs on the event loop.
 """
@@ -17,11 +17,11 @@ from .mcp_process import MAX_MESSAGE_BYTES
 CONNECT_S, READ_S = 30.0, 300.0
 """How long a server may take to be connected, and to send the next piece of an answer; as in the `mcp` package."""
 MAX_MESSAGES, MESSAGES_PER_S = 1_000, 500.0
-"""Messages of one server are read at once up to the first number, then at the second rate: it waits meanwhile."""
+"""A server may send a burst of the first number of messages; beyond that, messages are read at the second rate."""
 
 
 class WatchedStream:
-    """Passes on the messages of a server, and slows them down if there are too many."""
+    """Passes on the messages of a server, and reads them slowly if there are too many."""
 
     def __init__(
         self, stream: Any, on_item: Callable[[Any], None], on_flood: Callable[[], None], on_end: Callable[[], None]
@@ -35,7 +35,7 @@ class WatchedStream:
         return getattr(self._stream, "last_context", None)
 
     async def receive(self) -> Any:
-        """Return the next message."""
+        """Return the next message; wait before if the server sends too many, and call `on_flood`."""
         now_s = asyncio.get_running_loop().time()
         self._n_left = min(MAX_MESSAGES, self._n_left + (now_s - self._since_s) * MESSAGES_PER_S) - 1
         self._since_s = now_s
@@ -76,7 +76,7 @@ def open_http(spec: ServerSpec, on_refused: Callable[[str], None]) -> httpx2.Asy
 
     Args:
         spec: The server.
-        on_refused: Gets the status of each answer that is an error.
+        on_refused: Called with the HTTP status of each POST that fails.
     """
 
     async def bound(response: httpx2.Response) -> None:
@@ -93,7 +93,7 @@ def open_http(spec: ServerSpec, on_refused: Callable[[str], None]) -> httpx2.Asy
 
 
 class _BoundedBody(httpx2.AsyncByteStream):
-    """The body of an answer, which must not fill the memory."""
+    """The body of an HTTP response; raises an error if it is larger than a message may be."""
 
     def __init__(self, body: Any) -> None:
         self._body = body

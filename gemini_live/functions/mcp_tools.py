@@ -164,7 +164,10 @@ def _block_to_text(block: Mapping[str, Any], pictures: list[Picture] | None) -> 
 
 
 def _data_to_text(kind: str, block: Mapping[str, Any], pictures: list[Picture] | None) -> str:
-    """Return a piece of a result that is in base64 as text: its own, or words for it."""
+    """Decode a base64 piece of a result; return its text, or a description if it is not text.
+
+    A picture is also added to `pictures`, if the model sees pictures.
+    """
     inner = _object(block.get("resource"))
     mime_type = str(block.get("mimeType") or inner.get("mimeType") or "unknown type")
     try:

@@ -88,7 +88,7 @@ class Transcript(Generic[Content]):
         self._add(Utterance(exchange=exchange, speaker=Role.USER, text=text, is_complete=True))
 
     def heard(self, exchange: int, fragment: str) -> None:
-        """Add words of a spoken question."""
+        """Append a fragment of the transcript of a spoken question."""
         question = self._find_open(exchange, Role.USER)
         if question is None:
             question = Utterance(exchange=exchange, speaker=Role.USER)
@@ -103,7 +103,7 @@ class Transcript(Generic[Content]):
                 _end(entry)
 
     def words(self, exchange: int, fragment: str, now_s: float, queued_s: float = 0.0) -> None:
-        """Add words of an answer; their sound will have been played in `queued_s` seconds."""
+        """Append a fragment of an answer, whose audio will have been played `queued_s` seconds from now."""
         if exchange == self._stopped:
             return
         answer = self._find_open(exchange, Role.MODEL)
@@ -117,12 +117,12 @@ class Transcript(Generic[Content]):
         answer.played.append((len(answer.text), now_s + queued_s))
 
     def act(self, exchange: int, content: Content) -> None:
-        """Add something that the model does; later words of the answer begin another utterance."""
+        """Add a note about what the model does, and end its present utterance: later words begin a new one."""
         _end(self._find_open(exchange, Role.MODEL))
         self.note(exchange, content)
 
     def note(self, exchange: int, content: Content) -> None:
-        """Add something that happened in an exchange, after what was said in it so far."""
+        """Add a note at the end of an exchange. An utterance before it may continue until its sentence ends."""
         self._add(Note(exchange=exchange, content=content))
 
     def silenced(self, mark: str, now_s: float) -> None:
@@ -132,12 +132,12 @@ class Transcript(Generic[Content]):
             answer.n_played, answer.mark = _count_played(answer, now_s), mark
 
     def stopped(self, exchange: int, mark: str) -> None:
-        """End an answer with `mark`, and drop the words of it that arrive later."""
+        """End with `mark` an answer that the user stopped, and ignore words of this answer that arrive later."""
         self._end_answer(exchange, mark)
         self._stopped = exchange
 
     def restarted(self, exchange: int, mark: str) -> None:
-        """End with `mark` what an answer has said so far: it begins again."""
+        """End the partial answer with `mark`, because the answer begins again; from now on accept its words."""
         if exchange != self._stopped:
             self._end_answer(exchange, mark)
         self._stopped = 0
@@ -148,7 +148,7 @@ class Transcript(Generic[Content]):
         self.question_complete(exchange)
 
     def late_words(self, exchange: int, fragment: str, mark: str) -> None:
-        """Add words, with `mark`, to an exchange that has ended, unless the user stopped its answer."""
+        """Add late words of a complete answer, with `mark`; ignore them if the user stopped that answer."""
         if exchange == self._stopped:
             return
         text = fragment.strip()
@@ -166,7 +166,7 @@ class Transcript(Generic[Content]):
         return bool(self._entries) and getattr(self._entries[0], "n_taken", 0) > 0
 
     def take(self) -> Iterator[Piece | Content]:
-        """Yield, once, what will not change: complete utterances, notes, and complete lines of a long answer."""
+        """Yield, and forget, what is final: complete utterances, notes, and complete lines of a partial answer."""
         while self._entries:
             entry = self._entries[0]
             if _side(entry) is Role.MODEL and entry.exchange > self._n_complete:
@@ -178,7 +178,7 @@ class Transcript(Generic[Content]):
             yield from _rest(entry)
 
     def pending(self) -> Iterator[Piece | Content]:
-        """Yield what `take` has not returned yet, as it is now."""
+        """Yield everything that `take` has not returned, partial utterances too; forget nothing."""
         for entry in self._entries:
             yield from _rest(entry)
 
@@ -194,10 +194,12 @@ class Transcript(Generic[Content]):
         return None
 
     def _has_note_after(self, answer: Utterance) -> bool:
+        """True if something was added to the exchange after this answer."""
         behind = self._entries[self._entries.index(answer) + 1 :]
         return bool(behind) and behind[0].exchange == answer.exchange
 
     def _end_answer(self, exchange: int, mark: str) -> None:
+        """End the incomplete answer of an exchange with a mark; if there is none, add the mark alone."""
         answer = self._find_open(exchange, Role.MODEL)
         if answer is None and mark:
             answer = Utterance(exchange=exchange, speaker=Role.MODEL)
@@ -223,7 +225,7 @@ def _end(entry: Utterance | Note[Content] | None, mark: str = "") -> None:
 def _count_played(answer: Utterance, now_s: float) -> int:
     """Return how many characters of an answer have been played, up to the end of a word.
 
-    A fragment is taken to cover the sound that arrived since the fragment before it.
+    The words of a fragment are assumed to be spread evenly over the audio that arrived since the fragment before.
     """
     n_before, before_s = 0, answer.began_s
     for n, played_s in answer.played:
@@ -266,7 +268,7 @@ def _take_lines(utterance: Utterance) -> Iterator[Piece]:
 
 
 def _forget_taken(utterance: Utterance) -> None:
-    """Drop text that `take` has returned, because appending to a long text takes long."""
+    """Discard text that `take` has returned, except its end: appending to a long text is slow."""
     n = utterance.n_taken - _CONTEXT_CHARS
     if n <= 0:
         return

@@ -104,18 +104,18 @@ class Ending:
 
     @property
     def code(self) -> ExitCode | None:
-        """The exit code of what ends the process; `None` if nothing has happened."""
+        """The exit code of the signal, timeout or failure that ends the process; `None` if there was none."""
         return self.way.code if self.way is not None else None
 
     @property
     def since_s(self) -> float:
-        """How long ago `way` happened, in seconds."""
+        """Seconds since the signal, timeout or failure that ends the process."""
         return time.monotonic() - self._happened_s
 
     def happen(self, way: Way) -> bool:
-        """End the process in this way, within `LEAVE_WITHIN_S`. Return False if it is ending in another way already.
+        """Record why the process ends, and start its deadline. Return False if it is ending for another reason already.
 
-        Does not stop what runs: the caller does.
+        The caller must stop the session: this method only kills the process after `LEAVE_WITHIN_S`.
         """
         is_first = self._decide(way)
         if is_first:
@@ -124,7 +124,7 @@ class Ending:
         return is_first
 
     def _decide(self, way: Way) -> bool:
-        """Let `way` decide the exit code. Return False if another way has decided it."""
+        """Record `way` and its time. Return False if another way was recorded before, or the process has finished."""
         with self._lock:
             if self.way is not None or self._is_finished:
                 return False
@@ -137,7 +137,7 @@ class Ending:
             self.report(self.way.error.format(timeout_s=self._timeout_s))
 
     def fail_stdout(self, error: OSError) -> bool:
-        """End the process because stdout cannot be written to. Return False if it is ending in another way already."""
+        """End the process because stdout has failed. Return False if it is ending for another reason already."""
         if is_closed_pipe(error):
             return self.happen(STDOUT_CLOSED)
         if not self.happen(STDOUT_FAILED):
@@ -176,7 +176,7 @@ class Ending:
                 timer.cancel()
 
     def _expire(self, way: Way, code: int) -> None:
-        """Write the last lines and kill the process, because the main thread hangs."""
+        """Write the error line and the last line, and kill the process, because the main thread hangs."""
         code = self.code or way.code or code
         try:
             self.restore_terminal()
@@ -214,7 +214,10 @@ class Ending:
             raise KeyboardInterrupt
 
     def _wait_for_reader(self, code: int, patience_s: float) -> int:
-        """Wait until the output is read, or `patience_s` after a signal or a timeout; return the exit code."""
+        """Wait until the output is read, after a signal or a timeout for at most `patience_s`; return the exit code.
+
+        If stdout has failed, the exit code says so.
+        """
         is_patient = self.way is None or self.way.written.within_s is None
         try:
             self._is_waiting = True
@@ -228,7 +231,7 @@ class Ending:
         return code if self.code is None else self.code
 
     def leave(self, code: int) -> NoReturn:
-        """End the process, even if a user's thread still runs, or nobody reads the output that is left."""
+        """Exit after `LAST_WORDS_S` at most, even if a user's thread still runs or output is still unread."""
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             signal.signal(signal.SIGINT, lambda *_: os._exit(ExitCode.INTERRUPTED))
         deadline_s = time.monotonic() + LAST_WORDS_S

@@ -197,7 +197,11 @@ class PrintedLines:
         self._schedule()
 
     def put(self, line: str) -> None:
-        """Queue a line. In the loop's own thread, write it at once; in others, wait while too many lines wait."""
+        """Queue a line. In the loop's own thread, write all queued lines at once.
+
+        In other threads, wait while too many lines are queued. If the loop hangs, do not wait, and drop lines beyond
+        `MAX_HELD_LINES`.
+        """
         if self._is_closed:
             return
         if self._loop_hangs and self._waiting.qsize() >= MAX_HELD_LINES:
@@ -215,14 +219,14 @@ class PrintedLines:
             self._loop_hangs = not written.acquire(timeout=LOOP_HANGS_S)
 
     def _schedule(self) -> None:
-        """Ask the loop to write the waiting lines, once for many lines, so that it can process keys between them."""
+        """Ask the loop to write the queued lines, once for many lines, so that the loop can process keys meanwhile."""
         if not self._is_scheduled and self._loop is not None:
             self._is_scheduled = True
             with contextlib.suppress(RuntimeError):  # the loop has ended: `close` writes what waits
                 self._loop.call_soon_threadsafe(self.write_waiting)
 
     def write_waiting(self) -> None:
-        """Write the lines that wait now. Lines that are printed meanwhile are written later."""
+        """Write the lines that are queued now. Lines that are printed meanwhile are written later."""
         if not self._writing.acquire(blocking=False):  # another call is writing, perhaps further up in this thread
             return
         try:
@@ -242,7 +246,7 @@ class PrintedLines:
             self._schedule()
 
     def close(self) -> None:
-        """Write the waiting lines, and ignore lines that are printed from now on."""
+        """Write the queued lines, and ignore lines that are printed from now on."""
         self._is_closed = True
         self.write_waiting()
 

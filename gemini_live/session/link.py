@@ -1,4 +1,4 @@
-"""The connection of a session: connects, retries, holds, and leaves in time.
+"""Keeps a session connected: connects, retries, sends and receives, and leaves before the server closes.
 
 Runs on the event loop. `recovery.py` decides whether and when to retry; `session.py` decides what the end of a
 connection means for the conversation.
@@ -51,7 +51,7 @@ MAX_EXCHANGE_CHARS, PIECE_CHARS = 8 * 1024 * 1024, 64
 """Words, code, pages and calls of one exchange, each piece with what it costs beside its text: days of speech. A server
 that sends more without ending the exchange would fill the memory."""
 MAX_BEFORE_SETUP = 1_000
-"""Events before setupComplete, of which there are none by rights."""
+"""Limit for events before setupComplete; the service sends none."""
 SHARE_EVERY_S = 0.01
 """How long a flood of messages may keep everything else waiting."""
 READER_CHECK_S = 0.05
@@ -59,9 +59,9 @@ READER_CHECK_S = 0.05
 INVALID_ARGUMENT = 1007
 """Close code of a refused message."""
 DECLARE_WITHIN_S = 30.0
-"""How long a connection waits for the end of what is open before the model is told of other functions."""
+"""How long a connection may continue until nothing is open, before a new session declares changed functions."""
 SETTLE_MARGIN_S = 0.1
-"""Audio may reach the service so long after it was sent."""
+"""How long audio may take to reach the service."""
 WORTH_TELLING_S = 2.0
 """The user is told the delay of a retry if it is at least this long."""
 NO_GENERATION_S, NO_GENERATION_THINKING_S = 9.0, 30.0
@@ -71,7 +71,7 @@ SERVER_LEAVES = "the server is about to close the connection; going on with a ne
 _HISTORY_CONFIG = "historyConfig"
 _GENERATED = frozenset({AudioChunk, ModelText, OutputTranscription, Thought, ToolCall, ExecutableCode, CodeResult})
 _MORE_OF_AN_ANSWER = frozenset({AudioChunk, ModelText, OutputTranscription, Thought})
-"""Events that change nothing that a task waits for, if an answer is in progress."""
+"""Events that need not wake any task while an answer is in progress."""
 _Result = TypeVar("_Result")
 
 
@@ -92,7 +92,7 @@ class End:
 
     how: How
     failure: SessionClosed = field(default_factory=lambda: SessionClosed(GOING_AWAY, ""))
-    """Why it was closed; without meaning if it was not."""
+    """Why the connection was closed; meaningless if `how` is not `CLOSED`."""
 
 
 class Link:
@@ -115,14 +115,14 @@ class Link:
         is_output_behind: Callable[[], bool],
         clock: Callable[[], float],
     ) -> None:
-        """Prepare; nothing is opened yet.
+        """Check the address, and open nothing yet.
 
         Args:
             config: What the user asked for.
             declarations: The user's functions, as JSON.
             conversation: Says what a connection begins with.
             uplink: Sends on the connection.
-            dispatcher: Forgets the answer that the user stopped, at each new connection.
+            dispatcher: At each new connection, stops discarding the output of an answer that the user stopped.
             output: Writes one line about each outage.
             stats: Counts the connections.
             journal: Records the connections and their messages.
@@ -159,7 +159,7 @@ class Link:
         self._leaves_because = SERVER_LEAVES
         """Why the connection is left, for the user."""
         self._outdated_because: str | None = None
-        """Set if the session was told of other functions than there are now, so that it must not be resumed."""
+        """Set if the functions have changed since the setup, so that the session must not be resumed."""
         self._user_came = False
         """True if the user typed or spoke on this connection."""
         self._has_generated = False
@@ -167,7 +167,7 @@ class Link:
         self._n_exchange_chars, self._measured_exchange = 0, 0
         """Size of what belongs to the exchange that is being answered, and its number."""
         self._outage_told = False
-        """True if the user was told of the present outage: one line is enough, however many tries it takes."""
+        """True if a line about the present outage was shown: one is enough, however many retries follow."""
         self._connecting_since_s: float | None = None
         """When the first attempt to connect began; `None` while there is a connection."""
         self.live = asyncio.Event()
@@ -176,10 +176,10 @@ class Link:
     # Connecting
 
     async def connect(self) -> None:
-        """Connect, as often as it takes.
+        """Connect, and retry until a setup is complete.
 
         Raises:
-            ConnectionFailed, SessionClosed: Another try would not help.
+            ConnectionFailed, SessionClosed: The failure is final, or the retries took too long.
         """
         self._connecting_since_s = self._clock()
         self._changes.notify()
@@ -200,10 +200,10 @@ class Link:
                 return
 
     async def wait_after(self, end: End) -> None:
-        """Wait until the connection that has ended may be replaced.
+        """Wait until it is time to replace the connection that has ended.
 
         Raises:
-            SessionClosed: Another connection would not help.
+            SessionClosed: The end is final, or a question was asked on too many connections.
         """
         question = self._conversation.asked_too_often
         if question is not None:
@@ -223,12 +223,12 @@ class Link:
 
     @property
     def connecting_since_s(self) -> float | None:
-        """Since when there is no connection and nobody was told so; `None` if somebody was."""
+        """When the client began to connect; `None` while connected, or if a line about the outage was shown."""
         return None if self._outage_told else self._connecting_since_s
 
     @property
     def _settle_s(self) -> float:
-        """How long the service still refuses to resume the session, because audio was sent a moment ago."""
+        """How long to wait before resuming: the service refuses it shortly after audio was sent."""
         settles_s = self._capabilities.observed.settles_s
         return self._uplink.last_audio_s + settles_s + SETTLE_MARGIN_S - self._clock() if settles_s else 0.0
 
@@ -307,10 +307,10 @@ class Link:
         return received
 
     async def _retry(self, failure: ConnectionFailed | SessionClosed, stage: Stage) -> None:
-        """Wait until it is time to connect again.
+        """Wait until it is time to connect again; drop the handle or a field of the setup if the server refused it.
 
         Raises:
-            ConnectionFailed, SessionClosed: Another try would not help.
+            ConnectionFailed, SessionClosed: The failure is final, or the retries took too long.
         """
         if self._omit_field(failure, stage):
             return
@@ -328,7 +328,7 @@ class Link:
         await asyncio.sleep(delay_s)
 
     def _omit_field(self, failure: ConnectionFailed | SessionClosed, stage: Stage) -> bool:
-        """Return True if the server refused a field of the setup that the next setup can do without."""
+        """Omit the field that the server refused from the next setup, with a warning; return False if not possible."""
         if not isinstance(failure, SessionClosed) or failure.code != INVALID_ARGUMENT:
             return False
         name = unknown_field(failure.reason)
@@ -343,13 +343,13 @@ class Link:
         return True
 
     def _can_omit(self, name: str) -> bool:
-        """Return True if the user did not ask for the field, and what the user asked for is possible without it."""
+        """True if a setup without the field still does everything that the user asked for."""
         omit = self._omitted | {name}
         setup = build_setup(self._config, self._declarations, handle=None, seeds_history=False, omit=omit)
         return name not in setup["setup"] and not lacks_words(self._config, read_setup(setup))
 
     def _tell_outage(self, text: str) -> None:
-        """Tell the user in one line that the connection is gone, and the rest only with `--verbose`."""
+        """Show a line about an outage: the first one always, further lines of the same outage only with `--verbose`."""
         if self._outage_told:
             self._output.emit(events.Detail(text))
             return
@@ -358,6 +358,7 @@ class Link:
         self._output.emit(events.Status(text + (f"; asking again: {n_again}" if n_again else "")))
 
     def _tell_fresh_start(self, opening: Opening) -> None:
+        """Show a line that a fresh session has begun, and whether the conversation so far was sent to it."""
         if self._capabilities.history is History.NOT_SUPPORTED:
             self._output.emit(
                 events.Status("a new session was begun; this model cannot be told the conversation so far")
@@ -370,7 +371,7 @@ class Link:
     # Holding
 
     async def hold(self, conduct: Coroutine[Any, Any, End]) -> End:
-        """Send and receive until the connection ends, or until `conduct` returns that it has; return how it ended."""
+        """Send and receive while `conduct` runs, until the connection is lost or `conduct` ends it; return the end."""
         connection = self._connection
         assert connection is not None
         self.live.set()
@@ -388,13 +389,14 @@ class Link:
         return end
 
     def _spoils_handle(self, end: End) -> bool:
-        """Return True if a session that is resumed after this end would be mute (public reports, Sep 2026)."""
+        """True if a session that is resumed after this end would generate nothing (public reports, Sep 2026)."""
         if end.how is How.CLOSED:
             return self._resumed.was_useless(end.failure.code, self._clock())
         has_history = self._capabilities.history is not History.NOT_SUPPORTED
         return end.how is How.LEFT and has_history and self._conversation.is_busy
 
     async def _receive(self, connection: Connection) -> End:
+        """Receive messages and apply their events until the server closes the connection or reports an error."""
         error: SessionClosed | None = None
         shared_s = self._clock()
         while error is None:
@@ -418,7 +420,7 @@ class Link:
         return End(How.CLOSED, error)
 
     def _measure_exchange(self, received: Sequence[ServerEvent]) -> SessionClosed | None:
-        """Count what belongs to the present exchange; return an error if there is more than any exchange has."""
+        """Add the size of the events to that of the present exchange; return an error if it exceeds the limit."""
         if self._conversation.exchange != self._measured_exchange:
             self._n_exchange_chars, self._measured_exchange = 0, self._conversation.exchange
         self._n_exchange_chars += sum(map(_size, received))
@@ -441,7 +443,7 @@ class Link:
             return ()
 
     def _note_signs(self, received: Sequence[ServerEvent]) -> None:
-        """Look in a message for signs that the server heard the user or generates an answer, and act on them."""
+        """Look in a message for signs that the server heard the user or generates an answer; record them."""
         for event in received:
             if type(event) in _GENERATED:
                 self._has_generated = True
@@ -466,29 +468,33 @@ class Link:
             self._output.emit(events.Warning(f"the server will end this session {left}"))
 
     def leave(self, why: str) -> None:
-        """Leave this connection for a new one now, and tell the user `why`."""
+        """Plan to replace this connection at the next `check`; `why` is shown to the user."""
         now_s = self._clock()
         self._departure, self._leaves_because = Departure(now_s, now_s, now_s), why
 
     def declare(self, declarations: Sequence[dict[str, Any]], why: str) -> None:
-        """Tell the model of `declarations` in a new session, as soon as nothing is open; tell the user `why`."""
+        """Plan a new session that declares `declarations`, as soon as nothing is open; `why` is shown to the user."""
         self._declarations, self._outdated_because = declarations, f"{why}; beginning a new session"
         if self.live.is_set():
             self._leave_outdated()
 
     def _leave_outdated(self) -> None:
+        """If the functions have changed since the setup, plan to leave this connection when nothing is open."""
         if self._outdated_because is not None:
             now_s = self._clock()
             self._departure = Departure(now_s, now_s, now_s + DECLARE_WITHIN_S)
             self._leaves_because = self._outdated_because
 
     def user_came(self) -> None:
-        """Record that the user typed or spoke on this connection: an answer is due."""
+        """Record that the user typed or spoke on this connection; a resumed session must generate something in time."""
         self._user_came = True
         self._resumed.asked(self._clock())
 
     def check(self, *, is_idle: bool) -> End | None:
-        """Return the end of the connection if it is time for it; `is_idle`: nothing is open and nothing is played."""
+        """Return the end of the connection if it is time to leave; hold back new questions shortly before.
+
+        `is_idle`: nothing is open and nothing is being played.
+        """
         now_s = self._clock()
         mute_s = self._resumed.deadline_s
         if mute_s is not None and now_s >= mute_s:
@@ -502,13 +508,13 @@ class Link:
 
     @property
     def deadlines_s(self) -> list[float]:
-        """The times at which `check` may return something else than before."""
+        """The times at which `check` must be called again, because its result may change."""
         now_s, departure, mute_s = self._clock(), self._departure, self._resumed.deadline_s
         times = [] if departure is None else [departure.idle_s, departure.hold_s, departure.latest_s]
         return [when_s for when_s in times if when_s > now_s] + ([] if mute_s is None else [mute_s])
 
     def is_polite(self, end: End) -> bool:
-        """Return True if the server ended the session without an announcement, as if nothing were open."""
+        """True if the server closed the connection normally (code 1000, or none), without announcing the end."""
         return end.how is How.CLOSED and end.failure.code in {NORMAL_CLOSURE, NO_STATUS} and self._departure is None
 
     def _note_message(self, direction: str, raw: str | bytes) -> None:
@@ -518,7 +524,7 @@ class Link:
 
 
 def _size(event: ServerEvent) -> int:
-    """Return the size of what an event adds to its exchange."""
+    """Return the size of an event's content in characters, for the limit of an exchange; audio counts as 0."""
     match event:
         case AudioChunk():
             return 0

@@ -1,4 +1,4 @@
-"""Decides when a connection is left, and whether a failed one is replaced, when, and with which handle.
+"""Decides when to leave a connection, and whether, when and with which handle to replace one that failed.
 
 Pure: a table of what failures mean, and times that are passed in.
 """
@@ -62,20 +62,20 @@ class Recovery:
         self._tries = 0
         self._resumptions_failed = 0
         self._next_start_s = float("-inf")
-        """When the next connection may start if each one takes up `SHORTEST_INTERVAL_S`."""
+        """The next start if connections start `SHORTEST_INTERVAL_S` apart; `MAX_BURST` of them may start earlier."""
 
     def went_live(self) -> None:
-        """Count the failures of the handle anew: a setup completed."""
+        """Record that a setup completed, and reset the count of failed resumptions."""
         self._was_live = True
         self._resumptions_failed = 0
 
     def is_stable(self) -> None:
-        """End the outage: a connection has proved to work, and the next failure begins a new outage."""
+        """Record that the connection has proved to work: the outage is over, and the next failure begins a new one."""
         self._outage_began_s = None
         self._tries = 0
 
     def drops_handle(self, failure: ConnectionFailed | SessionClosed, stage: Stage) -> bool:
-        """Return True if the next connection must do without the handle, because the server does not accept it."""
+        """Count a failed resumption; return True if the handle must be dropped, because the server refuses it."""
         if stage is not Stage.RESUMING or (isinstance(failure, ConnectionFailed) and not failure.opened):
             return False
         self._resumptions_failed += 1
@@ -84,7 +84,7 @@ class Recovery:
         return failure.code in _REFUSED or self._resumptions_failed > len(SAME_HANDLE_DELAYS_S)
 
     def delay_s(self, failure: ConnectionFailed | SessionClosed, stage: Stage, now_s: float) -> float | None:
-        """Return how long to wait before the next connection, or `None` if the failure is final."""
+        """Count a failure; return how long to wait before the next connection, or `None` if the failure is final."""
         if not self._enabled or not self._is_worth_it(failure, stage):
             return None
         if self._outage_began_s is None:
@@ -97,12 +97,13 @@ class Recovery:
         return delay_s if now_s + delay_s - self._outage_began_s <= OUTAGE_S else None
 
     def delay_after_leaving_s(self, now_s: float) -> float:
-        """Return how long to wait after the client left a working connection by itself: that is no outage."""
+        """Return how long to wait before the next connection after leaving a working one; count no failure."""
         return self._spaced(0.0, now_s)
 
     def _backoff_s(self, failure: ConnectionFailed | SessionClosed, stage: Stage) -> float:
+        """Return the delay for a failure: none, a fixed one for the same handle, or a random exponential one."""
         if stage is Stage.LEAVING and self._tries == 1:
-            return 0.0  # the server said so in good time, and is well
+            return 0.0  # the server announced the end, so it works
         if stage is Stage.RESUMING and isinstance(failure, SessionClosed):
             if failure.code in _REFUSED or self._resumptions_failed > len(SAME_HANDLE_DELAYS_S):
                 return 0.0  # without the handle
@@ -114,7 +115,7 @@ class Recovery:
         return delay_s
 
     def _spaced(self, delay_s: float, now_s: float) -> float:
-        """Return `delay_s`, or longer if too many connections have started in the last seconds."""
+        """Return `delay_s`, or longer if too many connections have started lately; count the coming one."""
         start_s = max(now_s + delay_s, self._next_start_s - MAX_BURST * SHORTEST_INTERVAL_S)
         self._next_start_s = max(self._next_start_s, start_s) + SHORTEST_INTERVAL_S
         return start_s - now_s
@@ -135,10 +136,10 @@ class Recovery:
 
 @dataclass(frozen=True)
 class Departure:
-    """When to leave a connection that the server is going to close, on the loop's clock."""
+    """The times at which a connection is left before the server closes it, on the loop's clock."""
 
     idle_s: float
-    """From then on it is left as soon as nothing is open."""
+    """From then on the connection is left as soon as nothing is open."""
     hold_s: float
     """From then on new questions wait for the next connection."""
     latest_s: float
@@ -153,14 +154,14 @@ class Departure:
 
 
 class ResumedSession:
-    """Notices that a resumed session does not generate anything, so that its handle must not be used again.
+    """Detects a resumed session that generates nothing (a mute session), whose handle must not be used again.
 
-    Such sessions transcribe and acknowledge, or close; a fresh session works at once (public reports, 2026). A session
-    in which nobody asks anything is never mute.
+    A mute session transcribes and acknowledges, or closes; a fresh session works at once (public reports, 2026). Only
+    a session that was asked something can be mute.
     """
 
     def __init__(self, patience_s: float) -> None:
-        """Judge nothing yet; `patience_s`: how long a session may generate nothing after a question."""
+        """Begin before the first connection; `patience_s`: how long a session may generate nothing after a question."""
         self._patience_s = patience_s
         self._is_unproven = False
         """True if the session was resumed and has not generated anything."""
@@ -169,7 +170,7 @@ class ResumedSession:
         """How many unproven sessions in a row were lost."""
 
     def begin_connection(self, *, resumed: bool) -> None:
-        """Begin with a session that was resumed with a handle, or with a fresh one."""
+        """Reset for a new connection; `resumed`: its session was resumed with a handle."""
         self._is_unproven, self._asked_s = resumed, None
 
     def asked(self, now_s: float) -> None:
@@ -178,18 +179,19 @@ class ResumedSession:
             self._asked_s = now_s
 
     def generated(self) -> None:
-        """Trust the session: the model has generated output."""
+        """Record that the model has generated output: the session is not mute."""
         self._is_unproven, self._n_lost = False, 0
 
     @property
     def deadline_s(self) -> float | None:
-        """When the session counts as mute if it generates nothing; `None`: never."""
+        """When the session counts as mute if it has generated nothing by then; `None`: it does not."""
         return self._asked_s + self._patience_s if self._is_unproven and self._asked_s is not None else None
 
     def was_useless(self, code: int, now_s: float) -> bool:
-        """Return True if the handle of the session that has just ended with `code` must be dropped.
+        """Count the end of a session, with close code `code`; return True if its handle must be dropped.
 
-        The network may take a session that works (1006): the handle of such a session gets a second chance.
+        The handle is kept if the session was fresh or has generated output. It is also kept the first time in a row
+        that the network loses the session (1006) before it counts as mute.
         """
         if not self._is_unproven:
             return False

@@ -1,7 +1,7 @@
-"""Serves a recording: sends what the server sent, as soon as the client has done what it did before.
+"""Replays one recorded connection: sends the server's messages, each after the client has done the same as then.
 
-The client need not be the recorded one. It may send the same turns in other messages; where its turns differ, the
-record of the session says where and how (`departures`), and the replay goes on with the recording.
+The client need not be the recorded one. It may send the same turns in other messages. If its turns differ, the record
+of the session lists each difference (`departures`), and the replay continues with the recording.
 """
 
 from collections import deque
@@ -46,16 +46,16 @@ class Replay:
         self._clock, self._pace = clock, pace
         self._events = ClientEvents(setup)
         self._happened: deque[ClientEvent] = deque(maxlen=_MAX_HAPPENED)
-        """What the client did and the replay has not come to yet, the newest of it; results are apart."""
+        """What the client did and the replay has not used yet, without function results; the oldest are dropped."""
         self._results: dict[str, ClientEvent] = {}
-        """By recorded id."""
+        """The client's function results, by the recorded id of the call."""
         self._alarm = Alarm(clock)
         self._recorded_s, self._began_s = recorded.setup_t_s, clock.time()
-        """A moment of the recording, and when it was in the replay."""
+        """The time of the last common point, in the recording and in the replay."""
         self._position = 0
         self._turn: TurnRecord | None = None
         self._is_turn_over = True
-        """True if the messages of a turn are all sent."""
+        """True if all messages of the present turn were sent."""
         self._typed_for_speech = False
         """True if the client typed what was spoken in the recording."""
         self._told_early = False
@@ -80,6 +80,7 @@ class Replay:
         self._alarm.wake()
 
     def _take_result(self, event: ClientEvent, message: dict[str, Any]) -> None:
+        """Store a function result and close its call in the record."""
         recorded_id = self._ids.find(event.call_id) if event.call_id else event.name
         call = self._record.calls.get(event.call_id)
         if recorded_id is None:
@@ -91,7 +92,7 @@ class Replay:
         self._results[recorded_id] = event
 
     async def run(self) -> None:
-        """Send the recording until its end or the client's."""
+        """Perform all steps of the recording, then its end."""
         steps = self._recorded.steps
         while self._position < len(steps):
             step = steps[self._position]
@@ -103,6 +104,7 @@ class Replay:
         await self._end()
 
     async def _end(self) -> None:
+        """Close as the recorded server did. If it did not, wait for the client, and close if it asks anything more."""
         closed = self._recorded.closed
         if closed is not None:
             await self._wait_until(self._due_s(closed.t_s))
@@ -119,7 +121,7 @@ class Replay:
             await self._alarm.wait(None)
 
     def tell_rest(self) -> None:
-        """Record what the client left out, at the end of its session."""
+        """Record, at the end of a session, what the recorded client did after this point and this client did not."""
         rest = [step for step in self._recorded.steps[self._position :] if isinstance(step, Cue)]
         current = self._recorded.steps[self._position - 1 : self._position]
         if current and isinstance(current[0], Cue) and not self._is_met(current[0]):
@@ -132,6 +134,7 @@ class Replay:
     # Sending
 
     def _due_s(self, t_s: float) -> float:
+        """Return the time in the replay for a time in the recording."""
         return self._began_s + ((t_s - self._recorded_s) / self._pace if self._pace else 0.0)
 
     async def _wait_until(self, when_s: float) -> None:
@@ -139,7 +142,7 @@ class Replay:
             await self._alarm.wait(when_s)
 
     async def _send_when_due(self, step: Send) -> None:
-        """Send a message at its time; drop it if the client has already done what cut it off in the recording."""
+        """Send a message at its time; skip the rest of the answer if the client has interrupted it as recorded."""
         due_s = self._due_s(step.t_s)
         while self._clock.time() < due_s:
             if self._next_has_come():
@@ -147,7 +150,7 @@ class Replay:
                     self._drop_answer()
                     return
                 if self._is_turn_over:
-                    break  # nothing but handles and the like: the client need not wait for them
+                    break  # only handles and the like are left: send them now, the client need not wait
                 self._tell_early(step)
             await self._alarm.wait(due_s)
         await self._send(step)
@@ -156,15 +159,17 @@ class Replay:
         return next((step for step in self._recorded.steps[self._position :] if isinstance(step, Cue)), None)
 
     def _next_has_come(self) -> bool:
+        """True if the client has already done what the next cue demands; a function result does not count."""
         cue = self._next_cue()
         return cue is not None and cue.event.kind is not Kind.RESULT and bool(self._happened) and self._fits(cue)
 
     def _fits(self, cue: Cue) -> bool:
+        """True if the oldest unused action of the client is what a cue demands."""
         event = self._happened[0]
         return event.kind is cue.event.kind and (event.kind is not Kind.TYPED or event.content == cue.event.content)
 
     def _next_cuts(self) -> bool:
-        """True if what the recorded client did next ended the answer."""
+        """True if the next action of the recorded client interrupted the answer."""
         steps = self._recorded.steps[self._position :]
         cue = next(i for i, step in enumerate(steps) if isinstance(step, Cue))
         for step in steps[cue + 1 :]:
@@ -178,11 +183,12 @@ class Replay:
         return False
 
     def _drop_answer(self) -> None:
-        """Go to what the client did next; the rest of the answer is not sent."""
+        """Skip the rest of the answer: continue at the next action of the recorded client."""
         while isinstance(self._recorded.steps[self._position], Send):
             self._position += 1
 
     def _tell_early(self, step: Send) -> None:
+        """Record, once in a turn, that the client acts before the recorded answer is over."""
         if not self._told_early and self._happened[0].kind is not Kind.SPEECH_START:
             self._told_early = True
             event = self._happened[0]
@@ -194,7 +200,7 @@ class Replay:
         await self._wire.send(message)
 
     def _follow(self, message: Mapping[str, Any]) -> None:
-        """Keep the record of turns and calls."""
+        """Update the record of turns and calls with a message that is being sent."""
         for call in message.get("toolCall", {}).get("functionCalls", []):
             id_ = call.get("id", call.get("name", ""))
             self._record.add_call(CallRecord(id_, call.get("name", ""), call.get("args", {})))
@@ -212,7 +218,7 @@ class Replay:
     # Waiting for the client
 
     async def _wait_for(self, cue: Cue) -> None:
-        """Wait until the client has done what the recorded one did; note what it does instead."""
+        """Wait until the client has done what a cue demands; record what the client does instead."""
         n_left = cue.n
         while not self._is_met(cue):
             if not self._happened or cue.event.kind is Kind.RESULT:
@@ -229,13 +235,17 @@ class Replay:
         self._met(cue)
 
     def _is_met(self, cue: Cue) -> bool:
-        """True if a cue is met without looking at what the client did last."""
+        """True if a cue needs no further action: its function result has come, or its speech was typed instead."""
         if cue.event.kind is Kind.RESULT:
             return (cue.event.call_id or cue.event.name) in self._results
         return self._typed_for_speech and cue.event.kind is Kind.SPEECH_END
 
     def _settle_difference(self, cue: Cue) -> bool:
-        """Compare what the client did with another thing that the recorded client did; return True if it counts."""
+        """Use an action of the client that is not what a cue demands; return True if the cue counts as met.
+
+        Speech that is typed as it was transcribed counts, and so does any other action, which is recorded as a
+        departure. A line that the recorded client typed later moves the replay to that line.
+        """
         event = self._happened.popleft()
         if event.kind is Kind.SPEECH_START or (event.kind is Kind.SPEECH_END and cue.event.kind is Kind.SPEECH_START):
             return False
@@ -254,12 +264,13 @@ class Replay:
         return True
 
     def _transcript_of(self, cue: Cue) -> str:
+        """Return the transcript of the speech that a cue begins or ends, for a comparison."""
         steps = self._recorded.steps[self._position - 1 :]
         speech = next((step for step in steps if isinstance(step, Cue) and step.event.kind is Kind.SPEECH_END), cue)
         return " ".join(speech.transcript.split()).casefold()
 
     def _find_later(self, event: ClientEvent) -> int | None:
-        """Return where the recorded client typed the same line later."""
+        """Return the position at which the recorded client typed the same line later, if it did."""
         steps = self._recorded.steps
         return next(
             (
@@ -273,7 +284,7 @@ class Replay:
         )
 
     def _met(self, cue: Cue) -> None:
-        """Go on in the recording from a cue."""
+        """Continue the recording after a cue that is met: set the common point in time, and begin a turn if it asks."""
         kind = cue.event.kind
         if kind is Kind.RESULT:
             self._compare_results(cue)
@@ -321,7 +332,7 @@ def _add_to_turn(turn: TurnRecord, content: Mapping[str, Any]) -> None:
 
 
 def _compare_setups(record: SessionRecord, recorded: RecordedConnection, setup: dict[str, Any]) -> None:
-    """Note where the setups differ, and which functions the client lacks."""
+    """Record where the setups differ, and which recorded functions the client did not declare."""
     different = sorted(
         name
         for name in {*setup, *recorded.setup}

@@ -1,4 +1,4 @@
-"""Serves a recording to clients: knows which of its connections each client is to get, and who has which ids."""
+"""Serves a recording to clients: chooses the recorded connection for each client, and keeps the ids of each."""
 
 import asyncio
 from collections import deque
@@ -29,7 +29,7 @@ class ReplayRun:
 
 
 class ReplayBook:
-    """The recording, and who is where in it."""
+    """The recording, and the progress of each client through it."""
 
     def __init__(self, connections: list[RecordedConnection], seed: int | None) -> None:
         self._connections = connections
@@ -37,7 +37,7 @@ class ReplayBook:
         self._runs: deque[ReplayRun] = deque(maxlen=_MAX_RUNS)
 
     async def serve(self, wire: Wire, request: SocketRequest, tokens: TokenBook, *, clock: Clock, pace: float) -> None:
-        """Serve one client the recording, until one side closes."""
+        """Replay the connection that is next for a client, until one side closes."""
         await end_as_the_service(wire, self._serve(wire, request, tokens, clock=clock, pace=pace))
 
     async def _serve(self, wire: Wire, request: SocketRequest, tokens: TokenBook, *, clock: Clock, pace: float) -> None:
@@ -59,10 +59,13 @@ class ReplayBook:
             replay.tell_rest()
 
     def choose(self, handle: str | None) -> tuple[ReplayRun, RecordedConnection]:
-        """Return the recorded connection for a client that connects with a handle, or without one.
+        """Choose the recorded connection for a client by its handle, and advance the client to it; return both.
+
+        A client without a handle continues a run that is not connected if a fresh connection is next there; if none
+        is, a new run begins.
 
         Raises:
-            Refusal: The handle is of no session here, or the recording does not go on after that session.
+            Refusal: The handle is unknown, or the recording has no connection after that session.
         """
         if handle is not None:
             run = next((run for run in reversed(self._runs) if run.ids.find(handle) is not None), None)
@@ -79,7 +82,7 @@ class ReplayBook:
         return self._runs[-1], self._connections[0]
 
     def _find_resumed(self, run: ReplayRun, handle: str) -> RecordedConnection:
-        """Return the recorded connection that resumed with the same handle, else the next one."""
+        """Choose the recorded connection that resumed with the same handle, else the next one; advance the run."""
         recorded = run.ids.find(handle)
         numbers = range(run.n_served, len(self._connections))
         number = next((n for n in numbers if self._connections[n].handle == recorded), run.n_served)

@@ -1,4 +1,4 @@
-"""Gives the calls and the handles of a recording new ids in each replay, the same ones throughout. Pure."""
+"""Replaces the ids of calls and handles of a recording by new ones, which stay the same during one replay. Pure."""
 
 import re
 import uuid
@@ -20,7 +20,7 @@ class ReplayIds:
     _recorded: dict[str, str] = field(default_factory=dict)
 
     def renew(self, recorded: str) -> str:
-        """Return the id that stands for a recorded one; it has the same form."""
+        """Return the new id for a recorded one, in the same form; create it at the first call."""
         if recorded in self._new:
             return self._new[recorded]
         new = recorded
@@ -38,11 +38,11 @@ class ReplayIds:
         return new
 
     def find(self, new: str) -> str | None:
-        """Return the recorded id that an id of this replay stands for; None if it is of another."""
+        """Return the recorded id for a new id; None if this replay has not created the new id."""
         return self._recorded.get(new)
 
     def renew_in(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a server's message with new ids."""
+        """Return a server's message with new ids in place of the recorded ones."""
         renewed = dict(message)
         if "toolCall" in message:
             calls = [

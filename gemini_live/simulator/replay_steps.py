@@ -1,7 +1,8 @@
-"""Turns a recording into what a replay does: messages to send, and what the client has to do before the next ones.
+"""Turns a recording into the steps of a replay: messages to send, and client actions to wait for.
 
-Where the client's audio was recorded, speech is found in it. Where it was left out, and to place what was found, the
-server's messages tell: its `voiceActivity`, its transcripts, its interruptions, its answers to nothing typed. Pure.
+If the client's audio was recorded, speech is detected in it. The server's messages show where speech belongs among the
+steps, and that there was speech if the audio was not recorded: `voiceActivity`, transcripts, interruptions, and answers
+to nothing typed. Pure.
 """
 
 import json
@@ -30,15 +31,15 @@ class Send:
 
 @dataclass(frozen=True)
 class Cue:
-    """Something that the client did, and that the next messages wait for."""
+    """An action of the recorded client. The replay waits for the same action before it sends the next messages."""
 
     event: ClientEvent
     t_s: float
     line: int
     transcript: str = ""
-    """What the server heard in the speech."""
+    """The server's transcript of the speech."""
     n: int = 1
-    """Utterances that the speech consists of."""
+    """The number of utterances in the speech."""
 
 
 Step = Send | Cue
@@ -52,17 +53,17 @@ class RecordedConnection:
     setup_t_s: float
     steps: tuple[Step, ...]
     closed: Closed | None
-    """How the server ended it; None: the client did, or nobody."""
+    """How the server closed the connection; None: the client did, or nobody."""
 
     @property
     def handle(self) -> str | None:
-        """The handle with which it resumed a session."""
+        """The handle with which the connection resumed a session; None if the session was fresh."""
         handle: str | None = self.setup.get("sessionResumption", {}).get("handle")
         return handle
 
     @property
     def function_names(self) -> set[str]:
-        """The functions that it calls."""
+        """The names of the functions that the server calls."""
         return {
             call.get("name", "")
             for step in self.steps
@@ -75,7 +76,7 @@ def read_replay(path: Path) -> list[RecordedConnection]:
     """Return the connections of a recording.
 
     Raises:
-        ConfigError: It cannot be read, or has nothing to replay.
+        ConfigError: The recording cannot be read, or has nothing to replay.
     """
     recording = read_recording(path)
     if recording.header.redacted:
@@ -89,7 +90,7 @@ def read_replay(path: Path) -> list[RecordedConnection]:
 
 
 def _read_connection(recording: Recording, number: int) -> RecordedConnection | None:
-    """Return one connection; None if it has no setup."""
+    """Return the connection with a number; None if it has no setup."""
     entries = [
         entry for entry in recording.entries if isinstance(entry, Message | Closed) and entry.connection == number
     ]
@@ -136,7 +137,7 @@ def _parse(path: Path, entry: Message) -> dict[str, Any]:
 
 
 def _read_cues(path: Path, entry: Message, events: ClientEvents, called: set[str]) -> Iterator[Cue]:
-    """Yield what a message of the client brings; not the answers to calls that were never made."""
+    """Yield the client's actions in a message, except results of calls that were never made."""
     try:
         found = events.read(_parse(path, entry))
     except (Refusal, ConfigError):
@@ -152,7 +153,7 @@ def _is_audio(entry: Message) -> bool:
 
 
 def restore_media(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a message with silence of the same length in place of sound that was not recorded."""
+    """Return a message with zero bytes of the same length in place of media that were not recorded."""
     if not any("bytes" in media for media in find_media(message)):
         return message
     restored: dict[str, Any] = json.loads(json.dumps(message))
@@ -186,7 +187,7 @@ class SpeechCues:
     _ended_s: float = -1.0
 
     def place(self, steps: list[Step]) -> Iterator[Step]:
-        """Yield the steps, with the speech where it has to be before the server goes on."""
+        """Yield the steps with the start and the end of speech inserted before the messages that depend on them."""
         for i, step in enumerate(steps):
             if isinstance(step, Cue):
                 self._is_owed, self._typed = True, step.event.content
@@ -197,7 +198,7 @@ class SpeechCues:
                 self._follow(step.message)
 
     def _place_before(self, steps: list[Step], i: int, step: Send) -> Iterator[Cue]:
-        """Yield the speech that a message shows to be over, or to have begun, before it."""
+        """Yield the start or the end of speech that must come before a message, if the message shows that it does."""
         content = step.message.get("serverContent", {})
         activity = step.message.get("voiceActivity", {}).get("type", "")
         heard = content.get("inputTranscription", {}).get("text", "")
@@ -215,17 +216,19 @@ class SpeechCues:
             yield self._end(steps, i, step)
 
     def _has_spoken(self, until_s: float) -> bool:
-        """True if the client may have spoken since the last speech."""
+        """True if the client may have spoken between the last speech and `until_s`."""
         ends = [cue.t_s for cue in self.found if cue.event.kind is Kind.SPEECH_END]
         return any(self._ended_s < t_s <= until_s for t_s in ends) if self.is_kept else self.has_audio
 
     def _start(self, step: Send) -> Cue:
+        """Begin speech before a message; use the time of the newest speech that was detected in the audio."""
         self._is_speaking = True
         before = [cue for cue in self.found if cue.event.kind is Kind.SPEECH_START and cue.t_s <= step.t_s]
         self._started_s = before[-1].t_s if before and before[-1].t_s > self._started_s else step.t_s
         return Cue(ClientEvent(Kind.SPEECH_START), self._started_s, step.line)
 
     def _end(self, steps: list[Step], i: int, step: Send) -> Cue:
+        """End speech before a message; add its transcript and the number of its utterances."""
         self._is_speaking, self._is_owed, self._ended_s = False, True, step.t_s
         ends = [
             cue for cue in self.found if cue.event.kind is Kind.SPEECH_END and self._started_s <= cue.t_s <= step.t_s
@@ -251,7 +254,7 @@ def _is_output(message: Mapping[str, Any]) -> bool:
 
 
 def _is_whole(steps: list[Step], i: int, step: Send) -> bool:
-    """True if the transcript in a message is the only one of its speech: it comes after the speech."""
+    """True if a message has the only piece of transcript of its speech: the service sent it after the speech."""
     for other in steps[i + 1 :]:
         if isinstance(other, Cue) or _is_output(other.message):
             break
@@ -266,7 +269,7 @@ def _is_whole(steps: list[Step], i: int, step: Send) -> bool:
 
 
 def _find_transcript(steps: list[Step], i: int) -> str:
-    """Return the words that the server heard around a message: from the last output before to the first one after."""
+    """Return the transcript around a message: all pieces between the output before it and the output after it."""
     first = i
     while first > 0 and isinstance(before := steps[first - 1], Send) and not _is_output(before.message):
         first -= 1
