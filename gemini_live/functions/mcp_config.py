@@ -31,12 +31,12 @@ _KNOWN_FIELDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class ServerSpec:
-    """How one MCP server is reached."""
+    """How to start or reach one MCP server, and which of its tools to offer."""
 
     name: str
     """Its short name, for messages and for prefixes of tools; unique."""
     command: tuple[str, ...] = ()
-    """The command that starts it; empty if it has a URL."""
+    """The command that starts the server; empty if the server has a URL."""
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The whole environment of the command."""
     cwd: Path | None = None
@@ -56,7 +56,7 @@ def read_servers(
     withheld: Sequence[str],
     insecure: bool = False,
 ) -> tuple[list[ServerSpec], list[str]]:
-    """Return the servers of the options and the files, and a warning for each field that is not understood.
+    """Return the servers of the options and the files, and a warning for each server of a file with unknown fields.
 
     Args:
         options: The servers of the command line.
@@ -142,7 +142,7 @@ def _read_entry(
     *,
     insecure: bool,
 ) -> tuple[ServerSpec | None, list[str]]:
-    """Return one server of a file, None if it is disabled, and its fields that are not understood."""
+    """Return one server of a file, or None if it is disabled, and the names of its unknown fields."""
     if not isinstance(entry, dict):
         raise ConfigError(f"{place}: not a JSON object")
     if entry.get("disabled") is True:

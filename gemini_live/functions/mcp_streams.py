@@ -31,7 +31,7 @@ class WatchedStream:
 
     @property
     def last_context(self) -> Any:
-        """The context of the sender of the last message, if the stream has it."""
+        """The `last_context` of the inner stream, which the `mcp` package reads; `None` if there is none."""
         return getattr(self._stream, "last_context", None)
 
     async def receive(self) -> Any:

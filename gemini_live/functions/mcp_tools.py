@@ -1,4 +1,4 @@
-"""What MCP servers declare and return, as the model is told it: names, schemas and results. Pure; JSON in and out.
+"""Translates the tools and results of MCP servers for the model: names, schemas, content. Pure; JSON in and out.
 
 Does not import the `mcp` package, which is slow to load.
 """
@@ -35,9 +35,10 @@ Tool = Mapping[str, Any]
 
 
 def name_tools(tools: Mapping[str, Sequence[Tool]], taken: Iterable[str]) -> dict[tuple[str, str], str]:
-    """Return the name for the model of each tool, by server and by the server's name for it.
+    """Choose a unique name for each tool, by which the model calls it; the keys are the server and the tool's own name.
 
-    A tool keeps its own name if nothing else has it. A name that occurs twice gets the server's name in front.
+    A tool keeps its own name if no other function or tool has it. If one has, the server's name is put in front, and a
+    number at the end if that is not enough.
 
     Args:
         tools: The tools of each server.
@@ -72,13 +73,13 @@ def _clean(name: str) -> str:
 def declare_tool(
     server: str, tool: Tool, name: str, call: Call, capabilities: ModelCapabilities
 ) -> RemoteFunction | None:
-    """Return a tool as a function for the model; None if its declaration is too long.
+    """Build the function by which the model calls a tool; return None if its declaration is too long.
 
     Args:
         server: The name of its server.
         tool: The tool.
-        name: Its name for the model.
-        call: Calls it.
+        name: The tool's name for the model.
+        call: Calls a tool of the server by the tool's own name.
         capabilities: What the model can do.
     """
     schema = to_openapi(simplify_schema({"type": "object", **_object(tool.get("inputSchema"))}), {})
@@ -188,7 +189,7 @@ def _data_to_text(kind: str, block: Mapping[str, Any], pictures: list[Picture] |
 
 
 def _repeats(text: str, structured: Mapping[str, Any]) -> bool:
-    """True if a text says no more than the structured content beside it."""
+    """True if a text, read as JSON, equals the structured content, its only value, or an item of that value."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
