@@ -243,8 +243,9 @@ class Replay:
     def _settle_difference(self, cue: Cue) -> bool:
         """Use an action of the client that is not what a cue demands; return True if the cue counts as met.
 
-        The start of speech never counts. A line that is the transcript of the demanded speech counts. A line that the
-        recorded client typed later moves the replay there. Anything else counts, and is recorded as a departure.
+        The start of speech never counts, nor does its end if a start is demanded. A line that is the transcript of the
+        demanded speech counts. A line that the recorded client typed later moves the replay there. Anything else
+        counts, and is recorded as a departure.
         """
         event = self._happened.popleft()
         if event.kind is Kind.SPEECH_START or (event.kind is Kind.SPEECH_END and cue.event.kind is Kind.SPEECH_START):
