@@ -37,7 +37,8 @@ class Header:
     redacted: bool = False
     """True if media were removed and words replaced by their length."""
     setup: Mapping[str, Any] | None = None
-    """The first setup as it was sent: what `{"setup": ...}` holds. `None`: not known when the recording began."""
+    """The first setup as it was sent: what `{"setup": ...}` holds. A server does not know it when it writes its header:
+    readers then take it, and the model, from the first setup message. `None`: nobody sent one."""
     version: int = VERSION
 
     def to_json(self) -> dict[str, Any]:

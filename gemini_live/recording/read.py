@@ -8,8 +8,8 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -91,6 +91,8 @@ class _Reader:
     def read(self) -> Recording:
         header = self._read_header()
         entries = tuple(self._read_entries())
+        if header.setup is None:
+            header = _complete(header, entries)
         for kind, n in self._unknown.most_common():
             self._note(f"{n} {'entry' if n == 1 else 'entries'} of unknown type {kind} skipped")
         return Recording(self._path, header, entries, tuple(self._problems[:MAX_PROBLEMS]))
@@ -271,6 +273,16 @@ class _Reader:
 
     def _damage(self, reason: str) -> RecordingError:
         return RecordingError(str(self._path), self._line or None, reason)
+
+
+def _complete(header: Header, entries: Iterable[Entry]) -> Header:
+    """Return a header with the first setup that was sent: a server writes its header before anybody has connected."""
+    messages = (entry.message for entry in entries if isinstance(entry, Message) and entry.sender == "client")
+    setup = next((message["setup"] for message in messages if isinstance(message.get("setup"), dict)), None)
+    model = setup.get("model") if setup is not None else None
+    return replace(
+        header, setup=setup, model=model if header.model is None and isinstance(model, str) else header.model
+    )
 
 
 def _refuse_constant(name: str) -> None:

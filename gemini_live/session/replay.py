@@ -228,12 +228,9 @@ def _build_setup(config: Config, recording: Recording) -> dict[str, Any]:
     """Return the recorded setup with what the user wants otherwise, as for a new session."""
     if recording.header.redacted:
         raise ConfigError(f"{recording.path}: words and sound were left out of it (--redact): it cannot be replayed")
-    messages = (entry.message for entry in recording.entries if isinstance(entry, Message) and entry.sender == "client")
-    sent = next((message["setup"] for message in messages if isinstance(message.get("setup"), dict)), None)
-    setup = recording.header.setup or sent
-    if setup is None:
+    if recording.header.setup is None:
         raise ConfigError(f"{recording.path}: it has no setup: it cannot be replayed")
-    setup = copy.deepcopy(dict(setup))
+    setup = copy.deepcopy(dict(recording.header.setup))
     if isinstance(setup.get("sessionResumption"), dict):
         setup["sessionResumption"].pop("handle", None)
     if config.model != str(setup.get("model")).removeprefix("models/"):

@@ -250,6 +250,17 @@ def test_each_kind_of_difference_is_told_and_can_be_ignored(
     assert run("diff", path, other, *(f"--ignore={each}" for each in kinds)).code == 0
 
 
+def test_recordings_of_a_proxy_differ_in_the_setup_too(path: Path) -> None:
+    """A proxy does not know the setup when it writes its header: the first setup that was sent counts."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[0] |= {"role": "proxy", "model": None, "setup": None}
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    done = run("diff", path, changed(path, "3.8-live", "9-live"))
+    assert done.code == 1
+    assert 'model: "models/gemini-3.8-live" became "models/gemini-9-live"' in done.out
+    assert run("inspect", path).out.startswith("gemini-3.8-live; ")
+
+
 def test_a_missing_turn_is_told_and_the_others_are_still_compared(tmp_path: Path) -> None:
     def tape(*lines: str) -> Tape:
         made = Tape().connect()

@@ -145,6 +145,23 @@ def test_what_is_not_known_is_skipped(tmp_path: Path) -> None:
     )
 
 
+def test_what_the_header_does_not_know_is_taken_from_the_first_setup(tmp_path: Path) -> None:
+    """A simulator and a proxy write their header before anybody has connected."""
+    first, later = ({"setup": {"model": model}} for model in ("models/a", "models/b"))
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(
+        build({"t_s": 1, "type": "local", "event": "x"}, ENTRY | {"message": first}, ENTRY | {"message": later})
+    )
+    header = read_recording(path).header
+    assert (header.model, header.setup) == ("models/a", {"model": "models/a"})
+    path.write_bytes(build(ENTRY | {"message": later}, header=HEADER | {"model": "models/c", "setup": {"a": 1}}))
+    header = read_recording(path).header
+    assert (header.model, header.setup) == ("models/c", {"a": 1})
+    path.write_bytes(build(ENTRY | {"message": {"setup": {"model": 7}}}, ENTRY | {"message": {"setup": []}}))
+    header = read_recording(path).header
+    assert (header.model, header.setup) == (None, {"model": 7})
+
+
 def test_media_can_be_left_out_of_memory(tmp_path: Path) -> None:
     path = tmp_path / "sound.jsonl"
     blob = {"mimeType": "audio/pcm", "data": "AAECAw=="}
