@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DeviceError
+from ..errors import DeviceError, MissingExtraError
 from . import echo
 from . import pcm as formats
 from .buffers import PlayoutBuffer
@@ -46,9 +46,11 @@ async def check_audio(
         tell: Called with a line about what happens next.
 
     Raises:
-        MissingExtraError: PyAudio is not installed.
+        MissingExtraError: PyAudio or numpy is not installed.
         DeviceError: There is no such device, or it cannot be opened, or fails.
     """
+    if not echo.can_measure():
+        raise MissingExtraError("--check-audio", "audio")
     lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def lose(reason: str) -> None:

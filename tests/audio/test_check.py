@@ -1,5 +1,6 @@
 """`--check-audio` in a synthetic room, where everything that it measures is known."""
 
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ from scipy.signal import resample_poly
 from gemini_live.audio import check, echo
 from gemini_live.audio.check import PLAYED_DBFS, SILENCE_S, SOUND_S, TAIL_S, make_noise
 from gemini_live.audio.report import NO_MICROPHONE, AudioReport
+from gemini_live.errors import MissingExtraError
 from tests.audio.room import RATE_HZ, Room, Signal, from_pcm, level_db
 from tests.audio.room import make_noise as make_room_noise
 
@@ -92,3 +94,10 @@ def test_the_noise_is_as_loud_as_speech_and_always_the_same() -> None:
     assert level_db(signal) == pytest.approx(PLAYED_DBFS, abs=2)
     assert np.abs(signal).max() < 0.9
     assert len(signal) == SOUND_S * 24_000
+
+
+async def test_without_numpy_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    monkeypatch.setattr(echo.importlib.util, "find_spec", lambda name: None)  # type: ignore[attr-defined]
+    with pytest.raises(MissingExtraError, match=r"--check-audio .*gemini-live\[audio\]"):
+        await check.check_audio(None, None)
