@@ -10,8 +10,6 @@ from .models import MODELS, VOICES
 _VALUES = {"--model": tuple(MODELS), "--voice": VOICES, "--api-version": ("v1", "v1beta", "v1alpha")}
 """Known values of options that accept other values, too."""
 
-_FILES = ("--input-file", "--output-file", "--record", "--import-functions", "--image")
-
 
 def format_completion(parser: argparse.ArgumentParser, shell: str, commands: Sequence[str]) -> str:
     """Return a script for `shell` that completes the options of `parser` and the `commands`, which take files.
@@ -23,6 +21,6 @@ def format_completion(parser: argparse.ArgumentParser, shell: str, commands: Seq
     for action in parser._actions:
         for name in action.option_strings:
             action.choices = _VALUES.get(name, action.choices)
-            if name in _FILES:
+            if str(action.metavar).startswith("FILE"):
                 action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab's own way
     return shtab.complete(parser, shell).rstrip("\n") + "\n"

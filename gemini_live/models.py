@@ -202,8 +202,6 @@ class ObservedBehavior:
     """True if `realtimeInput.text` comes back as the user's transcript. Voiceclaw in production, Jun 2026 (3.1)."""
     thinks_unasked: bool = False
     """True if thought parts come without `includeThoughts`. pydantic-ai's recordings, Aug 2026 (2.5)."""
-    budget_and_level: bool = False
-    """True if either thinkingBudget or thinkingLevel is accepted. pydantic-ai#7269, Aug 2026 (3.1 and 2.5)."""
     affective_dialog: AffectiveDialog = AffectiveDialog.CLOSES_AT_FIRST_INPUT
     """pydantic-ai's probes, 25 Sep 2026."""
     ignores_code_execution: bool = False
@@ -234,7 +232,6 @@ _OBSERVED_THINKING = replace(
     async_call_id=CallId.CALL_FC,  # pydantic-ai's recording, Oct 2026
     takes_scheduling=False,  # pydantic-ai's probes, Oct 2026: 1007
     takes_progress=False,  # OpenClaw's probes, Sep 2026: the last answer is never spoken
-    budget_and_level=False,
     takes_json_schema=False,  # aiden-firmware, 2026
 )
 _OBSERVED_3_1 = replace(
@@ -253,7 +250,6 @@ _OBSERVED_3_1 = replace(
     async_call_id=CallId.FC,  # pydantic-ai's recordings, Oct 2026
     media_chunks=False,  # sokuji, 2026: the session is closed
     echoes_typed_text=True,  # voiceclaw in production, Jun 2026
-    budget_and_level=True,  # pydantic-ai#7269, Aug 2026
     affective_dialog=AffectiveDialog.REFUSED,  # pydantic-ai's probes, 25 Sep 2026
     ignores_code_execution=True,  # the same
     loses_seeded_history=False,  # no report
@@ -286,7 +282,6 @@ _OBSERVED_2_5 = replace(
     seeds_audio=False,  # pydantic-ai's probes, 28 Sep 2026: 1007
     seeds_functions=False,  # the same
     thinks_unasked=True,  # pydantic-ai's recordings, Aug 2026
-    budget_and_level=True,  # pydantic-ai#7269, Aug 2026
     affective_dialog=AffectiveDialog.TAKEN,  # pydantic-ai's probes, 25 Sep 2026
     role_in_model_turn=False,  # pydantic-ai's recordings, Aug 2026
     transcript_in_audio=False,  # the same

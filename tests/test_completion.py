@@ -21,6 +21,7 @@ OFFERS = (
     (("--color", ""), {"auto", "always", "never"}),
     (("--input-file", "in"), {"in.wav"}),
     (("-q", "--import-functions", "to"), {"tools.py"}),
+    (("--mcp-config", "to"), {"tools.py"}),
     (("insp",), {"inspect"}),
     (("inspect", "in"), {"in.wav"}),
 )

@@ -24,7 +24,8 @@ SILENCE_S, SOUND_S, TAIL_S = 1.5, 8.0, 1.0
 """How long it listens to the room, plays, and listens again."""
 CONVERGED_S = 3.0
 """The canceller has learned the room after this time of sound."""
-PLAYED_DBFS = -22.0
+NOISE_DBFS = -22.0
+"""Level of the noise that is played."""
 GOOD_ERLE_DB, INAUDIBLE_DBFS = 20.0, -50.0
 """Cancellation works if it removes so much of the echo, or leaves so little."""
 _WINDOW_S, _MAX_DELAY_S = 0.5, 1.0
@@ -95,7 +96,7 @@ def make_noise(duration_s: float) -> bytes:
     heights *= np.sin(np.pi * (np.arange(n) % n_syllable) / n_syllable) ** 0.5
     heights *= (np.arange(n) % (10 * n_syllable)) < 9 * n_syllable
     noise *= heights
-    noise *= 10 ** (PLAYED_DBFS / 20) / np.sqrt(np.mean(noise[np.abs(noise) > 0.01 * np.abs(noise).max()] ** 2))
+    noise *= 10 ** (NOISE_DBFS / 20) / np.sqrt(np.mean(noise[np.abs(noise) > 0.01 * np.abs(noise).max()] ** 2))
     return bytes(np.round(noise.clip(-1, 1) * 32767).astype("<i2").tobytes())
 
 
@@ -134,7 +135,7 @@ class _Recording:
         self._cleaned += self._path.process(chunk)
 
     def mark_sound(self) -> None:
-        """Note that the sound begins now."""
+        """Record that the sound begins now."""
         self._n_before_sound = len(self._recorded) // formats.SAMPLE_BYTES
 
     def report(self, microphone: Microphone, speaker: Speaker) -> AudioReport:
@@ -190,14 +191,14 @@ class _Recording:
         for at in range(0, len(played) - size + 1, size):
             window = played[at : at + size]
             begin = at - offset
-            if self._level_dbfs(window) < PLAYED_DBFS - 20 or begin < 0:
+            if self._level_dbfs(window) < NOISE_DBFS - 20 or begin < 0:
                 continue
-            stretch = recorded[begin : begin + size + reach]
-            if len(stretch) < size + reach:
+            section = recorded[begin : begin + size + reach]
+            if len(section) < size + reach:
                 break
-            n = 1 << (len(stretch) + size).bit_length()
-            products = np.fft.irfft(np.fft.rfft(stretch, n) * np.conj(np.fft.rfft(window, n)), n)[:reach]
-            powers = np.convolve(stretch**2, np.ones(size), "valid")[:reach]
+            n = 1 << (len(section) + size).bit_length()
+            products = np.fft.irfft(np.fft.rfft(section, n) * np.conj(np.fft.rfft(window, n)), n)[:reach]
+            powers = np.convolve(section**2, np.ones(size), "valid")[:reach]
             correlation = products / np.sqrt(powers * (window**2).sum() + 1e-12)
             best = int(np.abs(correlation).argmax())
             if 0 < best < reach - 1 and abs(correlation[best]) >= _MIN_CORRELATION:

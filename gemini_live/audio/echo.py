@@ -9,11 +9,9 @@ import importlib.util
 from typing import Any
 
 from . import pcm as formats
-from .echo_meter import EchoMeter, Leak
+from .echo_meter import PLAYED_DBFS, EchoMeter, Leak
 from .reference import LowDelayResampler, ReferenceQueue
 
-PLAYED_DBFS = -50.0
-"""Louder audio is heard from the loudspeaker."""
 MAX_REST_DBFS, MIN_REMOVED_DB = -40.0, 10.0
 """While the model is heard, audio softer than this, and of which so much was removed, is the rest of an echo."""
 RESET_AGAIN_S = 5.0

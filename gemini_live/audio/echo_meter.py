@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FRAME_S = 0.01
 WINDOW_S = 2.0
-"""The stretch of audio that one measurement looks at."""
+"""Duration of the audio that one measurement looks at."""
 EVERY_S = 1.0
 """Time between two measurements."""
 MAX_ECHO_DELAY_S = 1.2
@@ -26,8 +26,10 @@ MAX_ECHO_DELAY_S = 1.2
 MIN_PLAYED_S = 0.5
 """A measurement needs at least so much sound from the loudspeaker in its window."""
 
-_PLAYED = 10 ** (-50 / 20)
-"""A frame of the reference with a larger amplitude than this is sound: -50 dBFS."""
+PLAYED_DBFS = -50.0
+"""Louder audio is heard from the loudspeaker."""
+_PLAYED = 10 ** (PLAYED_DBFS / 20)
+"""The same as an amplitude."""
 _FOLLOWS = 0.7
 """Correlation of two levels from which one follows the other: above 0.85 for an echo, below 0.6 for other voices."""
 _CLEARLY_FOLLOWS = 0.85
@@ -90,8 +92,6 @@ class EchoMeter:
         self.erle_db: float | None = None
         """Echo return loss enhancement, in dB: the power of the microphone's audio over the power of the cleaned audio,
         while the echo dominates the microphone. The noise of the room limits it. None if not measured."""
-        self.rest_dbfs: float | None = None
-        """Level of the cleaned audio in the same frames as `erle_db`, in dB relative to full scale."""
         self.delay_s: float | None = None
         """Time from handing audio to the loudspeaker's device to its echo in the microphone; None if not measured."""
         self.noise_dbfs: float | None = None
@@ -191,8 +191,7 @@ class EchoMeter:
         self.leak = Leak.PRESENT
         self.leak_db, self.delay_s = leak_db, delay_s
         power, rest = float((recorded**2).mean()), float((cleaned**2).mean())
-        self.rest_dbfs = _dbfs(rest**0.5)
-        self.erle_db = _dbfs(power**0.5) - self.rest_dbfs
+        self.erle_db = _dbfs(power**0.5) - _dbfs(rest**0.5)
         if len(self.leaks_db) < _MAX_MEASUREMENTS:
             self.leaks_db.append(leak_db)
             self.erles_db.append(self.erle_db)

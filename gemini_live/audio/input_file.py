@@ -215,7 +215,7 @@ def _open_with_soundfile(path: Path) -> _Source:
         raise NotAudioError("is not a sound file") from exc
 
     class Stream(soundfile.SoundFile):  # type: ignore[misc] # it has no types
-        """A sound file that does not seek: soundfile does so after every read, which damages MP3 at each seam."""
+        """A sound file that does not seek: soundfile does so after every read, which damages MP3 at each read."""
 
         def seekable(self) -> bool:
             return False

@@ -345,8 +345,8 @@ class Speaker(_Stream):
         self.on_full: Callable[[], None] | None = None
         """Called when speech is dropped because `MAX_QUEUED_S` of it wait."""
         self.on_playback: Callable[[str, float], None] | None = None
-        """Called on the loop as sound begins (`first_sound`, with the delay to the ear in seconds), ends
-        (`playback_ended`, likewise) or is discarded (`playback_cleared`, with how many seconds of it)."""
+        """Called on the loop as sound begins (`first_sound`) or ends (`playback_ended`), with the delay
+        to the ear in seconds, or is discarded (`playback_cleared`), with how many seconds of it."""
         self._is_starting = False
         """True from the first write after silence until the device takes sound."""
         self._n_callbacks_at_write = 0

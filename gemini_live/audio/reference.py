@@ -20,7 +20,7 @@ a program that was slow once, and caught up, has to change nothing."""
 TOLERANCE_S, MAX_SURPLUS_S = 0.005, 0.03
 """A smaller deviation of the reserve is left alone. A larger surplus is dropped at once, other deviations are corrected
 sample by sample: AEC3 follows at once if the reference comes earlier, but needs seconds if it comes later."""
-MAX_OWING_S = 0.1
+MAX_JITTER_S = 0.1
 """Jitter is over after this time. If reference is still late, the loudspeaker has paused, and its echo is late too."""
 MAX_LATE_S = 0.3
 """If the reference is later than this, the loudspeaker has paused for long: a gap."""
@@ -96,9 +96,9 @@ class ReferenceQueue:
 
     def _begin(self) -> None:
         self._pcm.clear()
-        self._owed_bytes = 0
+        self._late_bytes = 0
         """Silence that was used in place of late reference, which is dropped when it comes."""
-        self._owing_bytes = 0
+        self._late_for_bytes = 0
         """Microphone audio since reference was last in time, without the time in which none came."""
         self._plays = False
         """True if reference came since the last chunk of the microphone."""
@@ -119,8 +119,8 @@ class ReferenceQueue:
 
     def put(self, pcm: bytes) -> None:
         """Append audio that was just handed to the loudspeaker, silence included."""
-        n_late = min(self._owed_bytes, len(pcm))
-        self._owed_bytes -= n_late
+        n_late = min(self._late_bytes, len(pcm))
+        self._late_bytes -= n_late
         self._plays = True
         self._pcm += pcm[n_late:]
 
@@ -134,7 +134,7 @@ class ReferenceQueue:
         del self._pcm[:n_wanted]
         missing = n_wanted - len(taken)
         self.n_disturbances += bool(missing)
-        self._owed_bytes += missing
+        self._late_bytes += missing
         self.n_late_samples += missing // formats.SAMPLE_BYTES
         self._forgive_pause(n_bytes)
         self._watch(n_bytes)
@@ -143,19 +143,19 @@ class ReferenceQueue:
 
     def _forgive_pause(self, n_bytes: int) -> None:
         """Use late reference later, if it comes evenly: it would come in a burst if the loudspeaker had not paused."""
-        if not self._owed_bytes:
-            self._owing_bytes = 0
+        if not self._late_bytes:
+            self._late_for_bytes = 0
         elif self._plays:
-            self._owing_bytes += n_bytes
-            if self._owing_bytes >= formats.INPUT.n_bytes(MAX_OWING_S):
-                self._owed_bytes = self._owing_bytes = 0
+            self._late_for_bytes += n_bytes
+            if self._late_for_bytes >= formats.INPUT.n_bytes(MAX_JITTER_S):
+                self._late_bytes = self._late_for_bytes = 0
                 self.n_delayed += 1
         self._plays = False
 
     def _handle_gap(self, n_bytes: int) -> None:
         """Find the alignment anew at the start, and after one of the devices has paused."""
         too_long = len(self._pcm) > formats.INPUT.n_bytes(MAX_QUEUED_S)
-        too_late = self._owed_bytes > formats.INPUT.n_bytes(MAX_LATE_S)
+        too_late = self._late_bytes > formats.INPUT.n_bytes(MAX_LATE_S)
         if self._has_begun and not (too_long or too_late):
             return
         n_needed = n_bytes + self._reserve_bytes
@@ -169,8 +169,8 @@ class ReferenceQueue:
         self._pcm[:] = newest.rjust(n_needed, b"\0") if newest else b""
 
     def _watch(self, n_bytes: int) -> None:
-        """Note the reserve that was left, and correct it after some windows."""
-        self._lowest_bytes = min(self._lowest_bytes, len(self._pcm) - self._owed_bytes)
+        """Measure the reserve that was left, and correct it after some windows."""
+        self._lowest_bytes = min(self._lowest_bytes, len(self._pcm) - self._late_bytes)
         self._window_bytes -= n_bytes
         if self._window_bytes > 0:
             return
@@ -194,8 +194,8 @@ class ReferenceQueue:
             del self._pcm[:n_bytes]
             return
         # Late reference is used after all.
-        forgiven = min(self._owed_bytes, -n_bytes)
-        self._owed_bytes -= forgiven
+        forgiven = min(self._late_bytes, -n_bytes)
+        self._late_bytes -= forgiven
         self._pcm[:0] = bytes(-n_bytes - forgiven)
 
     def _next_correction(self, n_bytes: int) -> int:

@@ -64,7 +64,7 @@ class VoiceSettings:
 
 @dataclass(frozen=True)
 class Utterance:
-    """One stretch of speech."""
+    """Speech of the user, from its start to the silence that ends it."""
 
     pcm: bytes
     """The audio; empty if the detector does not keep it."""

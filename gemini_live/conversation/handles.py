@@ -15,7 +15,6 @@ class Handles:
         self._keeps_calls = model.stale_calls is StaleCalls.SWALLOW_AN_INPUT
         self._is_trusted = True
         """True if the session of this connection knows the whole conversation, so that its handles cover it."""
-        self._n_offered = 0
         self.handle: str | None = None
         self.stale_calls: dict[str, str] = {}
         """The names of the calls, by id, that a resumed session still waits for."""

@@ -26,12 +26,16 @@ _HINTS = {
 _COUNTS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
 _NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
 _TEXTS = ("pattern", "format")
-_FOR_TYPE = {**{"string": _COUNTS[:2] + _TEXTS, "array": (*_COUNTS[2:4], "uniqueItems"), "object": _COUNTS[4:]}}
-_FOR_TYPE |= {"number": _NUMBERS, "integer": _NUMBERS}
+_FOR_TYPE = {
+    "string": ("minLength", "maxLength", *_TEXTS),
+    "array": ("minItems", "maxItems", "uniqueItems"),
+    "object": ("minProperties", "maxProperties"),
+    "number": _NUMBERS,
+    "integer": _NUMBERS,
+}
+"""The keywords that each type keeps."""
 _UNSAID = ("not", "if", "then", "else", "patternProperties", "dependentRequired", "dependentSchemas", "contains")
 """Keywords that only JSON Schema has."""
-
-
 _NULL = {"type": "null"}
 
 
@@ -54,9 +58,9 @@ def _simplify(
     Args:
         schema: The schema; anything that is none allows everything.
         root: The whole schema, into which `$ref` points.
-        inside: The `$ref`s around it.
-        budget: How much may still be written.
-        depth: How deep it lies.
+        inside: The `$ref`s that lead to it.
+        budget: How many parts may still be declared.
+        depth: How many schemas are around it.
     """
     budget.parts_left -= 1
     if not isinstance(schema, Mapping):
@@ -110,7 +114,7 @@ def _resolve(
         schema = {**target, **schema}
         if "$ref" in target:
             schema["$ref"] = target["$ref"]
-    for part in schema.pop("allOf", None) or () if isinstance(schema.get("allOf", []), list) else ():
+    for part in _list(schema.pop("allOf", None)):
         if isinstance(part, Mapping):
             merged, inside, more = _resolve(dict(part), root, inside)
             remarks += more

@@ -189,8 +189,6 @@ class McpServer:
             return _error(f"the MCP server {self.spec.name} does not run")
         try:
             result = await client.call_tool(tool, dict(args), progress_callback=self._show_progress)
-        except asyncio.CancelledError:
-            raise
         except Exception as error:  # noqa: BLE001 - the model is told whatever goes wrong with a server
             if not self.is_running or self._has_ended:
                 return _error(f"the MCP server {self.spec.name} ended during the call")

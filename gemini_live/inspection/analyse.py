@@ -265,8 +265,7 @@ class _Analysis:
             if not (text := text_of(part, "text")):
                 continue
             if field(part, "thought") is True:
-                turn = self._output(t_s, "thought")
-                turn.thoughts += text
+                self._output(t_s, "thought")
                 self._mark(entry, "thought", text)
             else:
                 self._said(entry, text)
@@ -299,7 +298,7 @@ class _Analysis:
         turn = self._turn
         if turn is None:
             return
-        tokens = Tokens(cached=count_of(usage, "cachedContentTokenCount"), total=count_of(usage, "totalTokenCount"))
+        tokens = Tokens(cached=count_of(usage, "cachedContentTokenCount"))
         response = "responseTokenCount" if field(usage, "responseTokenCount") is not None else "candidatesTokenCount"
         for side, total, extra, details in (
             (tokens.prompt, "promptTokenCount", "toolUsePromptTokenCount", "promptTokensDetails"),

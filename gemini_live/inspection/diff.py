@@ -9,16 +9,13 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Any
 
-from .numbers import percentile, values_of
+from .numbers import MEASURES, percentile, values_of
 from .session import Call, Origin, Session, Turn
 
 KINDS = ("setup", "turns", "questions", "words", "calls", "arguments", "results", "order", "endings")
 """What may differ, and can be ignored. `words`: what the model said, and the transcripts of what the user said."""
-LATENCIES = {
-    "first_byte_after_s": "end of question to first byte",
-    "first_sound_after_s": "end of question to first sound",
-    "silent_after_s": "interruption to silence",
-}
+LATENCIES = {name: words for name, words in MEASURES.items() if name != "spoken_s"}
+"""The measures that are compared, in words."""
 MIN_SLOWER_S = 0.02
 """A median that is slower by less is as fast, whatever the percentage: clocks tremble."""
 _MAX_WORD_PAIRS = 25_000_000

@@ -22,6 +22,11 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return values[max(0, math.ceil(len(values) * percent / 100) - 1)]
 
 
+def rounded(value: float | None) -> float | None:
+    """Return a number for JSON, with four decimals."""
+    return None if value is None else round(value, 4)
+
+
 def values_of(session: Session, measure: str) -> list[float]:
     """Return a measure of all turns that have it, sorted."""
     found = (getattr(turn, measure) for turn in session.turns)

@@ -34,7 +34,7 @@ class Playback:
         return sound
 
     def begin(self, t_s: float, latency_s: float) -> None:
-        """Note that the first sound after silence was handed to the card at a time."""
+        """Move the pieces since the last silence to their time: the first one was handed to the card at `t_s`."""
         self._latency_s = latency_s
         if self._run:
             shift_s = max(0.0, t_s + latency_s - self._run[0].start_s)

@@ -69,7 +69,6 @@ class Tokens:
     """By modality."""
     response: dict[str, int] = field(default_factory=dict)
     cached: int = 0
-    total: int = 0
 
     def add(self, other: "Tokens") -> None:
         """Add the counts of another report."""
@@ -77,7 +76,6 @@ class Tokens:
             for modality, n in more.items():
                 own[modality] = own.get(modality, 0) + n
         self.cached += other.cached
-        self.total += other.total
 
 
 @dataclass
@@ -97,7 +95,6 @@ class Turn:
     speaks_s: float | None = None
     """When the first sound or word arrived."""
     words: str = ""
-    thoughts: str = ""
     calls: list[Call] = field(default_factory=list)
     sounds: list[Sound] = field(default_factory=list)
     actions: list[str] = field(default_factory=list)

@@ -191,3 +191,12 @@ def is_too_deep(value: Any) -> bool:
 def _children(value: Any) -> list[Any]:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return [item for item in inner if isinstance(item, (dict, list))]
+
+
+def refuse_constant(name: str) -> None:
+    """Refuse NaN and Infinity, which Python's JSON reader takes and JSON does not have.
+
+    Raises:
+        ValueError: Always.
+    """
+    raise ValueError(name)

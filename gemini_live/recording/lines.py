@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from .format import MAX_LINE_BYTES, Header, Sender, is_too_deep, redact, remove_media
+from .format import MAX_LINE_BYTES, Header, Sender, is_too_deep, redact, refuse_constant, remove_media
 
 MAX_INVALID_CHARS = 1_000
 """How much of a message that is not JSON is kept."""
@@ -95,7 +95,7 @@ class LineFormat:
         if len(text) > MAX_LINE_BYTES // 2:
             return text, "too long"
         try:
-            message = json.loads(text, parse_constant=_refuse_constant)
+            message = json.loads(text, parse_constant=refuse_constant)
         except (ValueError, RecursionError):
             return text, "not JSON"
         if not isinstance(message, dict):
@@ -135,10 +135,6 @@ def dump(value: Any) -> str:
 
 def _to_json(value: object) -> str:
     return base64.b64encode(value).decode() if isinstance(value, (bytes, bytearray)) else str(value)
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(name)
 
 
 def _forms_of(secret: str) -> set[str]:

@@ -28,6 +28,7 @@ from .format import (
     Message,
     find_media,
     is_too_deep,
+    refuse_constant,
     remove_media,
 )
 
@@ -208,12 +209,12 @@ class _Reader:
             begin = raw.find(_DATA) + len(_DATA)
             end = raw.find(b'"', begin)
             if begin >= len(_DATA) and b"\\" not in raw[begin:end]:
-                fields = json.loads((raw[:begin] + raw[end:]).decode(), parse_constant=_refuse_constant)
+                fields = json.loads((raw[:begin] + raw[end:]).decode(), parse_constant=refuse_constant)
                 emptied = [media for media in find_media(fields) if not media["data"]]
                 if len(emptied) == 1 and "bytes" not in emptied[0]:
                     emptied[0]["bytes"] = (end - begin) * 3 // 4 - raw.count(b"=", end - 2, end)
                     return fields
-        return json.loads(raw.decode(), parse_constant=_refuse_constant)
+        return json.loads(raw.decode(), parse_constant=refuse_constant)
 
     def _read_time(self, fields: Mapping[str, Any], last_s: float) -> float:
         if "t_s" not in fields and fields.get("format") == FORMAT:
@@ -283,10 +284,6 @@ def _complete(header: Header, entries: Iterable[Entry]) -> Header:
     return replace(
         header, setup=setup, model=model if header.model is None and isinstance(model, str) else header.model
     )
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(name)
 
 
 def _text(value: object) -> str:

@@ -154,6 +154,6 @@ class PromptControls:
         )
 
     def set_connection(self, state: ConnectionState) -> None:
-        """Note where the connection stands."""
+        """Store the state of the connection, for the status bar."""
         if state is not self._state:
             self._state, self._state_since_s = state, self._clock()

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..config import Config
+from ..conversation.conversation import IN_PROGRESS
 from ..errors import ConfigError, NotAnsweredError, ProtocolError, SessionClosed
 from ..output import events
 from ..output.events import Output
@@ -39,7 +40,6 @@ from .journal import Journal
 
 PATIENCE_S = 20.0
 """How much longer than the recorded session the new one may take to come as far."""
-_IN_PROGRESS = "IN_PROGRESS"
 _OUTPUT = (AudioChunk, ModelText, OutputTranscription, ToolCall, ExecutableCode)
 
 
@@ -63,7 +63,7 @@ class Progress:
         self._reached_s = [0.0]
 
     def note(self, raw: str | bytes, now_s: float) -> None:
-        """Note a message of the server."""
+        """Advance by a message of the server, if it brings the session further."""
         try:
             received = parse_server_message(raw)
         except ProtocolError:
@@ -73,7 +73,7 @@ class Progress:
             is_next = (
                 (isinstance(event, SetupComplete) and self.value == 0)
                 or (isinstance(event, _OUTPUT) and self.value > 0 and not is_in_turn)
-                or (isinstance(event, TurnComplete) and event.status != _IN_PROGRESS and is_in_turn)
+                or (isinstance(event, TurnComplete) and event.status != IN_PROGRESS and is_in_turn)
             )
             if is_next:
                 self.value += 1

@@ -28,15 +28,15 @@ class Latency:
         """When the user pressed Enter, released the talk key or stopped speaking; `None` once the answer has begun."""
 
     def asked(self, now_s: float) -> None:
-        """Start to measure: the user pressed Enter, released the talk key or stopped speaking."""
+        """Start measuring: the user pressed Enter, released the talk key or stopped speaking."""
         self.asked_s = now_s
 
     def cancel(self) -> None:
-        """Stop to measure: the user speaks again."""
+        """Stop measuring: the user speaks again."""
         self.asked_s = None
 
     def answer_began(self, now_s: float) -> None:
-        """Note the first sound or word of an answer; an answer that nobody waited for has no latency."""
+        """Record the first sound or word of an answer; an answer that nobody waited for has no latency."""
         asked_s, self.asked_s = self.asked_s, None
         if asked_s is not None and now_s >= asked_s:
             self.last_s = now_s - asked_s

@@ -141,7 +141,7 @@ class Question:
     pcm: bytes = b""
     """A spoken question's audio: 16-bit PCM, mono."""
     rate_hz: int = 0
-    """Of that audio."""
+    """The sample rate of `pcm`; 0 without audio."""
     n_pictures: int = 0
     """Pictures that the model sees."""
     model: str = ""

@@ -18,7 +18,7 @@ class Origin(StrEnum):
     STALE = "stale"
     """Calls of an earlier session, which the client has answered."""
     END = "end"
-    """Of the stream, where the model only transcribes."""
+    """The end of the stream, if the model only transcribes."""
 
 
 INPUTS = (Origin.TYPED, Origin.CONTENT, Origin.VOICE)

@@ -8,6 +8,7 @@ MAX_REASON_BYTES = 123
 
 _MAX_EXPLANATION = 500
 
+NO_STATUS, ABNORMAL_CLOSURE = 1005, 1006
 INVALID_PAYLOAD, POLICY_VIOLATION, INTERNAL_ERROR = 1007, 1008, 1011
 
 INVALID_ARGUMENT = "Request contains an invalid argument."
@@ -15,7 +16,6 @@ NOT_SUPPORTED = "Operation is not implemented, or supported, or enabled."
 ENTITY_NOT_FOUND = "Requested entity was not found."
 KEY_NOT_VALID = "API key not valid. Please pass a valid API key."
 KEY_MISSING = "Method doesn't allow unregistered callers. Please use API Key or other form of API consumer identity."
-PRECONDITION = "Precondition check failed."
 TOKEN_SPENT = "Token has been used too many times"
 TOKEN_EXPIRED = "Token has expired"
 TOKEN_EXPIRED_IN_SESSION = "auth token has expired"

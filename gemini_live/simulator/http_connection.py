@@ -81,7 +81,7 @@ class HttpConnection(ServerConnection):
         self._respond(await answer)
 
     def process_event(self, event: Event) -> None:
-        """Take a frame, unless its message comes in so many pieces that they can only be meant to fill the memory."""
+        """Process a frame; drop a connection whose message comes in more than `MAX_FRAGMENTS` frames."""
         if isinstance(event, Frame) and event.opcode in DATA_OPCODES:
             self._n_fragments = 0 if event.fin else self._n_fragments + 1
             if self._n_fragments > MAX_FRAGMENTS:
@@ -90,7 +90,7 @@ class HttpConnection(ServerConnection):
         super().process_event(event)
 
     def resume_writing(self) -> None:
-        """Note that the client reads."""
+        """Reset the count of unread answers to pings: the client reads again."""
         super().resume_writing()
         self._unsent_pong_bytes = 0
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection
 
+from .close_reasons import ABNORMAL_CLOSURE
 from .log import Log
 from .records import SessionRecord
-from .upstream import ABNORMAL_CLOSURE, pass_on
+from .upstream import pass_on
 
 
 class ProxySession:
@@ -69,7 +70,7 @@ class ProxySession:
         return message if isinstance(message, dict) else None
 
     def _settle(self, *, by_client: bool) -> None:
-        """Note how the session ended."""
+        """Record how the session ended."""
         received = (self._client if by_client else self._server).protocol.close_rcvd
         code, reason = (received.code, received.reason) if received else (ABNORMAL_CLOSURE, "")
         for text, _ in self._secrets:

@@ -14,9 +14,9 @@ from typing import Any, NoReturn
 from gemini_live.errors import ConfigError
 
 from .actions import Action, Call, Close, End, Say, Search, Silent, Think, Together, Wait, read_wav
+from .close_reasons import ABNORMAL_CLOSURE
 from .script import PLACEHOLDER, Rule, Script
 from .script_lines import ScriptLines
-from .wire import ABNORMAL_CLOSURE
 
 MAX_SCRIPT_BYTES = 2**20
 _MAX_WAIT_S = 3600.0

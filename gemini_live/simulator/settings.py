@@ -100,13 +100,8 @@ class Settings:
 
     @property
     def third_generation(self) -> bool:
-        """Whether the model belongs to the 3.x line."""
+        """True if the model belongs to the 3.x line."""
         return self.model.startswith(_THIRD_GENERATION)
-
-    @property
-    def requires_roles(self) -> bool:
-        """True if each Content that the client sends must name its role."""
-        return self.capabilities.observed.requires_role
 
     @property
     def spoken_language(self) -> str:

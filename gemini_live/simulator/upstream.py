@@ -23,10 +23,10 @@ from websockets.http11 import Response
 
 from gemini_live.errors import ConfigError
 
+from .close_reasons import NO_STATUS
 from .http import HttpFailure, HttpRequest, is_loopback
 from .rest import build_error
 
-NO_STATUS, ABNORMAL_CLOSURE = 1005, 1006
 _SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 OPEN_TIMEOUT_S, _HTTP_TIMEOUT_S = 30.0, 60.0
 _PING_INTERVAL_S, _PING_TIMEOUT_S = 30.0, 120.0

@@ -18,6 +18,7 @@ from websockets.frames import Frame, Opcode
 
 from .clock import Alarm, Clock, sleep
 from .close_reasons import (
+    ABNORMAL_CLOSURE,
     ABORTED,
     DEADLINE,
     INTERNAL,
@@ -33,7 +34,6 @@ from .records import SessionRecord
 from .schema import parse_client_message
 
 _encoder = json.JSONEncoder(ensure_ascii=False, indent=2)
-ABNORMAL_CLOSURE = 1006
 _READ_BYTES = 65_536
 _DRIPS_A_SECOND = 10
 _REASONS = {INVALID_PAYLOAD: INVALID_ARGUMENT, POLICY_VIOLATION: ABORTED, INTERNAL_ERROR: INTERNAL}
@@ -200,7 +200,7 @@ class Wire:
             await self.receive()
 
     def settle(self) -> None:
-        """Note how the session ended."""
+        """Record how the session ended."""
         protocol = self._websocket.protocol
         by_client = bool(protocol.close_rcvd_then_sent)
         close = protocol.close_rcvd if by_client else protocol.close_sent
@@ -216,9 +216,8 @@ class Wire:
             f"closed by the {by} with {self.record.close_code}{reason}: {self.record.n_turns} turns, "
             f"{n_mistakes or 'no'} mistake{'' if n_mistakes == 1 else 's'}"
         )
-        self.record.on_mistake = self.record.on_departure = lambda words: (
-            None
-        )  # else the record, which is kept, would keep the whole session
+        # Otherwise the record, which is kept, would keep the whole session.
+        self.record.on_mistake = self.record.on_departure = lambda words: None
         self.record.changed()
 
     def _reset(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 from scipy.signal import resample_poly
 
 from gemini_live.audio import check, echo
-from gemini_live.audio.check import PLAYED_DBFS, SILENCE_S, SOUND_S, TAIL_S, make_noise
+from gemini_live.audio.check import NOISE_DBFS, SILENCE_S, SOUND_S, TAIL_S, make_noise
 from gemini_live.audio.report import NO_MICROPHONE, AudioReport
 from gemini_live.errors import MissingExtraError
 from tests.audio.room import RATE_HZ, Room, Signal, from_pcm, level_db
@@ -91,7 +91,7 @@ def test_the_noise_is_as_loud_as_speech_and_always_the_same() -> None:
     noise = make_noise(SOUND_S)
     assert noise == make_noise(SOUND_S)
     signal = from_pcm(noise)
-    assert level_db(signal) == pytest.approx(PLAYED_DBFS, abs=2)
+    assert level_db(signal) == pytest.approx(NOISE_DBFS, abs=2)
     assert np.abs(signal).max() < 0.9
     assert len(signal) == SOUND_S * 24_000
 

@@ -212,8 +212,8 @@ def test_absurd_times_are_bounded() -> None:
 
 
 def test_model_traits_that_the_protocol_depends_on() -> None:
-    assert read().requires_roles and read(OLDER).requires_roles and read().third_generation
-    assert not read(OLDEST).requires_roles and not read(OLDEST).third_generation
+    assert read().observed.requires_role and read(OLDER).observed.requires_role and read().third_generation
+    assert not read(OLDEST).observed.requires_role and not read(OLDEST).third_generation
     translate = read(TRANSLATE, generationConfig={"translationConfig": {"targetLanguageCode": "de"}})
     assert translate.interprets and (translate.spoken_language, translate.target_language) == ("en", "de")
     assert read(TRANSCRIBE).interprets and not read().interprets
