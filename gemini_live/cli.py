@@ -137,18 +137,18 @@ class _Command:
         import shutil  # noqa: PLC0415
 
         from .inspection import commands  # noqa: PLC0415 - a session needs none
-        from .inspection.style import Paper  # noqa: PLC0415
+        from .inspection.style import TextLayout  # noqa: PLC0415
 
         stdout = self._streams.stdout
 
-        def paper_for(color: Color) -> Paper:
+        def layout_for(color: Color) -> TextLayout:
             width = shutil.get_terminal_size().columns if is_terminal(stdout) else None
-            return Paper(width, self._outputs.has_colors(color, stdout))
+            return TextLayout(width, self._outputs.has_colors(color, stdout))
 
         def warn(line: str) -> None:
             self._writer.write(self._streams.stderr, f"{PROG}: {one_line(line, fold=False)}\n")
 
-        return commands.run(argv, self._print, warn, paper_for)
+        return commands.run(argv, self._print, warn, layout_for)
 
     def _require_stdout(self) -> None:
         """Check that stdout was not closed when the process started.

@@ -25,7 +25,7 @@ from .diff_report import to_json as comparison_to_json
 from .numbers import add_costs
 from .report import format_report, to_json
 from .session import Session
-from .style import Paper
+from .style import TextLayout
 
 PROG = "gemini-live"
 JUNIT_MAGIC = b"<?xml version='1.0' encoding='utf-8'?>\n<testsuite name=\"gemini-live diff\""
@@ -53,7 +53,10 @@ DESCRIPTIONS = {
 
 
 def run(
-    argv: Sequence[str], write: Callable[[str], None], warn: Callable[[str], None], paper_for: Callable[[Color], Paper]
+    argv: Sequence[str],
+    write: Callable[[str], None],
+    warn: Callable[[str], None],
+    layout_for: Callable[[Color], TextLayout],
 ) -> int:
     """Run a command and return the exit code.
 
@@ -61,14 +64,14 @@ def run(
         argv: The command and its arguments.
         write: Writes text to stdout.
         warn: Writes one line to stderr.
-        paper_for: Returns what stdout is, for a choice of colours.
+        layout_for: Returns the layout of text on stdout, for a choice of colours.
 
     Raises:
         GeminiLiveError: A file cannot be read or written, or an argument is wrong.
         SystemExit: The arguments are wrong, or ask for help.
     """
     arguments = build_parser(argv[0]).parse_args(argv[1:])
-    return {"inspect": _inspect, "diff": _diff}[argv[0]](arguments, write, warn, paper_for(Color(arguments.color)))
+    return {"inspect": _inspect, "diff": _diff}[argv[0]](arguments, write, warn, layout_for(Color(arguments.color)))
 
 
 # inspect
@@ -89,7 +92,7 @@ def _add_color(parser: argparse.ArgumentParser) -> None:
 
 
 def _inspect(
-    arguments: argparse.Namespace, write: Callable[[str], None], warn: Callable[[str], None], paper: Paper
+    arguments: argparse.Namespace, write: Callable[[str], None], warn: Callable[[str], None], layout: TextLayout
 ) -> int:
     outputs = [path for path in (arguments.html, arguments.wav) if path is not None]
     _check_outputs(arguments.file, outputs)
@@ -108,7 +111,7 @@ def _inspect(
     if arguments.json:
         write(json.dumps(to_json(session)) + "\n")
     elif not outputs:
-        write(format_report(session, paper))
+        write(format_report(session, layout))
     return ExitCode.DONE
 
 
@@ -226,7 +229,7 @@ _positive.__name__ = "number"  # argparse names it where it refuses a value
 
 
 def _diff(
-    arguments: argparse.Namespace, write: Callable[[str], None], warn: Callable[[str], None], paper: Paper
+    arguments: argparse.Namespace, write: Callable[[str], None], warn: Callable[[str], None], layout: TextLayout
 ) -> int:
     sessions = [load(path) for path in (arguments.a, arguments.b)]
     for path, session in zip((arguments.a, arguments.b), sessions, strict=True):
@@ -245,5 +248,5 @@ def _diff(
     if arguments.json:
         write(json.dumps(comparison_to_json(comparison)) + "\n")
     else:
-        write(format_comparison(comparison, paper))
+        write(format_comparison(comparison, layout))
     return ExitCode.DONE if comparison.is_same else DIFFERENT

@@ -7,43 +7,44 @@ from typing import Any
 
 from ..escaping import escape, one_line
 from .diff import LATENCIES, Comparison, Difference, median
+from .numbers import rounded
 from .session import Turn
-from .style import Paper, format_table, wrap
+from .style import TextLayout, format_table, wrap
 
 _CHANGE = re.compile(r"(\[-.*?-\])|(\{\+.*?\+\})", re.DOTALL)
 _ILLEGAL_IN_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def format_comparison(comparison: Comparison, paper: Paper) -> str:
+def format_comparison(comparison: Comparison, layout: TextLayout) -> str:
     """Return the differences, one paragraph a turn, and the latencies of both sessions."""
-    lines = list(_format_differences(comparison, paper))
+    lines = list(_format_differences(comparison, layout))
     if not lines:
         n = len(comparison.pairs)
         lines = [f"no differences in {n} turn{'' if n == 1 else 's'}"]
     rows = list(_latency_rows(comparison))
     if len(rows) > 1:
         table = format_table(rows, left=(0,))
-        lines += ["", paper.paint("bold", table[0]), *table[1:]]
+        lines += ["", layout.paint("bold", table[0]), *table[1:]]
     return "\n".join(lines) + "\n"
 
 
-def _format_differences(comparison: Comparison, paper: Paper) -> Iterator[str]:
+def _format_differences(comparison: Comparison, layout: TextLayout) -> Iterator[str]:
     groups: dict[int | None, list[Difference]] = {}
     for difference in comparison.differences:
         groups.setdefault(difference.turn, []).append(difference)
     for number, differences in groups.items():
-        yield paper.paint("bold", _title(comparison, number))
+        yield layout.paint("bold", _title(comparison, number))
         for difference in differences:
             text = one_line(difference.text, fold=False)
-            width = (paper.width or 0) - 12
+            width = (layout.width or 0) - 12
             pieces = list(wrap(text, width)) if width >= 20 else [text]
             label = f"  {difference.kind:<9} "
-            yield paper.paint("label", label) + _paint_changes(pieces[0], paper)
-            yield from (" " * 12 + _paint_changes(piece, paper) for piece in pieces[1:])
+            yield layout.paint("label", label) + _paint_changes(pieces[0], layout)
+            yield from (" " * 12 + _paint_changes(piece, layout) for piece in pieces[1:])
 
 
-def _paint_changes(text: str, paper: Paper) -> str:
-    return _CHANGE.sub(lambda match: paper.paint("error" if match[1] else "model", match[0]), text)
+def _paint_changes(text: str, layout: TextLayout) -> str:
+    return _CHANGE.sub(lambda match: layout.paint("error" if match[1] else "model", match[0]), text)
 
 
 def _title(comparison: Comparison, number: int | None) -> str:
@@ -78,14 +79,10 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
             {"kind": d.kind, "turn": d.turn, "text": d.text, "a": d.a, "b": d.b} for d in comparison.differences
         ],
         "medians": {
-            measure: {"a": _round(median(comparison.a, measure)), "b": _round(median(comparison.b, measure))}
+            measure: {"a": rounded(median(comparison.a, measure)), "b": rounded(median(comparison.b, measure))}
             for measure in LATENCIES
         },
     }
-
-
-def _round(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
 
 
 def to_junit(comparison: Comparison) -> bytes:

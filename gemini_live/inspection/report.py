@@ -6,10 +6,10 @@ from typing import Any
 from ..escaping import escape, one_line
 from ..output.plain import format_call, format_json
 from ..output.summary import format_duration
-from .numbers import MEASURES, PERCENTILES, percentile, total_cost, total_tokens, values_of
+from .numbers import MEASURES, PERCENTILES, percentile, rounded, total_cost, total_tokens, values_of
 from .playback import spans_of
 from .session import Call, Ending, Mark, Origin, Session, Span, Tokens, Turn
-from .style import Paper, fold, format_table, wrap
+from .style import TextLayout, fold, format_table, wrap
 
 _TIME_COLUMNS, _NAME_COLUMNS, _MIN_TEXT_COLUMNS = 9, 9, 12
 _SHOWN_MARKS = {
@@ -32,24 +32,24 @@ _MAX_PICTURES = 1
 """Pictures of a row that are shown: a shared screen sends one a second."""
 
 
-def format_report(session: Session, paper: Paper) -> str:
+def format_report(session: Session, layout: TextLayout) -> str:
     """Return the whole report: what it is, the time line, the turns as a table, percentiles, tokens and cost."""
     parts = [
-        *_format_head(session, paper),
+        *_format_head(session, layout),
         "",
-        *(_format_strip(session, paper) if paper.width else ()),
-        *_format_timeline(session, paper),
+        *(_format_strip(session, layout) if layout.width else ()),
+        *_format_timeline(session, layout),
         "",
-        *_format_turns(session, paper),
+        *_format_turns(session, layout),
         "",
-        *_format_percentiles(session, paper),
+        *_format_percentiles(session, layout),
         *_format_totals(session),
-        *(paper.paint("warning", f"warning: {one_line(problem)}") for problem in session.problems),
+        *(layout.paint("warning", f"warning: {one_line(problem)}") for problem in session.problems),
     ]
     return "\n".join(parts) + "\n"
 
 
-def _format_head(session: Session, paper: Paper) -> Iterator[str]:
+def _format_head(session: Session, layout: TextLayout) -> Iterator[str]:
     header = session.header
     ready = [c.ready_s - c.opened_s for c in session.connections if c.ready_s is not None]
     facts = [
@@ -63,13 +63,13 @@ def _format_head(session: Session, paper: Paper) -> Iterator[str]:
         *([] if session.is_played else ["nothing was played"]),
     ]
     text = one_line("; ".join(facts), fold=False)
-    yield from (paper.paint("bold", line) for line in (wrap(text, paper.width) if paper.width else (text,)))
+    yield from (layout.paint("bold", line) for line in (wrap(text, layout.width) if layout.width else (text,)))
 
 
-def _format_strip(session: Session, paper: Paper) -> Iterator[str]:
+def _format_strip(session: Session, layout: TextLayout) -> Iterator[str]:
     """Yield who spoke when, in lines as wide as the terminal."""
-    assert paper.width is not None
-    width = paper.width - _NAME_COLUMNS - 1
+    assert layout.width is not None
+    width = layout.width - _NAME_COLUMNS - 1
     if width < 20 or session.duration_s <= 0:
         return
     step_s = session.duration_s / width
@@ -82,24 +82,24 @@ def _format_strip(session: Session, paper: Paper) -> Iterator[str]:
         for start_s, end_s in spans:
             for i in range(min(int(start_s / step_s), width - 1), min(int(end_s / step_s), width - 1) + 1):
                 cells[i] = "━"
-        yield f"{name:<{_NAME_COLUMNS}}" + paper.paint(style, "".join(cells).rstrip())
+        yield f"{name:<{_NAME_COLUMNS}}" + layout.paint(style, "".join(cells).rstrip())
     marks = [" "] * width
     signs = {"call": "f", "interrupted": "!", "closed": "x", "connected": "+", "underrun": "u", "typed": "t"}
     for mark in session.marks:
         if mark.kind in signs:
             marks[min(int(mark.t_s / step_s), width - 1)] = signs[mark.kind]
-    yield f"{'':<{_NAME_COLUMNS}}" + paper.paint("label", "".join(marks).rstrip())
+    yield f"{'':<{_NAME_COLUMNS}}" + layout.paint("label", "".join(marks).rstrip())
     scale = ""
     for part in range(4):
         label = format_duration(session.duration_s * part / 4)
         scale = f"{scale:<{part * width // 4}}{label}"
-    yield f"{'':<{_NAME_COLUMNS}}" + paper.paint("dim", scale)
+    yield f"{'':<{_NAME_COLUMNS}}" + layout.paint("dim", scale)
     legend = "t typed, f function call, ! interrupted, + connected, x closed, u underrun"
-    yield f"{'':<{_NAME_COLUMNS}}" + paper.paint("dim", fold(legend, width))
+    yield f"{'':<{_NAME_COLUMNS}}" + layout.paint("dim", fold(legend, width))
     yield ""
 
 
-def _format_timeline(session: Session, paper: Paper) -> Iterator[str]:
+def _format_timeline(session: Session, layout: TextLayout) -> Iterator[str]:
     is_long = session.duration_s >= 100
     lines = [(mark.t_s, _SHOWN_MARKS[mark.kind], "label", _describe_mark(mark)) for mark in _shown_marks(session)]
     for turn in session.turns:
@@ -108,9 +108,11 @@ def _format_timeline(session: Session, paper: Paper) -> Iterator[str]:
     for t_s, name, style, text in lines:
         minutes, seconds = divmod(t_s, 60)
         time = f"{int(minutes)}:{seconds:05.2f}" if is_long else f"{t_s:.2f}"
-        head = f"{paper.paint('dim', f'{time:>{_TIME_COLUMNS - 2}}')}  {paper.paint(style, f'{name:<{_NAME_COLUMNS}}')}"
-        width = max(_MIN_TEXT_COLUMNS, (paper.width or 0) - _TIME_COLUMNS - _NAME_COLUMNS)
-        pieces = list(wrap(text, width)) if paper.width else [text.replace("\n", " ")]
+        head = (
+            f"{layout.paint('dim', f'{time:>{_TIME_COLUMNS - 2}}')}  {layout.paint(style, f'{name:<{_NAME_COLUMNS}}')}"
+        )
+        width = max(_MIN_TEXT_COLUMNS, (layout.width or 0) - _TIME_COLUMNS - _NAME_COLUMNS)
+        pieces = list(wrap(text, width)) if layout.width else [text.replace("\n", " ")]
         yield f"{head}{pieces[0]}".rstrip()
         yield from (" " * (_TIME_COLUMNS + _NAME_COLUMNS) + piece for piece in pieces[1:])
 
@@ -174,7 +176,7 @@ def _describe_call(call: Call) -> str:
     return one_line(format_call(call.name, args)) + (f"  ({', '.join(times)})" if times else "")
 
 
-def _format_turns(session: Session, paper: Paper) -> Iterator[str]:
+def _format_turns(session: Session, layout: TextLayout) -> Iterator[str]:
     if not session.turns:
         yield "no turns"
         return
@@ -199,11 +201,11 @@ def _format_turns(session: Session, paper: Paper) -> Iterator[str]:
             ]
         )
     table = format_table(rows, left=(1, len(rows[0]) - 1))
-    yield paper.paint("bold", fold(table[0], paper.width) if paper.width else table[0])
-    yield from (fold(line, paper.width) if paper.width else line for line in table[1:])
+    yield layout.paint("bold", fold(table[0], layout.width) if layout.width else table[0])
+    yield from (fold(line, layout.width) if layout.width else line for line in table[1:])
 
 
-def _format_percentiles(session: Session, paper: Paper) -> Iterator[str]:
+def _format_percentiles(session: Session, layout: TextLayout) -> Iterator[str]:
     rows = [["in seconds", "n", *(f"p{percent}" for percent in PERCENTILES), "max"]]
     for measure, words in MEASURES.items():
         values = values_of(session, measure)
@@ -212,7 +214,7 @@ def _format_percentiles(session: Session, paper: Paper) -> Iterator[str]:
             rows.append([words, str(len(values)), *(f"{value:.2f}" for value in [*found, values[-1]])])
     if len(rows) > 1:
         table = format_table(rows, left=(0,))
-        yield paper.paint("bold", table[0])
+        yield layout.paint("bold", table[0])
         yield from (*table[1:], "")
 
 
@@ -252,18 +254,18 @@ def to_json(session: Session) -> dict[str, Any]:
         "started_at": header.started_at,
         "model": header.model,
         "redacted": header.redacted,
-        "duration_s": _round(session.duration_s),
+        "duration_s": rounded(session.duration_s),
         "played": session.is_played,
         "connections": [
-            {"number": c.number, "opened_s": _round(c.opened_s), "url": c.url, "ready_s": _round(c.ready_s)}
+            {"number": c.number, "opened_s": rounded(c.opened_s), "url": c.url, "ready_s": rounded(c.ready_s)}
             for c in session.connections
         ],
         "turns": [_turn_to_json(turn) for turn in session.turns],
-        "user_speech": [[_round(start_s), _round(end_s)] for start_s, end_s in session.speech],
-        "model_speech": [[_round(start_s), _round(end_s)] for start_s, end_s in spans_of(session.model_sounds)],
+        "user_speech": [[rounded(start_s), rounded(end_s)] for start_s, end_s in session.speech],
+        "model_speech": [[rounded(start_s), rounded(end_s)] for start_s, end_s in spans_of(session.model_sounds)],
         "percentiles": {
-            measure: {f"p{percent}": _round(percentile(values, percent)) for percent in PERCENTILES}
-            | {"max": _round(values[-1]), "n": len(values)}
+            measure: {f"p{percent}": rounded(percentile(values, percent)) for percent in PERCENTILES}
+            | {"max": rounded(values[-1]), "n": len(values)}
             for measure in MEASURES
             if (values := values_of(session, measure))
         },
@@ -281,27 +283,27 @@ def _turn_to_json(turn: Turn) -> dict[str, Any]:
         "words": turn.words,
         "ending": turn.ending,
         "reason": turn.reason or None,
-        "began_s": _round(turn.began_s),
-        "asked_s": _round(turn.asked_s),
-        "first_byte_s": _round(turn.first_byte_s),
-        "first_sound_s": _round(turn.first_sound_s),
-        "ended_s": _round(turn.ended_s),
-        "first_byte_after_s": _round(turn.first_byte_after_s),
-        "first_sound_after_s": _round(turn.first_sound_after_s),
-        "spoken_s": _round(turn.spoken_s),
-        "heard_s": _round(turn.heard_s),
-        "barge_in_s": _round(turn.barge_in_s),
-        "silent_after_s": _round(turn.silent_after_s),
-        "talk_over_s": _round(turn.talk_over_s),
+        "began_s": rounded(turn.began_s),
+        "asked_s": rounded(turn.asked_s),
+        "first_byte_s": rounded(turn.first_byte_s),
+        "first_sound_s": rounded(turn.first_sound_s),
+        "ended_s": rounded(turn.ended_s),
+        "first_byte_after_s": rounded(turn.first_byte_after_s),
+        "first_sound_after_s": rounded(turn.first_sound_after_s),
+        "spoken_s": rounded(turn.spoken_s),
+        "heard_s": rounded(turn.heard_s),
+        "barge_in_s": rounded(turn.barge_in_s),
+        "silent_after_s": rounded(turn.silent_after_s),
+        "talk_over_s": rounded(turn.talk_over_s),
         "calls": [
             {
                 "id": call.id,
                 "name": call.name,
                 "args": call.args,
                 "response": call.response,
-                "called_s": _round(call.called_s),
-                "answered_s": _round(call.answered_s),
-                "ran_s": _round(call.ran_s),
+                "called_s": rounded(call.called_s),
+                "answered_s": rounded(call.answered_s),
+                "ran_s": rounded(call.ran_s),
                 "cancelled": call.is_cancelled,
             }
             for call in turn.calls
@@ -319,7 +321,3 @@ def _tokens_to_json(tokens: Tokens) -> dict[str, Any]:
         "prompt_by_modality": tokens.prompt,
         "response_by_modality": tokens.response,
     }
-
-
-def _round(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)

@@ -17,8 +17,8 @@ _STYLES = {
 
 
 @dataclass(frozen=True)
-class Paper:
-    """What text is written on."""
+class TextLayout:
+    """How text is laid out on stdout: its width and its colours."""
 
     width: int | None = None
     """Columns of the terminal; None: a pipe or a file, whose lines may have any length."""

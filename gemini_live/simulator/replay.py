@@ -12,11 +12,11 @@ from ..audio.pcm import OUTPUT
 from ..recording.format import count_media_bytes
 from .client_events import ClientEvent, ClientEvents, Kind
 from .clock import Alarm, Clock
-from .close_reasons import INVALID_PAYLOAD, Refusal
+from .close_reasons import ABNORMAL_CLOSURE, INVALID_PAYLOAD, Refusal
 from .records import CallRecord, SessionRecord, TurnRecord
 from .replay_ids import ReplayIds
-from .replay_steps import Cue, RecordedConnection, Send, restore_media
-from .wire import ABNORMAL_CLOSURE, Wire
+from .replay_steps import RecordedConnection, Send, WaitFor, restore_media
+from .wire import Wire
 
 _MAX_HAPPENED = 1_000
 NO_ANSWER = "The recording has no answer to this."
@@ -122,11 +122,11 @@ class Replay:
 
     def tell_rest(self) -> None:
         """Record, at the end of a session, what the recorded client did after this point and this client did not."""
-        rest = [step for step in self._recorded.steps[self._position :] if isinstance(step, Cue)]
+        rest = [step for step in self._recorded.steps[self._position :] if isinstance(step, WaitFor)]
         current = self._recorded.steps[self._position - 1 : self._position]
-        if current and isinstance(current[0], Cue) and not self._is_met(current[0]):
+        if current and isinstance(current[0], WaitFor) and not self._is_met(current[0]):
             rest.insert(0, current[0])
-        rest = [cue for cue in rest if cue.event.kind is not Kind.SPEECH_START]
+        rest = [awaited for awaited in rest if awaited.event.kind is not Kind.SPEECH_START]
         if rest:
             more = f", and {len(rest) - 1} more" if len(rest) > 1 else ""
             self._record.departure(f"{_place(rest[0])}: left before the recorded client {_describe(rest[0])}{more}")
@@ -155,25 +155,32 @@ class Replay:
             await self._alarm.wait(due_s)
         await self._send(step)
 
-    def _next_cue(self) -> Cue | None:
-        return next((step for step in self._recorded.steps[self._position :] if isinstance(step, Cue)), None)
+    def _next_awaited(self) -> WaitFor | None:
+        return next((step for step in self._recorded.steps[self._position :] if isinstance(step, WaitFor)), None)
 
     def _next_has_come(self) -> bool:
-        """True if the client has already done what the next cue demands; a function result does not count."""
-        cue = self._next_cue()
-        return cue is not None and cue.event.kind is not Kind.RESULT and bool(self._happened) and self._fits(cue)
+        """True if the client has already done what the replay waits for next; a function result does not count."""
+        awaited = self._next_awaited()
+        return (
+            awaited is not None
+            and awaited.event.kind is not Kind.RESULT
+            and bool(self._happened)
+            and self._fits(awaited)
+        )
 
-    def _fits(self, cue: Cue) -> bool:
-        """True if the oldest unused action of the client is what a cue demands."""
+    def _fits(self, awaited: WaitFor) -> bool:
+        """True if the oldest unused action of the client is what is awaited."""
         event = self._happened[0]
-        return event.kind is cue.event.kind and (event.kind is not Kind.TYPED or event.content == cue.event.content)
+        return event.kind is awaited.event.kind and (
+            event.kind is not Kind.TYPED or event.content == awaited.event.content
+        )
 
     def _next_cuts(self) -> bool:
         """True if the next action of the recorded client interrupted the answer."""
         steps = self._recorded.steps[self._position :]
-        cue = next(i for i, step in enumerate(steps) if isinstance(step, Cue))
-        for step in steps[cue + 1 :]:
-            if isinstance(step, Cue):
+        first = next(i for i, step in enumerate(steps) if isinstance(step, WaitFor))
+        for step in steps[first + 1 :]:
+            if isinstance(step, WaitFor):
                 return False
             content = step.message.get("serverContent", {})
             if "interrupted" in content:
@@ -217,57 +224,63 @@ class Replay:
 
     # Waiting for the client
 
-    async def _wait_for(self, cue: Cue) -> None:
-        """Wait until the client has done what a cue demands; record what the client does instead."""
-        n_left = cue.n
-        while not self._is_met(cue):
-            if not self._happened or cue.event.kind is Kind.RESULT:
+    async def _wait_for(self, awaited: WaitFor) -> None:
+        """Wait until the client has done what the replay waits for; record what the client does instead."""
+        n_left = awaited.n
+        while not self._is_met(awaited):
+            if not self._happened or awaited.event.kind is Kind.RESULT:
                 await self._alarm.wait(None)
-            elif self._fits(cue):
+            elif self._fits(awaited):
                 self._happened.popleft()
                 n_left -= 1
                 if n_left <= 0:
                     break
-            elif self._settle_difference(cue):
+            elif self._settle_difference(awaited):
                 break
-            elif self._recorded.steps[self._position - 1] is not cue:
+            elif self._recorded.steps[self._position - 1] is not awaited:
                 return  # went on elsewhere in the recording
-        self._met(cue)
+        self._met(awaited)
 
-    def _is_met(self, cue: Cue) -> bool:
-        """True if a cue needs no further action: its function result has come, or its speech was typed instead."""
-        if cue.event.kind is Kind.RESULT:
-            return (cue.event.call_id or cue.event.name) in self._results
-        return self._typed_for_speech and cue.event.kind is Kind.SPEECH_END
+    def _is_met(self, awaited: WaitFor) -> bool:
+        """True if what is awaited has happened already: a function has its result, or the speech was typed instead."""
+        if awaited.event.kind is Kind.RESULT:
+            return (awaited.event.call_id or awaited.event.name) in self._results
+        return self._typed_for_speech and awaited.event.kind is Kind.SPEECH_END
 
-    def _settle_difference(self, cue: Cue) -> bool:
-        """Use an action of the client that is not what a cue demands; return True if the cue counts as met.
+    def _settle_difference(self, awaited: WaitFor) -> bool:
+        """Use an action of the client that is not what the replay waits for; return True if it counts as that.
 
         The start of speech never counts, nor does its end if a start is demanded. A line that is the transcript of the
         demanded speech counts. A line that the recorded client typed later moves the replay there. Anything else
         counts, and is recorded as a departure.
         """
         event = self._happened.popleft()
-        if event.kind is Kind.SPEECH_START or (event.kind is Kind.SPEECH_END and cue.event.kind is Kind.SPEECH_START):
+        if event.kind is Kind.SPEECH_START or (
+            event.kind is Kind.SPEECH_END and awaited.event.kind is Kind.SPEECH_START
+        ):
             return False
         if event.kind is Kind.TYPED:
-            if cue.event.kind is not Kind.TYPED and event.content == self._transcript_of(cue):
-                self._typed_for_speech = cue.event.kind is Kind.SPEECH_START
+            if awaited.event.kind is not Kind.TYPED and event.content == self._transcript_of(awaited):
+                self._typed_for_speech = awaited.event.kind is Kind.SPEECH_START
                 return True
             found = self._find_later(event)
             if found is not None:
-                self._record.departure(f"{_place(cue)}: left out what the recorded client did: {_describe(cue)}")
+                self._record.departure(
+                    f"{_place(awaited)}: left out what the recorded client did: {_describe(awaited)}"
+                )
                 self._position = found
                 self._happened.appendleft(event)
                 return False
-        self._typed_for_speech = cue.event.kind is Kind.SPEECH_START
-        self._record.departure(f"{_place(cue)}: {event.describe()}, where the recorded client {_describe(cue)}")
+        self._typed_for_speech = awaited.event.kind is Kind.SPEECH_START
+        self._record.departure(f"{_place(awaited)}: {event.describe()}, where the recorded client {_describe(awaited)}")
         return True
 
-    def _transcript_of(self, cue: Cue) -> str:
-        """Return the transcript of the speech that a cue begins or ends, for a comparison."""
+    def _transcript_of(self, awaited: WaitFor) -> str:
+        """Return the transcript of the speech whose start or end is awaited, for a comparison."""
         steps = self._recorded.steps[self._position - 1 :]
-        speech = next((step for step in steps if isinstance(step, Cue) and step.event.kind is Kind.SPEECH_END), cue)
+        speech = next(
+            (step for step in steps if isinstance(step, WaitFor) and step.event.kind is Kind.SPEECH_END), awaited
+        )
         return " ".join(speech.transcript.split()).casefold()
 
     def _find_later(self, event: ClientEvent) -> int | None:
@@ -277,47 +290,47 @@ class Replay:
             (
                 i
                 for i in range(self._position, len(steps))
-                if isinstance(step := steps[i], Cue)
+                if isinstance(step := steps[i], WaitFor)
                 and step.event.kind is Kind.TYPED
                 and step.event.content == event.content
             ),
             None,
         )
 
-    def _met(self, cue: Cue) -> None:
-        """Continue the recording after a cue that is met: set the common point in time, and begin a turn if it asks."""
-        kind = cue.event.kind
+    def _met(self, awaited: WaitFor) -> None:
+        """Continue the recording after what was awaited: set the common point in time, and begin a turn if it asks."""
+        kind = awaited.event.kind
         if kind is Kind.RESULT:
-            self._compare_results(cue)
-        self._recorded_s, self._began_s = cue.t_s, self._clock.time()
+            self._compare_results(awaited)
+        self._recorded_s, self._began_s = awaited.t_s, self._clock.time()
         if kind is Kind.SPEECH_END:
             self._typed_for_speech = False
             self._record.n_utterances += 1
         if kind in (Kind.TYPED, Kind.SPEECH_END):
-            asked = cue.event.text if kind is Kind.TYPED else cue.transcript or cue.event.text
+            asked = awaited.event.text if kind is Kind.TYPED else awaited.transcript or awaited.event.text
             origin = "typed" if kind is Kind.TYPED else "voice"
             self._turn = TurnRecord(self._record.n_turns + 1, asked, origin)
             self._record.add_turn(self._turn)
             self._wire.faults.turn += 1
         self._record.changed()
 
-    def _compare_results(self, cue: Cue) -> None:
-        result = self._results[cue.event.call_id or cue.event.name]
-        if result.response != cue.event.response:
+    def _compare_results(self, awaited: WaitFor) -> None:
+        result = self._results[awaited.event.call_id or awaited.event.name]
+        if result.response != awaited.event.response:
             self._record.departure(
-                f"{_place(cue)}: answered {cue.event.name} with {result.response}, "
-                f"where the recorded client answered {cue.event.response}"
+                f"{_place(awaited)}: answered {awaited.event.name} with {result.response}, "
+                f"where the recorded client answered {awaited.event.response}"
             )
 
 
-def _place(step: Cue | Send) -> str:
+def _place(step: WaitFor | Send) -> str:
     return f"line {step.line} of the recording ({step.t_s:.1f} s)"
 
 
-def _describe(cue: Cue) -> str:
-    if cue.event.kind is Kind.SPEECH_START or (cue.event.kind is Kind.SPEECH_END and not cue.transcript):
+def _describe(awaited: WaitFor) -> str:
+    if awaited.event.kind is Kind.SPEECH_START or (awaited.event.kind is Kind.SPEECH_END and not awaited.transcript):
         return "spoke"
-    return f'said "{cue.transcript}"' if cue.event.kind is Kind.SPEECH_END else cue.event.describe()
+    return f'said "{awaited.transcript}"' if awaited.event.kind is Kind.SPEECH_END else awaited.event.describe()
 
 
 def _add_to_turn(turn: TurnRecord, content: Mapping[str, Any]) -> None:

@@ -30,7 +30,7 @@ class Send:
 
 
 @dataclass(frozen=True)
-class Cue:
+class WaitFor:
     """An action of the recorded client. The replay waits for the same action before it sends the next messages."""
 
     event: ClientEvent
@@ -42,7 +42,7 @@ class Cue:
     """The number of utterances in the speech."""
 
 
-Step = Send | Cue
+Step = Send | WaitFor
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def _read_connection(recording: Recording, number: int) -> RecordedConnection | 
     except Refusal:
         events = ClientEvents({"model": setup.get("model", "")})
     steps: list[Step] = []
-    spoken: list[Cue] = []
+    spoken: list[WaitFor] = []
     called: set[str] = set()
     for entry in entries:
         if entry is first or isinstance(entry, Closed):
@@ -117,13 +117,13 @@ def _read_connection(recording: Recording, number: int) -> RecordedConnection | 
                 for call in entry.message.get("toolCall", {}).get("functionCalls", [])
             }
             continue
-        for cue in _read_cues(recording.path, entry, events, called):
-            is_found = events.is_automatic and cue.event.kind in (Kind.SPEECH_START, Kind.SPEECH_END)
-            (spoken if is_found else steps).append(cue)
+        for awaited in _read_awaited(recording.path, entry, events, called):
+            is_found = events.is_automatic and awaited.event.kind in (Kind.SPEECH_START, Kind.SPEECH_END)
+            (spoken if is_found else steps).append(awaited)
     if events.is_automatic:
         audio = [entry for entry in entries if isinstance(entry, Message) and _is_audio(entry)]
         is_kept = any(media["data"] for entry in audio for media in find_media(entry.message))
-        steps = list(SpeechCues(spoken, bool(audio), is_kept).place(steps))
+        steps = list(SpeechPlacement(spoken, bool(audio), is_kept).place(steps))
     closed = next((entry for entry in entries if isinstance(entry, Closed) and entry.by == "server"), None)
     return RecordedConnection(setup, first.t_s, tuple(steps), closed)
 
@@ -136,7 +136,7 @@ def _parse(path: Path, entry: Message) -> dict[str, Any]:
         raise ConfigError(f"{path}:{entry.line}: not a message of a client: {refusal.reason}") from None
 
 
-def _read_cues(path: Path, entry: Message, events: ClientEvents, called: set[str]) -> Iterator[Cue]:
+def _read_awaited(path: Path, entry: Message, events: ClientEvents, called: set[str]) -> Iterator[WaitFor]:
     """Yield the client's actions in a message, except results of calls that were never made."""
     try:
         found = events.read(_parse(path, entry))
@@ -144,7 +144,7 @@ def _read_cues(path: Path, entry: Message, events: ClientEvents, called: set[str
         return  # the service refused it too; what it sent then is in the recording
     for event in found:
         if event.kind is not Kind.RESULT or event.call_id in called or event.name in called:
-            yield Cue(event, entry.t_s, entry.line)
+            yield WaitFor(event, entry.t_s, entry.line)
 
 
 def _is_audio(entry: Message) -> bool:
@@ -165,10 +165,10 @@ def restore_media(message: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 @dataclass
-class SpeechCues:
+class SpeechPlacement:
     """Places the start and the end of speech among the messages of a connection."""
 
-    found: list[Cue]
+    found: list[WaitFor]
     """Speech that was found in the recorded audio, in order."""
     has_audio: bool
     """True if the client sent audio at all."""
@@ -176,7 +176,7 @@ class SpeechCues:
     """True if that audio was recorded."""
     _is_speaking: bool = False
     """True between a placed start and its end."""
-    _is_owed: bool = False
+    _is_due: bool = False
     """True if the client did something since the last output: an answer is due."""
     _is_answering: bool = False
     """True in a turn whose cause is known."""
@@ -189,23 +189,23 @@ class SpeechCues:
     def place(self, steps: list[Step]) -> Iterator[Step]:
         """Yield the steps with the start and the end of speech inserted before the messages that depend on them."""
         for i, step in enumerate(steps):
-            if isinstance(step, Cue):
-                self._is_owed, self._typed = True, step.event.content
+            if isinstance(step, WaitFor):
+                self._is_due, self._typed = True, step.event.content
             else:
                 yield from self._place_before(steps, i, step)
             yield step
             if isinstance(step, Send):
                 self._follow(step.message)
 
-    def _place_before(self, steps: list[Step], i: int, step: Send) -> Iterator[Cue]:
+    def _place_before(self, steps: list[Step], i: int, step: Send) -> Iterator[WaitFor]:
         """Yield the start or the end of speech that must come before a message, if the message shows that it does."""
         content = step.message.get("serverContent", {})
         activity = step.message.get("voiceActivity", {}).get("type", "")
         heard = content.get("inputTranscription", {}).get("text", "")
-        is_echo = bool(heard) and self._is_owed and heard.strip().casefold() in self._typed
+        is_echo = bool(heard) and self._is_due and heard.strip().casefold() in self._typed
         is_output = _is_output(step.message)
-        cuts = "interrupted" in content and not self._is_owed
-        unasked = is_output and not (self._is_owed or self._is_answering) and self._has_spoken(step.t_s)
+        cuts = "interrupted" in content and not self._is_due
+        unasked = is_output and not (self._is_due or self._is_answering) and self._has_spoken(step.t_s)
         begins = activity == "ACTIVITY_START" or (heard and not is_echo) or cuts or unasked
         if begins and not self._is_speaking and not (heard and self._is_answering and not self._is_cut and not cuts):
             yield self._start(step)
@@ -217,30 +217,36 @@ class SpeechCues:
 
     def _has_spoken(self, until_s: float) -> bool:
         """True if the client may have spoken between the last speech and `until_s`."""
-        ends = [cue.t_s for cue in self.found if cue.event.kind is Kind.SPEECH_END]
+        ends = [awaited.t_s for awaited in self.found if awaited.event.kind is Kind.SPEECH_END]
         return any(self._ended_s < t_s <= until_s for t_s in ends) if self.is_kept else self.has_audio
 
-    def _start(self, step: Send) -> Cue:
+    def _start(self, step: Send) -> WaitFor:
         """Begin speech before a message; use the time of the newest speech that was detected in the audio."""
         self._is_speaking = True
-        before = [cue for cue in self.found if cue.event.kind is Kind.SPEECH_START and cue.t_s <= step.t_s]
+        before = [
+            awaited for awaited in self.found if awaited.event.kind is Kind.SPEECH_START and awaited.t_s <= step.t_s
+        ]
         self._started_s = before[-1].t_s if before and before[-1].t_s > self._started_s else step.t_s
-        return Cue(ClientEvent(Kind.SPEECH_START), self._started_s, step.line)
+        return WaitFor(ClientEvent(Kind.SPEECH_START), self._started_s, step.line)
 
-    def _end(self, steps: list[Step], i: int, step: Send) -> Cue:
+    def _end(self, steps: list[Step], i: int, step: Send) -> WaitFor:
         """End speech before a message; add its transcript and the number of its utterances."""
-        self._is_speaking, self._is_owed, self._ended_s = False, True, step.t_s
+        self._is_speaking, self._is_due, self._ended_s = False, True, step.t_s
         ends = [
-            cue for cue in self.found if cue.event.kind is Kind.SPEECH_END and self._started_s <= cue.t_s <= step.t_s
+            awaited
+            for awaited in self.found
+            if awaited.event.kind is Kind.SPEECH_END and self._started_s <= awaited.t_s <= step.t_s
         ]
         text = ends[-1].event.text if ends else ""
         event = ClientEvent(Kind.SPEECH_END, text)
-        return Cue(event, ends[-1].t_s if ends else step.t_s, step.line, _find_transcript(steps, i), max(1, len(ends)))
+        return WaitFor(
+            event, ends[-1].t_s if ends else step.t_s, step.line, _find_transcript(steps, i), max(1, len(ends))
+        )
 
     def _follow(self, message: Mapping[str, Any]) -> None:
         content = message.get("serverContent", {})
         if _is_output(message):
-            self._is_owed, self._is_answering = False, True
+            self._is_due, self._is_answering = False, True
         if "interrupted" in content:
             self._is_cut = True
         if "turnComplete" in content:
@@ -256,12 +262,12 @@ def _is_output(message: Mapping[str, Any]) -> bool:
 def _is_whole(steps: list[Step], i: int, step: Send) -> bool:
     """True if a message has the only piece of transcript of its speech: the service sent it after the speech."""
     for other in steps[i + 1 :]:
-        if isinstance(other, Cue) or _is_output(other.message):
+        if isinstance(other, WaitFor) or _is_output(other.message):
             break
         if "inputTranscription" in other.message.get("serverContent", {}):
             return False
     for other in reversed(steps[:i]):
-        if isinstance(other, Cue) or _is_output(other.message):
+        if isinstance(other, WaitFor) or _is_output(other.message):
             break
         if "inputTranscription" in other.message.get("serverContent", {}):
             return False
@@ -275,7 +281,7 @@ def _find_transcript(steps: list[Step], i: int) -> str:
         first -= 1
     words = ""
     for step in steps[first:]:
-        if isinstance(step, Cue) or (_is_output(step.message) and step is not steps[first] and words):
+        if isinstance(step, WaitFor) or (_is_output(step.message) and step is not steps[first] and words):
             break
         words += step.message.get("serverContent", {}).get("inputTranscription", {}).get("text", "")
     return words.strip()

@@ -17,7 +17,7 @@ import pytest
 from gemini_live.cli import main
 from gemini_live.inspection import wave_file
 from gemini_live.inspection.report import format_report
-from gemini_live.inspection.style import Paper, columns_of, fold, wrap
+from gemini_live.inspection.style import TextLayout, columns_of, fold, wrap
 from gemini_live.process.streams import Streams
 
 from ..recording.test_read import DAMAGED
@@ -124,7 +124,7 @@ def test_a_model_without_a_price_is_named(tmp_path: Path) -> None:
 def test_no_line_is_wider_than_the_terminal(tmp_path: Path, width: int) -> None:
     words = "日本語のとても長い文章です。" * 5 + " and " + "x" * 200
     session = conversation(answer=words).analyse(tmp_path)
-    lines = format_report(session, Paper(width)).splitlines()
+    lines = format_report(session, TextLayout(width)).splitlines()
     table = next(index for index, line in enumerate(lines) if line.startswith("in seconds"))
     assert max(columns_of(line) for line in lines[:table]) <= width
     assert "日本語" in "".join(lines)

@@ -14,7 +14,7 @@ from gemini_live.errors import ConfigError
 from gemini_live.simulator import Simulator
 from gemini_live.simulator.client_events import Kind
 from gemini_live.simulator.replay_ids import ReplayIds
-from gemini_live.simulator.replay_steps import Cue, RecordedConnection, Send, read_replay, restore_media
+from gemini_live.simulator.replay_steps import RecordedConnection, Send, WaitFor, read_replay, restore_media
 
 from .fake_clock import FakeClock
 from .peer import Peer, declare, dial, session, setup
@@ -63,23 +63,23 @@ class RecordedClient:
         recorded = step.message.get("toolCall", {}).get("functionCalls", [])
         self.ids |= {old["id"]: new["id"] for old, new in zip(recorded, calls, strict=True) if "id" in old}
 
-    async def do(self, cue: Cue) -> None:
-        match cue.event.kind:
+    async def do(self, awaited: WaitFor) -> None:
+        match awaited.event.kind:
             case Kind.TYPED:
-                await self.peer.say(cue.event.text)
+                await self.peer.say(awaited.event.text)
             case Kind.SPEECH_START | Kind.SPEECH_END if self.marks:
-                mark = "activityStart" if cue.event.kind is Kind.SPEECH_START else "activityEnd"
+                mark = "activityStart" if awaited.event.kind is Kind.SPEECH_START else "activityEnd"
                 await self.peer.send({"realtimeInput": {mark: {}}})
             case Kind.SPEECH_START:
                 await self.peer.speak(SILENCE[:9600] + spoken())
             case Kind.SPEECH_END:
                 await self.peer.speak(SILENCE)
-                for _ in range(cue.n - 1):
+                for _ in range(awaited.n - 1):
                     await self.peer.speak(spoken() + SILENCE)
             case Kind.RESULT:
-                answer = {"name": cue.event.name, "response": cue.event.response}
-                if cue.event.call_id:
-                    answer["id"] = self.ids[cue.event.call_id]
+                answer = {"name": awaited.event.name, "response": awaited.event.response}
+                if awaited.event.call_id:
+                    answer["id"] = self.ids[awaited.event.call_id]
                 await self.peer.send({"toolResponse": {"functionResponses": [answer]}})
 
 
@@ -104,7 +104,7 @@ async def test_recording_of_the_service_is_served_as_it_was(name: str, tmp_path:
             if is_answered(recorded):
                 await record.wait_for(lambda record: record.n_sent == sum(isinstance(s, Send) for s in recorded.steps))
     assert server.departures == []
-    n_typed = sum(isinstance(step, Cue) and step.event.kind is Kind.TYPED for step in recorded.steps)
+    n_typed = sum(isinstance(step, WaitFor) and step.event.kind is Kind.TYPED for step in recorded.steps)
     assert sum(turn.origin == "typed" for turn in record.turns) == n_typed if not recorded.closed else True
 
 
@@ -140,7 +140,7 @@ async def test_conversation_is_served_to_the_same_client_with_new_ids(tmp_path: 
     path = tmp_path / "r.jsonl"
     await record_conversation(path)
     first, second = read_replay(path)
-    kinds = [step.event.kind for step in first.steps if isinstance(step, Cue)]
+    kinds = [step.event.kind for step in first.steps if isinstance(step, WaitFor)]
     assert kinds == [Kind.TYPED, Kind.TYPED, Kind.RESULT, Kind.RESULT, Kind.SPEECH_START, Kind.SPEECH_END]
     recorded_text = path.read_text(encoding="utf-8")
     async with Simulator(pace=0, replay=path) as server:
@@ -287,7 +287,7 @@ async def test_answer_has_the_recorded_timing_scaled_by_pace(pace: float, tmp_pa
     ):
         await _run_clock(clock, asyncio.ensure_future(peer.ask("one two three four five six seven")))
     (recorded,) = read_replay(path)
-    question = next(step for step in recorded.steps if isinstance(step, Cue))
+    question = next(step for step in recorded.steps if isinstance(step, WaitFor))
     sends = [step for step in recorded.steps if isinstance(step, Send) and step.line > question.line]
     took_s = sends[-1].t_s - question.t_s
     assert took_s > 2
@@ -311,7 +311,7 @@ async def test_barge_in_cuts_the_answer_where_the_client_speaks(tmp_path: Path) 
         await peer.turn()
         await peer.until(lambda message: "modelTurn" in message.get("serverContent", {}))
     (recorded,) = read_replay(path)
-    kinds = [step.event.kind for step in recorded.steps if isinstance(step, Cue)]
+    kinds = [step.event.kind for step in recorded.steps if isinstance(step, WaitFor)]
     assert kinds == [Kind.TYPED, Kind.SPEECH_START, Kind.SPEECH_END]
     async with Simulator(pace=0, replay=path) as server, dial(server) as peer:
         await RecordedClient(recorded, peer).run()
