@@ -8,6 +8,7 @@ import io
 import json
 import types
 import typing
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -40,6 +41,8 @@ def nasty_value(type_: Any) -> Any:  # noqa: PLR0911 - one for each kind of type
         return [nasty_value(arguments[0])]
     if origin is tuple:
         return (nasty_value(arguments[0]),)
+    if origin is Counter:
+        return Counter([nasty_value(arguments[0])])
     if origin in (dict, Mapping):
         key, value = arguments
         return {nasty_value(key): [nasty_value(value)] if value is Any else nasty_value(value)}

@@ -23,6 +23,7 @@ from gemini_live.simulator import Simulator, speech
 from gemini_live.simulator.records import SessionRecord
 from gemini_live.simulator.speech import Sound
 from tests.command import Command, Result, Timed, run
+from tests.kept_recordings import RECORDINGS
 from tests.rig.analysis import (
     Samples,
     examine_counter,
@@ -428,6 +429,7 @@ async def test_the_output_file_can_be_played_after_a_sigterm(tmp_path: Path) -> 
 
 async def test_an_output_file_that_cannot_grow_is_one_warning_and_exit_2_at_the_end(tmp_path: Path) -> None:
     output = tmp_path / "said.wav"
+    RECORDINGS.begin(None)  # which would not grow either, and say so
     async with Simulator(espeak=False, pace=0) as server:
         with talk(server, f"--output-file={output}", "--no-audio-output") as command:
             record = await server.wait_for_session()
