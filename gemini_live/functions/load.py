@@ -42,33 +42,6 @@ MAX_FILE_BYTES = 16 * 1024 * 1024
 _module_numbers = itertools.count(1)
 
 
-def load_functions(
-    files: Sequence[Path],
-    *,
-    capabilities: ModelCapabilities,
-    timeout_s: float,
-    end_line: Callable[[], None] = lambda: None,
-    is_interrupted: Callable[[], bool] = lambda: True,
-) -> FunctionCaller:
-    """Import `files`, declare their public functions, and return what calls them.
-
-    Args:
-        files: Python files, in the order in which their functions are declared.
-        capabilities: What the model can do.
-        timeout_s: How long a call may take.
-        end_line: Called at the end of each function, in the function's thread, to show printed text that lacks a line
-            break.
-        is_interrupted: Returns True if a `KeyboardInterrupt` comes from the user's Ctrl-C, not from a file's own code.
-
-    Raises:
-        MissingExtraError: pydantic is not installed.
-        FunctionDeclarationError: A file cannot be imported, or a function cannot be declared.
-    """
-    check_files(files)
-    functions = index_functions([load_file(file, capabilities, is_interrupted) for file in files])
-    return make_caller(functions, capabilities=capabilities, timeout_s=timeout_s, end_line=end_line)
-
-
 def make_caller(
     functions: Mapping[str, Function | RemoteFunction],
     *,
@@ -76,7 +49,13 @@ def make_caller(
     timeout_s: float,
     end_line: Callable[[], None] = lambda: None,
 ) -> FunctionCaller:
-    """Return what calls `functions`; the arguments are those of `load_functions`."""
+    """Return what calls `functions`, which are given by name.
+
+    Args:
+        capabilities: What the model can do.
+        timeout_s: How long a call may take.
+        end_line: Called at the end of each function, in its thread, to show printed text without a line break.
+    """
     return FunctionCaller(
         functions,
         schedules={Behavior.BLOCKING, Behavior.NON_BLOCKING} <= set(capabilities.behaviors),
@@ -140,7 +119,11 @@ def _require_pydantic() -> None:
 
 
 def load_file(file: Path, capabilities: ModelCapabilities, is_interrupted: Callable[[], bool]) -> list[Function]:
-    """Import one file and declare its functions; the arguments are those of `load_functions`.
+    """Import one file and declare its public functions.
+
+    Args:
+        capabilities: What the model can do.
+        is_interrupted: Returns True if a `KeyboardInterrupt` comes from the user's Ctrl-C, not from the file.
 
     Raises:
         FunctionDeclarationError: The file cannot be imported, or a function cannot be declared.

@@ -11,10 +11,10 @@ import pytest
 
 from gemini_live.audio.pcm import INPUT
 from gemini_live.functions.call import FunctionCaller
-from gemini_live.functions.load import load_functions
 from gemini_live.models import capabilities_of
 from tests.accelerated import accelerated
 from tests.command import run
+from tests.functions.loading import load_functions
 from tests.scripted_server import Peer, scripted
 from tests.talk import speech, talking
 

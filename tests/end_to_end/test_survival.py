@@ -16,11 +16,11 @@ from gemini_live.config import DEFAULT_MODEL
 from gemini_live.conversation.history import MAX_HISTORY_EXCHANGES
 from gemini_live.errors import ConnectionFailed, NotAnsweredError, SessionClosed
 from gemini_live.functions.call import FunctionCaller
-from gemini_live.functions.load import load_functions
 from gemini_live.models import MODELS, capabilities_of
 from gemini_live.session.recovery import OUTAGE_S
 from gemini_live.simulator import faults
 from tests.accelerated import accelerated
+from tests.functions.loading import load_functions
 from tests.talk import CHUNK_S, TEXT_MODEL, asked, read_numbers, speech, talking
 
 pytestmark = pytest.mark.usefixtures("typed_lines")

@@ -1,6 +1,6 @@
 """Loads files of functions for the tests of this folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 from gemini_live.errors import ExitCode, FunctionDeclarationError
 from gemini_live.functions.call import FunctionCaller
 from gemini_live.functions.declare import Function
-from gemini_live.functions.load import load_functions
+from gemini_live.functions.library import FunctionLibrary
 from gemini_live.models import ModelCapabilities, capabilities_of
 
 FILES = Path(__file__).parent / "files"
@@ -17,6 +17,11 @@ DEFAULT = capabilities_of("gemini-3.8-live")
 PATIENCE_S = 10.0
 
 Write = Callable[..., Path]
+
+
+def load_functions(files: Sequence[Path], **options: Any) -> FunctionCaller:
+    """Load files as the command does, and return what calls their functions."""
+    return FunctionLibrary(files, **options).caller
 
 
 def load(*names: str, timeout_s: float = PATIENCE_S, capabilities: ModelCapabilities = DEFAULT) -> FunctionCaller:

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from gemini_live.functions.call import MAX_THREADS
-from gemini_live.functions.load import load_functions
 from gemini_live.functions.result import CallResult
 from gemini_live.models import Behavior, ModelCapabilities
 from tests.functions.files import gates
-from tests.functions.loading import DEFAULT, PATIENCE_S, Write, load, load_file
+from tests.functions.loading import DEFAULT, PATIENCE_S, Write, load, load_file, load_functions
 
 FITTING: list[tuple[str, Any, str]] = [
     ("take_string", "x\n\x1b", "'x\\n\\x1b'"),

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from gemini_live.errors import FunctionDeclarationError, MissingExtraError
-from gemini_live.functions.load import load_functions
 from tests.functions.loading import (
     DEFAULT,
     PATIENCE_S,
@@ -18,6 +17,7 @@ from tests.functions.loading import (
     declaration_of,
     load,
     load_file,
+    load_functions,
     names_of,
     refusal_of,
 )
@@ -277,9 +277,9 @@ def test_a_file_given_twice_is_refused(write: Write, tmp_path: Path) -> None:
 
 def test_pydantic_is_imported_only_for_a_file() -> None:
     code = (
-        "import sys; from gemini_live.functions.load import load_functions;"
+        "import sys; from gemini_live.functions.library import FunctionLibrary;"
         "from gemini_live.models import ModelCapabilities;"
-        "load_functions([], capabilities=ModelCapabilities(), timeout_s=1);"
+        "FunctionLibrary([], capabilities=ModelCapabilities(), timeout_s=1);"
         "sys.exit(bool({'google', 'pydantic', 'typing_extensions'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

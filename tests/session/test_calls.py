@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from gemini_live.conversation.outcomes import Answered, Outcome, Question
-from gemini_live.functions.load import load_functions
 from gemini_live.session.calls import MAX_OPEN, MAX_RUNNING, Calls
 from gemini_live.session.confirmations import Confirmations
 from gemini_live.wire.events import FunctionCall
-from tests.functions.loading import globals_of
+from tests.functions.loading import globals_of, load_functions
 from tests.protos import check_client_message
 from tests.session import test_uplink as uplink_bench
 from tests.session.test_dispatch import Recorder

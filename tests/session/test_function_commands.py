@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from gemini_live.functions.call import FunctionCaller
-from gemini_live.functions.load import load_functions
 from gemini_live.models import capabilities_of
 from gemini_live.output.events import Event, Reply
 from gemini_live.output.function_list import find_declarations, format_declarations, format_json_lines
 from gemini_live.session.function_commands import FunctionCommands
+from tests.functions.loading import load_functions
 
 SOURCE = '''
 import asyncio

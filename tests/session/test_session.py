@@ -17,7 +17,6 @@ from gemini_live.config import DEFAULT_MODEL, Config
 from gemini_live.conversation.timings import Timings
 from gemini_live.errors import ConfigError, ConnectionFailed, DeviceError, NotAnsweredError, SessionClosed
 from gemini_live.functions.call import FunctionCaller
-from gemini_live.functions.load import load_functions
 from gemini_live.models import MODELS, capabilities_of
 from gemini_live.output.events import Event
 from gemini_live.output.status import ConnectionState, MicrophoneState
@@ -29,7 +28,7 @@ from gemini_live.session.session import Session
 from gemini_live.simulator import SessionRecord, Simulator
 from tests.accelerated import run_accelerated
 from tests.fakes import FakePyAudio
-from tests.functions.loading import globals_of
+from tests.functions.loading import globals_of, load_functions
 from tests.told import describe
 
 TEXT_MODEL = "gemini-robotics-er-2-streaming-preview"

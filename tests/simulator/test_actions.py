@@ -308,3 +308,5 @@ def test_answers_are_actions() -> None:
 def test_script_and_function_exclude_each_other(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="one thing decides"):
         Simulator(script=tmp_path / "a.toml", answer=lambda question: "x")
+    with pytest.raises(ConfigError, match="heard is for an answer function"):
+        Simulator(heard=["Hello"], script="script.toml")
