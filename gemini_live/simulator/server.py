@@ -94,7 +94,7 @@ class Simulator:
         typed_text: `interrupts`: realtimeInput.text ends an answer in progress; `queues`: it waits for its end.
         answer: A function that decides what the model answers; gemini_live.simulator.actions says what it gets and
             returns.
-        heard: With `answer`, the transcripts of the spoken questions, in their order.
+        heard: The transcripts of the spoken questions, in their order; with `answer` or alone.
         script: A file of rules that decide what the model answers, instead of `answer`.
         replay: A recording to serve instead of answers.
         upstream: The address of a server that every client is passed on to; nothing is answered here.
@@ -131,6 +131,7 @@ class Simulator:
         espeak: bool = True,
         clock: Clock | None = None,
     ) -> None:
+        """Check the arguments. Over 40 lines: there are many of them."""
         self.host, self.port = host, port
         self.certificate: Certificate | None = None
         """Where TLS is spoken: what a client has to trust."""
@@ -147,6 +148,8 @@ class Simulator:
         self._typed_text_cuts = typed_text == "interrupts"
         if sum(decider is not None for decider in (answer, script, replay, upstream)) > 1:
             raise ConfigError("one thing decides the answers: a script, an answer function, a replay or an upstream")
+        if heard and (script, replay, upstream) != (None, None, None):
+            raise ConfigError("heard is for an answer function: write it into the script, or leave it out")
         if upstream is not None and (faults or key is not None or lifetime_s is not None):
             raise ConfigError("an upstream gets everything unchanged: leave out faults, key and lifetime")
         strange = next((fault for fault in self._plan.faults if not is_of_the_connection(fault)), None)
@@ -207,7 +210,7 @@ class Simulator:
         return self._upstream.host if self._upstream is not None else ""
 
     async def __aenter__(self) -> Self:
-        """Start listening.
+        """Start listening. Over 40 lines: it builds and joins the parts of the server.
 
         Raises:
             ConfigError: The port is taken, the log cannot be written, or TLS lacks its extra.
