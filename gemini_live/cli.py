@@ -1,6 +1,7 @@
 """The command: does what argv and the environment say, and returns the exit code.
 
 The main thread runs all of this. What is slow to import is imported where it is needed, so that `--help` is fast.
+Longer than 300 lines: it does each thing that the command can do.
 """
 
 import contextlib

@@ -342,6 +342,7 @@ def _add_conversation(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_functions(group: argparse._ArgumentGroup) -> None:
+    """Add the options about functions. Over 40 lines: one entry for each option."""
     group.add_argument(
         "--import-functions",
         metavar="FILE",
@@ -438,6 +439,7 @@ def _add_recording(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_devices(group: argparse._ArgumentGroup) -> None:
+    """Add the options about devices and sound files. Over 40 lines: one entry for each option."""
     group.add_argument("--list-devices", action="store_true", help="list the sound devices, and exit")
     group.add_argument(
         "--check-audio",

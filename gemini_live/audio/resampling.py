@@ -82,6 +82,8 @@ def _interpolate(pcm: bytes, positions: range, to: int) -> bytes:
 def _interpolate_by_phase(pcm: bytes, positions: range, to: int) -> bytes:
     """Return exactly what `_interpolate` returns, several times as fast for long pieces.
 
+    Over 40 lines: the method needs its explanation.
+
     The output frames number k, k + to, k + 2*to ... form phase k. All frames of a phase lie at the same distance from
     their left and right input frames, so each of them is `(left * (to - share) + right * share) / to` with the same
     `share`. This function computes a whole phase with two multiplications of big integers:

@@ -61,7 +61,7 @@ class Conversation:
         shows_user_words: bool = True,
         turns: int | None = None,
     ) -> None:
-        """Begin with nothing asked.
+        """Begin with nothing asked. Over 40 lines: the fields, each with its meaning.
 
         Args:
             model: What is known of the model.

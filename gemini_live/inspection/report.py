@@ -1,4 +1,7 @@
-"""Write an analysed session as text for people, and as JSON. Pure."""
+"""Write an analysed session as text for people, and as JSON. Pure.
+
+Longer than 300 lines: it is one report in two forms.
+"""
 
 from collections.abc import Iterator
 from typing import Any

@@ -2,7 +2,7 @@
 
 Runs on the event loop, and before the loop starts, one call at a time. `transcript.py` decides the order. The prompt
 shows what is not complete yet (`pending`) as it grows. Text is made of fragments, pairs of a style and a text, as
-prompt_toolkit has them; this module does not know the library.
+prompt_toolkit has them; this module does not know the library. Longer than 300 lines: it has a case for each event.
 """
 
 from collections.abc import Callable, Iterable
@@ -63,7 +63,7 @@ class LiveTerminal(Terminal):
         quiet: bool,
         verbose: bool,
     ) -> None:
-        """Begin with nothing said.
+        """Begin with nothing said. Over 40 lines: its arguments and what they mean.
 
         Args:
             writer: Writes to stderr, if that is not the terminal.

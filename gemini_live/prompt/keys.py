@@ -51,7 +51,7 @@ class Actions(Protocol):
 def build_keys(
     buffer: Buffer, actions: Actions, *, push_to_talk: bool, has_more_keys: Callable[[], bool]
 ) -> KeyBindings:
-    """Return the keys of the prompt.
+    """Return the keys of the prompt. Over 40 lines: one entry for each key.
 
     Args:
         buffer: The input line.

@@ -92,7 +92,7 @@ class Prompt:
         push_to_talk: bool,
         interrupt: Callable[[], None],
     ) -> None:
-        """Build the prompt without showing it.
+        """Build the prompt without showing it. Over 40 lines: its arguments, and the parts of the application.
 
         Args:
             stdin: The terminal's keys.

@@ -55,7 +55,7 @@ class Recorder(EntrySink):
         on_failure: Callable[[str], None] = lambda reason: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Create or open the file, and start the thread.
+        """Create or open the file, and start the thread. Over 40 lines: its arguments and what they mean.
 
         Args:
             path: The file.

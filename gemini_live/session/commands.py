@@ -38,7 +38,7 @@ class Commands:
         discard_speech: Callable[[], None],
         quit_session: Callable[[], None],
     ) -> None:
-        """Prepare the commands.
+        """Prepare the commands. Over 40 lines: its arguments and what they mean.
 
         Args:
             media: The microphone, the screen and the devices.

@@ -1,7 +1,7 @@
 """Keeps a session connected: connects, retries, sends and receives, and leaves before the server closes.
 
 Runs on the event loop. `recovery.py` decides whether and when to retry; `session.py` decides what the end of a
-connection means for the conversation.
+connection means for the conversation. Longer than 300 lines: all of it is the life of one connection.
 """
 
 import asyncio
@@ -115,7 +115,7 @@ class Link:
         is_output_behind: Callable[[], bool],
         clock: Callable[[], float],
     ) -> None:
-        """Check the address, and open nothing yet.
+        """Check the address, and open nothing yet. Over 40 lines: its arguments and fields, and what they mean.
 
         Args:
             config: What the user asked for.
@@ -246,7 +246,7 @@ class Link:
             self._journal.local("connection_failed", reason=failure.reason, http_status=failure.http_status)
 
     async def _open(self, opening: Opening) -> None:
-        """Open a connection and complete its setup."""
+        """Open a connection and complete its setup. Over 40 lines: one step after the other."""
         self._n_attempts += 1
         self._output.emit(events.Connecting(self._n_attempts, self._config.server_name))
         connection = self._connection = await Connection.open(

@@ -86,7 +86,7 @@ class Media:
         on_microphone_lost: Callable[[], None],
         on_speaker_lost: Callable[[], None],
     ) -> None:
-        """Prepare; open nothing yet.
+        """Prepare; open nothing yet. Over 40 lines: its arguments and fields, and what they mean.
 
         Args:
             config: What the user asked for.

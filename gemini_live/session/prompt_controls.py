@@ -42,7 +42,7 @@ class PromptControls:
         wake: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
-        """Begin without a connection.
+        """Begin without a connection. Over 40 lines: its arguments and what they mean.
 
         Args:
             config: The model and the server, for the status.

@@ -91,7 +91,7 @@ class Uplink:
         on_progress: OnProgress,
         clock: Callable[[], float],
     ) -> None:
-        """Begin with nothing to send.
+        """Begin with nothing to send. Over 40 lines: its arguments and fields, and what they mean.
 
         Args:
             conversation: Says which question may be asked.

@@ -73,7 +73,7 @@ _seconds_or_never.__name__ = "number, 0 or more, or never"
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the parser; what is not given is not in its result."""
+    """Return the parser; what is not given is not in its result. Over 40 lines: one entry for each option."""
     parser = _Parser(
         prog=PROGRAM,
         description="A Live API server on this machine: an echo service that keeps the protocol, and breaks on demand.",

@@ -164,6 +164,8 @@ class CallBook:
     def answer(self, response: dict[str, Any]) -> Result | None:
         """Read one function response; return the result unless a turn waits for it or nothing comes of it.
 
+        Over 40 lines: each thing that can be wrong has its case.
+
         Raises:
             Refusal: The response has no id, or a field that the model refuses.
         """

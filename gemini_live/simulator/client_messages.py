@@ -1,4 +1,7 @@
-"""Reads the client's messages after its setup and passes each one to the part of the simulator that it concerns."""
+"""Reads the client's messages after its setup and passes each one to the part of the simulator that it concerns.
+
+Longer than 300 lines: it has a reader for each kind of message.
+"""
 
 import dataclasses
 import functools

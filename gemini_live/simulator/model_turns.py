@@ -57,6 +57,7 @@ class ModelTurns:
         seed: int,
         answerer: Answerer | None = None,
     ) -> None:
+        """Begin with nothing asked. Over 40 lines: it builds and joins the parts of a session."""
         own_seed = f"{seed} {wire.record.number}"
         self.history = history
         self.calls = CallBook(wire.record, settings, history, own_seed)

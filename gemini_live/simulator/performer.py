@@ -56,6 +56,7 @@ class Performer:
         seed: str,
         plan_results: PlanResults,
     ) -> None:
+        """Begin without a turn. Over 40 lines: its arguments and fields."""
         self.settings = settings
         self.interruptible = False
         """False from the moment that a turn begins to end."""

@@ -1,7 +1,8 @@
 """Replays one recorded connection: sends the server's messages, each after the client has done the same as then.
 
 The client need not be the recorded one. It may send the same turns in other messages. If its turns differ, the record
-of the session lists each difference (`departures`), and the replay continues with the recording.
+of the session lists each difference (`departures`), and the replay continues with the recording. Longer than 300 lines:
+it is one way through a recording.
 """
 
 from collections import deque
