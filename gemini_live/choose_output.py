@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TextIO
 
 from .config import Color, Config, OutputFormat
-from .errors import STDIN, ConfigError
+from .errors import ConfigError
+from .files import STDIN
 from .output.events import Output, Warning
 from .output.jsonl import Jsonl
 from .output.plain import Terminal

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import options
 from .config import Color, Config, OutputFormat
-from .errors import STDIN, ConfigError, ExitCode, GeminiLiveError
+from .errors import ConfigError, ExitCode, GeminiLiveError
 from .escaping import escape, one_line
+from .files import STDIN
 from .options import PROG
 from .process.ending import Ending
 from .process.lines import LineWriter, PrintedLines

@@ -16,10 +16,6 @@ file is long because of its table.
 
 from dataclasses import dataclass
 from enum import IntEnum
-from pathlib import Path
-
-STDIN = Path("-")
-"""The path that stands for stdin in options that can read it."""
 
 
 class ExitCode(IntEnum):
@@ -431,21 +427,6 @@ class SessionClosed(GeminiLiveError):
 
     def __str__(self) -> str:
         return _sentence(f"the session was closed with code {self.code}", self.code, self.reason)
-
-
-def describe_non_file(path: Path) -> str | None:
-    """Return what `path` is if it exists and is not a regular file; opening such a path may wait for ever."""
-    if path.is_dir():
-        return "it is a directory"
-    return "it is a device or a pipe, not a file" if path.exists() and not path.is_file() else None
-
-
-def is_same_file(one: Path, other: Path) -> bool:
-    """Return True if two paths lead to the same file, through links too."""
-    try:
-        return one.samefile(other)
-    except OSError:  # one of them is not there yet
-        return one.resolve() == other.resolve()
 
 
 class NotAnsweredError(GeminiLiveError):

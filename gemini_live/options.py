@@ -19,8 +19,9 @@ from typing import Any, NoReturn, TextIO
 
 from . import __version__
 from .config import MAX_PICTURES, Color, Config, McpOption, OutputFormat
-from .errors import EXIT_CODE_MEANINGS, STDIN, ConfigError, ExitCode, is_same_file
+from .errors import EXIT_CODE_MEANINGS, ConfigError, ExitCode
 from .escaping import one_line
+from .files import STDIN, is_same_file
 from .models import MODELS, VOICES
 from .wire.setup import build_setup, model_of, parse_setup_option
 from .wire.setup_facts import lacks_words, read_setup

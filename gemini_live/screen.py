@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import ConfigError, DeviceError, MissingExtraError, describe_non_file
+from .errors import ConfigError, DeviceError, MissingExtraError
+from .files import describe_non_file
 
 if TYPE_CHECKING:
     from mss import MSS, ScreenShot

@@ -1,6 +1,5 @@
 """The exception tree, its exit codes, and the sentences that explain a failure."""
 
-import os
 import re
 from pathlib import Path
 
@@ -20,10 +19,8 @@ from gemini_live.errors import (
     MissingExtraError,
     ProtocolError,
     SessionClosed,
-    describe_non_file,
     explain,
     format_causes,
-    is_same_file,
 )
 
 SENTENCES: list[tuple[GeminiLiveError, ExitCode, str]] = [
@@ -296,21 +293,3 @@ def test_an_unknown_code_is_left_unexplained() -> None:
 def test_an_idle_session_is_ended_with_1008_and_certain_words(number: int, ends: bool) -> None:
     assert SessionClosed(number, "The operation was aborted.").ends_idle_session is ends
     assert not SessionClosed(number, "no reason").ends_idle_session
-
-
-def test_only_what_is_there_and_no_regular_file_is_described(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    assert describe_non_file(tmp_path / "file") is None
-    assert describe_non_file(tmp_path / "missing") is None
-    assert describe_non_file(tmp_path) == "it is a directory"
-    assert describe_non_file(Path(os.devnull)) == "it is a device or a pipe, not a file"
-
-
-def test_paths_lead_to_the_same_file_through_links_and_before_it_exists(tmp_path: Path) -> None:
-    file, link = tmp_path / "file", tmp_path / "link"
-    link.symlink_to(file)
-    assert is_same_file(tmp_path / "x" / ".." / "file", file)
-    assert is_same_file(link, file)
-    file.touch()
-    assert is_same_file(link, file)
-    assert not is_same_file(link, tmp_path / "other")

@@ -15,7 +15,8 @@ import pytest
 
 from gemini_live import __version__, options
 from gemini_live.config import DEFAULT_BASE_URL, DEFAULT_MODEL, MAX_PICTURES, Color, Config, McpOption, OutputFormat
-from gemini_live.errors import EXIT_CODE_MEANINGS, STDIN, ConfigError, ExitCode
+from gemini_live.errors import EXIT_CODE_MEANINGS, ConfigError, ExitCode
+from gemini_live.files import STDIN
 from gemini_live.models import MODELS, Modality
 from gemini_live.options import SHELLS, SIMULATED_KEY, build_parser, find_warnings, parse, read_config
 

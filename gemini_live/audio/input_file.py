@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import ConfigError, MissingExtraError, describe_non_file
+from ..errors import ConfigError, MissingExtraError
+from ..files import describe_non_file
 from . import pcm as formats
 from .conversion import MicrophoneConverter
 

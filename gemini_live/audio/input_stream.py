@@ -7,7 +7,8 @@ import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from ..errors import STDIN, ConfigError
+from ..errors import ConfigError
+from ..files import STDIN
 from . import pcm as formats
 from .conversion import MicrophoneConverter
 from .input_file import AUDIO_MAGIC, UNKNOWN_SIZE, Layout, NotAudioError, read_layout, to_16_bits

@@ -2,12 +2,10 @@
 
 import asyncio
 import contextlib
-import errno
 import os
 import queue
 import stat
 import struct
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +14,7 @@ from io import FileIO
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..files import lock
 from . import pcm as formats
 from .conversion import SpeakerConverter
 
@@ -24,9 +23,6 @@ _CLOSE_TIMEOUT_S = 5.0
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 """Speech that may wait for the disk; more is dropped, and the file is reported as incomplete."""
 
-_LOCKED_BYTE = 2**31 - 2
-"""Others cannot read a locked byte on Windows, so it lies beyond 12 hours of sound. C libraries of Windows keep the
-position in 32 bits, with a sign."""
 _MARK = b"LIST" + struct.pack("<I4s4sI", 24, b"INFO", b"ISFT", 12) + b"gemini-live\0"
 """A chunk that names this program, by which it recognises a file that it may overwrite."""
 
@@ -63,7 +59,9 @@ class OutputFile:
         self._n_taken_bytes = 0
         """Written by the thread only."""
         self._file, self._is_new = _open_as_it_is(path, force=force)
-        _lock(self._file, path)
+        if not lock(self._file):
+            self._file.close()
+            raise ConfigError(f"cannot write {path}: another program is writing it; choose another name")
         self._keeps = not self._is_new and stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
         if not self._keeps:
             try:
@@ -199,33 +197,6 @@ def _open_as_it_is(path: Path, *, force: bool) -> tuple[FileIO, bool]:
         file.close()
         raise ConfigError(f"cannot write {path}: it is a terminal or a pipe, not a file")
     return file, False
-
-
-def _lock(file: FileIO, path: Path) -> None:
-    """Keep other programs of ours from writing the same file, until it is closed.
-
-    Raises:
-        ConfigError: Another one is writing it.
-    """
-    try:
-        if sys.platform == "win32":
-            import msvcrt  # noqa: PLC0415 - only Windows has it
-
-            position = file.tell()
-            file.seek(_LOCKED_BYTE)
-            try:
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            finally:
-                file.seek(position)
-        else:
-            import fcntl  # noqa: PLC0415 - Windows has none
-
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as exc:
-        if exc.errno not in {errno.EAGAIN, errno.EACCES, errno.EDEADLK}:
-            return  # a file system that has no locks
-        file.close()
-        raise ConfigError(f"cannot write {path}: another program is writing it; choose another name") from exc
 
 
 def _is_ours(path: Path) -> bool:

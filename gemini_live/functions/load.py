@@ -20,7 +20,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import FunctionDeclarationError, MissingExtraError, describe_non_file
+from ..errors import FunctionDeclarationError, MissingExtraError
+from ..files import describe_non_file
 from ..models import Behavior, ModelCapabilities
 from .call import FunctionCaller
 from .declare import (

@@ -15,7 +15,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..config import McpOption
-from ..errors import ConfigError, describe_non_file
+from ..errors import ConfigError
+from ..files import describe_non_file
 
 MAX_FILE_BYTES = 1024 * 1024
 _LOOPBACK = re.compile(r"localhost|.*\.localhost|127(\.\d{1,3}){3}|::1")

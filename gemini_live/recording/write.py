@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import RecordingError
+from ..files import lock
 from .format import FORMAT, MAX_FILE_BYTES, Header
 from .lines import EntrySink, LineFormat, Piece
 
@@ -30,10 +31,6 @@ MAX_WAITING_BYTES = 64 * 1024 * 1024
 MAX_UNWRITTEN_BYTES = 1024 * 1024
 """Lines are written before the second is over if they are longer than this."""
 CLOSE_TIMEOUT_S = 5.0
-
-_LOCKED_BYTE = 2**31 - 2
-"""Others cannot read a locked byte on Windows, so it lies near the longest recording. C libraries of Windows keep the
-position in 32 bits, with a sign."""
 
 
 class Recorder(EntrySink):
@@ -247,7 +244,9 @@ def _open_as_it_is(path: Path, *, force: bool) -> tuple[FileIO, bool]:
         file = open(path, "wb", buffering=0, opener=open_it)  # noqa: SIM115 - the thread closes it
     except OSError as exc:
         raise RecordingError(str(path), None, f"cannot write the recording: {exc.strerror}") from exc
-    _lock(file, path)
+    if not lock(file):
+        file.close()
+        raise RecordingError(str(path), None, "another program is writing this file; choose another name")
     if sys.platform != "win32":
         with contextlib.suppress(OSError):  # a file system that has no permissions
             os.fchmod(file.fileno(), 0o600)
@@ -274,25 +273,3 @@ def _is_json(path: Path) -> bool:
     """Return True if a file begins like JSON lines: no link or name may lead to somebody's key or text."""
     with path.open("rb") as file:
         return file.read(2).startswith(b"{")
-
-
-def _lock(file: FileIO, path: Path) -> None:
-    """Keep other programs of ours from writing the same file, until it is closed."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt  # noqa: PLC0415 - only Windows has it
-
-            file.seek(_LOCKED_BYTE)
-            try:
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            finally:
-                file.seek(0)
-        else:
-            import fcntl  # noqa: PLC0415 - Windows has none
-
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as exc:
-        if exc.errno not in {errno.EAGAIN, errno.EACCES, errno.EDEADLK}:
-            return  # a file system that has no locks
-        file.close()
-        raise RecordingError(str(path), None, "another program is writing this file; choose another name") from exc

@@ -18,7 +18,8 @@ from ..audio.buffers import PlayoutBuffer
 from ..audio.conversion import CHUNK_S, SPEAKER_BUFFER_S
 from ..audio.voice_detector import BLOCK_S, SpeechStarted, VoiceDetector, VoiceSettings
 from ..config import Config
-from ..errors import STDIN, ConfigError, DeviceError, MissingExtraError
+from ..errors import ConfigError, DeviceError, MissingExtraError
+from ..files import STDIN
 from ..output import events
 from ..output.status import MicrophoneState, SoundMode
 from .echo import EchoControl

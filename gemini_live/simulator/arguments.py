@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from gemini_live import __version__
-from gemini_live.errors import ConfigError, is_same_file
 
+from ..errors import ConfigError
+from ..files import is_same_file
 from .answers import REQUESTS
 from .faults import FAULT_KINDS, Scope, parse_fault
 

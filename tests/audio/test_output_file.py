@@ -357,8 +357,8 @@ class FakeMsvcrt:
 
 
 def lock_like_windows(monkeypatch: pytest.MonkeyPatch, fake: FakeMsvcrt) -> None:
-    """Make `_lock` take its branch for Windows."""
-    monkeypatch.setattr("gemini_live.audio.output_file.sys", SimpleNamespace(platform="win32"))
+    """Make `lock` take its branch for Windows."""
+    monkeypatch.setattr("gemini_live.files.sys", SimpleNamespace(platform="win32"))
     monkeypatch.setitem(sys.modules, "msvcrt", fake)
 
 

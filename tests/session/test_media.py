@@ -19,7 +19,8 @@ from gemini_live.audio import pcm
 from gemini_live.audio.half_duplex import TAIL_S
 from gemini_live.config import Config
 from gemini_live.conversation.conversation import Conversation
-from gemini_live.errors import STDIN, ConfigError, DeviceError
+from gemini_live.errors import ConfigError, DeviceError
+from gemini_live.files import STDIN
 from gemini_live.models import capabilities_of
 from gemini_live.output.events import SoundModeChanged
 from gemini_live.output.status import MicrophoneState
