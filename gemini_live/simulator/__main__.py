@@ -23,6 +23,8 @@ from .server import Simulator
 
 MAX_UNREAD_LINES, LAST_LINES_S = 1_000, 1.0
 """Lines that wait for a reader of stderr, and how long they are waited for at the end."""
+VERDICT_START = '{"v":1,"mistakes":'
+"""How the file of a verdict begins, without blanks."""
 MISTAKES = 1
 """Exit code of `--strict` if a client made mistakes."""
 
@@ -41,7 +43,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str], stdout: TextIO, stderr
         options, command = parse_command(argv)
         server = Simulator(**{"port": DEFAULT_PORT, "on_event": events.write, **options})
         if command.verdict is not None:
-            _write_file(command.verdict, "")  # before the clients come: a wrong path is known at once
+            _begin_file(command.verdict)  # before the clients come: a wrong path is known at once
         # It comes where the loop has no signal handlers, and of a second Ctrl-C while the sessions are being closed.
         with suppress(KeyboardInterrupt):
             asyncio.run(_serve(server, stdout, stderr))
@@ -64,6 +66,19 @@ def _write(stream: TextIO, line: str) -> None:
     encoding = stream.encoding or "utf-8"
     stream.write(f"{line.encode(encoding, 'backslashreplace').decode(encoding)}\n")
     stream.flush()
+
+
+def _begin_file(path: Path) -> None:
+    """Empty the file of the verdict; a file that is no verdict is refused."""
+    try:
+        if path.is_file():
+            with path.open(encoding="utf-8", errors="replace") as file:
+                start = "".join(file.read(100).split())
+            if start and not start.startswith(VERDICT_START):
+                raise ConfigError(f"--verdict {path}: it holds something else; choose another name")
+    except OSError as error:
+        raise ConfigError(f"--verdict {path}: {error.strerror}") from error
+    _write_file(path, "")
 
 
 def _write_file(path: Path, text: str) -> None:

@@ -93,6 +93,13 @@ def test_no_word_can_leave_its_place(tmp_path: Path) -> None:
     assert found.data["turns"][0]["cells"][2] == HOSTILE.replace("\u2028", "\\u2028")
 
 
+@pytest.mark.parametrize("tape", [Tape(), Tape().connect(), Tape().connect().at(3).close()])
+def test_a_session_without_a_turn_has_a_page_too(tape: Tape, tmp_path: Path) -> None:
+    path = tape.save(tmp_path / "silent.jsonl")
+    done = run("inspect", path, "--html", tmp_path / "silent.html")
+    assert (done.code, done.err) == (0, f"gemini-live: written: {tmp_path / 'silent.html'}\n")
+
+
 def test_the_sound_is_in_the_page_at_its_time(tmp_path: Path) -> None:
     tape = Tape(role="proxy").connect().microphone(1.0).microphone(1.5, 9_000).microphone(2.0)
     found = Page(make(tmp_path, tape.at(2.5).sound(1.0).at(4).close()).read_text())

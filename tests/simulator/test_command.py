@@ -258,6 +258,7 @@ def test_strict_fails_for_mistakes_and_the_verdict_is_a_file(
     strict: bool, text: str, code: int, tmp_path: Path
 ) -> None:
     path = tmp_path / "verdict.json"
+    path.write_text(json.dumps(Simulator().verdict_data(), indent=2))  # an older verdict is overwritten
     process, server = start("--verdict", str(path), *(["--strict"] if strict else []))
     with connect(socket_url(server), compression=None) as websocket:
         websocket.send(SETUP)
@@ -273,6 +274,15 @@ def test_strict_fails_for_mistakes_and_the_verdict_is_a_file(
     assert (process.returncode, verdict["mistakes"]) == (code, int(text == "system"))
     assert verdict["sessions"][0]["model"] == "gemini-3.8-live"
     assert ("session 1 mistake: Please use a valid role" in err) == (text == "system")
+
+
+@pytest.mark.parametrize("content", ["RIFF", '{"format":"gemini-live-recording"}\n', '{"verdict": 1}\n'])
+def test_the_verdict_overwrites_no_other_file(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine"
+    path.write_text(content)
+    refused = f"gemini-live-simulator: --verdict {path}: it holds something else; choose another name\n"
+    assert run_main("--port", "0", "--verdict", str(path)) == (2, "", refused)
+    assert path.read_text() == content
 
 
 def test_version() -> None:

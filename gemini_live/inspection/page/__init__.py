@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from importlib import resources
+from itertools import zip_longest
 from typing import Any, BinaryIO
 
 from ...audio.pcm import to_samples
@@ -146,7 +147,7 @@ def _format_message(message: Any) -> str:
 
 def _with_ends(session: Session) -> Iterator[tuple[Turn, float]]:
     """Yield each turn with the time of its end on the time line."""
-    for turn, following in zip(session.turns, [*session.turns[1:], None], strict=True):
+    for turn, following in zip_longest(session.turns, session.turns[1:]):
         last_s = max((sound.end_s for sound in turn.sounds), default=turn.began_s)
         until_s = max(last_s, turn.ended_s or turn.began_s)
         yield turn, until_s if following is None else min(until_s, max(following.began_s, turn.began_s))
