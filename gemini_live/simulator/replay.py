@@ -338,7 +338,7 @@ def _add_to_turn(turn: TurnRecord, content: Mapping[str, Any]) -> None:
     turn.words += content.get("outputTranscription", {}).get("text", "")
     for part in content.get("modelTurn", {}).get("parts", []):
         if "inlineData" in part:
-            turn.audio_s += OUTPUT.duration_s(count_media_bytes(part["inlineData"]))
+            turn.audio_s += OUTPUT.duration_s(count_media_bytes({"data": "", **part["inlineData"]}))
         elif not part.get("thought"):
             turn.words += part.get("text", "")
     turn.generation_complete |= bool(content.get("generationComplete"))

@@ -13,10 +13,11 @@ from typing import Any
 
 from gemini_live.errors import ConfigError
 
-from ..recording.format import Closed, Message, find_media
+from ..recording.format import MAX_LINE_BYTES, Closed, Message, count_media_bytes, find_media
 from ..recording.read import Recording, read_recording
 from .client_events import ClientEvent, ClientEvents, Kind
 from .close_reasons import Refusal
+from .replay_check import find_mistakes
 from .schema import parse_client_message
 
 
@@ -111,6 +112,8 @@ def _read_connection(recording: Recording, number: int) -> RecordedConnection | 
         if entry is first or isinstance(entry, Closed):
             continue
         if entry.sender == "server":
+            if mistake := next(find_mistakes(entry.message), ""):
+                raise ConfigError(f"{recording.path}:{entry.line}: not a message of a server: {mistake}")
             steps.append(Send(entry.message, entry.t_s, entry.line))
             called |= {
                 call.get("id") or call.get("name", "")
@@ -148,8 +151,8 @@ def _read_awaited(path: Path, entry: Message, events: ClientEvents, called: set[
 
 
 def _is_audio(entry: Message) -> bool:
-    media = entry.message.get("realtimeInput") or entry.message.get("realtime_input") or {}
-    return any(name in media for name in ("audio", "mediaChunks", "media_chunks"))
+    media = entry.message.get("realtimeInput") or entry.message.get("realtime_input")
+    return isinstance(media, dict) and any(name in media for name in ("audio", "mediaChunks", "media_chunks"))
 
 
 def restore_media(message: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -158,8 +161,8 @@ def restore_media(message: Mapping[str, Any]) -> Mapping[str, Any]:
         return message
     restored: dict[str, Any] = json.loads(json.dumps(message))
     for media in find_media(restored):
-        n_bytes = media.pop("bytes", 0)
-        if not media["data"] and isinstance(n_bytes, int):
+        n_bytes = count_media_bytes(media)
+        if media.pop("bytes", None) is not None and not media["data"] and n_bytes <= MAX_LINE_BYTES:
             media["data"] = "AAAA" * (n_bytes // 3) + ("", "AA==", "AAA=")[n_bytes % 3]
     return restored
 

@@ -43,7 +43,9 @@ _UNKNOWN_FIELD = {"someFieldOfTheFuture": {"level": 3, "names": ["a", "b"]}}
 
 def encode_message(message: dict[str, Any]) -> str:
     """Return a message as the service writes it: indented by two, with a newline at the end."""
-    return f"{_encoder.encode(message)}\n"
+    text = f"{_encoder.encode(message)}\n"
+    # A lone surrogate, which a recording may have, has no UTF-8; JSON writes it as an escape.
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
 
 
 class Wire:

@@ -1,4 +1,4 @@
-"""replay.py, replay_steps.py, replay_ids.py, client_events.py: a recording is served, whoever the client is."""
+"""replay.py, replay_steps.py, replay_check.py, replay_ids.py, client_events.py: recordings are served to any client."""
 
 import asyncio
 import json
@@ -426,6 +426,53 @@ def test_file_that_cannot_be_replayed_is_one_line(text: str | None, words: str, 
     with pytest.raises(ConfigError) as raised:
         Simulator(replay=path)
     assert str(raised.value).startswith(str(path)) and words in str(raised.value)
+
+
+def write_answer(path: Path, *messages: Any, asked: Any = None) -> None:
+    """Write a recording in which a client asks and the server sends `messages`."""
+    sent = [("client", setup()), ("client", asked or {"realtimeInput": {"text": "Hello"}})]
+    header = {"format": "gemini-live-recording", "version": 1, "program": "x", "role": "client", "started_at": ""}
+    lines = [header] + [
+        {"t_s": 1, "type": "message", "from": sender, "connection": 1, "message": message}
+        for sender, message in [*sent, *(("server", message) for message in messages)]
+    ]
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ({"serverContent": None}, "serverContent is not an object"),
+        ({"serverContent": {"modelTurn": {"parts": {}}}}, "serverContent.modelTurn.parts is not a list"),
+        ({"serverContent": {"modelTurn": {"parts": [{"inlineData": 1}]}}}, "parts.inlineData is not an object"),
+        ({"serverContent": {"outputTranscription": {"text": 7}}}, "outputTranscription.text is not a text"),
+        ({"voiceActivity": 5}, "voiceActivity is not an object"),
+        ({"toolCall": {"functionCalls": [5]}}, "toolCall.functionCalls is not an object"),
+        ({"toolCall": {"functionCalls": [{"name": "f", "id": []}]}}, "toolCall.functionCalls.id is not a text"),
+        ({"toolCallCancellation": {"ids": [None]}}, "toolCallCancellation.ids is not a text"),
+        ({"sessionResumptionUpdate": "x"}, "sessionResumptionUpdate is not an object"),
+    ],
+)
+def test_what_no_server_sends_is_one_line(message: Any, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    write_answer(path, {"serverContent": {}}, message)
+    with pytest.raises(ConfigError) as raised:
+        Simulator(replay=path)
+    assert str(raised.value).startswith(f"{path}:5: not a message of a server: ") and words in str(raised.value)
+
+
+async def test_odd_content_of_a_recording_is_served(tmp_path: Path) -> None:
+    """Half a character in words, sound without data or far too long, a message that was refused."""
+    path = tmp_path / "r.jsonl"
+    sounds = [{"mimeType": "audio/pcm"}, {"mimeType": "audio/pcm", "data": "", "bytes": 10**11}]
+    parts = [{"inlineData": sound} for sound in sounds]
+    answer = {"modelTurn": {"parts": parts}, "outputTranscription": {"text": "\ud83d!"}, "turnComplete": True}
+    write_answer(path, {"setupComplete": {}}, {"serverContent": answer}, asked={"realtimeInput": 5})
+    async with Simulator(pace=0, replay=path) as server, session(server):
+        await server.sessions[0].wait_for(lambda record: record.n_sent == 2)
+    content = server.sessions[0].sent[1]["serverContent"]
+    assert content["outputTranscription"] == {"text": "\ud83d!"}
+    assert content["modelTurn"]["parts"][1]["inlineData"]["data"] == ""
 
 
 def test_replay_and_script_exclude_each_other(tmp_path: Path) -> None:
