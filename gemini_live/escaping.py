@@ -7,6 +7,8 @@ import re
 
 FOLD_CHARS = 400
 """Longer lines of tool calls, results and code are cut, and say so."""
+MIN_SECRET_CHARS = 12
+"""A shorter secret is not a key, and may be a part of ordinary words, so it is not masked."""
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202d\u202e\ud800-\udfff]")
 """Controls except tab and newline, the separators of lines and paragraphs, overrides, halves of surrogate pairs."""

@@ -13,7 +13,8 @@ from .echo_meter import PLAYED_DBFS, EchoMeter, Leak
 from .reference import LowDelayResampler, ReferenceQueue
 
 MAX_REST_DBFS, MIN_REMOVED_DB = -40.0, 10.0
-"""While the model is heard, audio softer than this, and of which so much was removed, is the rest of an echo."""
+"""While the model's voice is played, cleaned audio is the rest of an echo if it is softer than the first, and softer
+than what was recorded by the second."""
 RESET_AGAIN_S = 5.0
 """Time between two resets of a canceller that leaves too much of the echo."""
 LEARNS_S = 10.0

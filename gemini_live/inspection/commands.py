@@ -136,7 +136,7 @@ def _load(path: Path, *, keep_media: bool) -> Session:
 
 @contextlib.contextmanager
 def _without_collection() -> Iterator[None]:
-    """Keep Python from looking for garbage while hundreds of thousands of entries are made, of which none is any."""
+    """Pause Python's garbage collector, which would search hundreds of thousands of entries in vain."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TextIO
 
+from ..escaping import MIN_SECRET_CHARS
+
 _CLOSED_PIPE = {errno.EPIPE, errno.EINVAL, errno.ESHUTDOWN}
 """The errors of a write to a closed pipe; EINVAL is that of Windows."""
 MAX_UNREAD_CHARS = 8 * 1024 * 1024
 """If more text than this waits for a stream, no more should be produced (`is_behind`)."""
 MAX_UNREAD_DIAGNOSTICS_CHARS = 1024 * 1024
 """If more text than this waits for stderr, further lines are dropped and counted."""
-MIN_SECRET_CHARS = 12
-"""A shorter secret is not a key, and may be a part of ordinary words, so it is not masked."""
 
 
 @dataclass(frozen=True)

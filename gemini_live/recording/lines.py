@@ -10,12 +10,11 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from ..escaping import MIN_SECRET_CHARS
 from .format import MAX_LINE_BYTES, Header, Sender, is_too_deep, redact, refuse_constant, remove_media
 
 MAX_INVALID_CHARS = 1_000
 """How much of a message that is not JSON is kept."""
-MIN_SECRET_CHARS = 12
-"""A shorter secret is no key, and may be a part of a word."""
 
 
 def timestamp(now: datetime | None = None) -> str:

@@ -1,4 +1,4 @@
-"""Read a recording, whoever wrote it and whatever became of it: every damage is one clear line. Pure but for the file.
+"""Read a recording, also a damaged or hostile one: each problem is one clear line. Reads the file, else pure.
 
 What cannot be trusted is refused with the number of the line: text that is not JSON, times out of order, huge lines.
 What is merely unknown is skipped, and a last line that was cut off is reported as a problem.

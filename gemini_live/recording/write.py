@@ -215,7 +215,7 @@ class Recorder(EntrySink):
         self._on_failure(self._failure)
 
     def _refuse_rest(self) -> None:
-        """Answer everybody who waits, and let go of what was not written."""
+        """Answer every `flush` that waits, and discard what was not written."""
         with contextlib.suppress(queue.Empty):
             while True:
                 piece = self._pieces.get_nowait()

@@ -29,7 +29,7 @@ FIRST_FRAME_WAIT_S = 1.0
 FRAME_EXPIRES_S = 10.0
 """A typed turn carries the newest frame of the screen if the frame is not older than this."""
 MAX_RESULTS = 1_000
-"""Results of functions that wait to be sent before nothing more is received: the server does not read them."""
+"""If more results of functions than this wait to be sent, nothing more is received: the server does not read them."""
 SILENCE_CHUNK_S = 0.1
 MIN_SILENCE_S, MAX_SILENCE_S = 1.2, 8.0
 """How much silence follows the user's audio on a model that ends a turn only while audio arrives: at least the first,

@@ -102,7 +102,7 @@ class Handshakes:
 
 
 async def _close_after(connection: ServerConnection, dialled: ClientConnection) -> None:
-    """Close the connection behind that of a client when the client's is closed, whatever became of its handshake."""
+    """Close the connection to the upstream server when the client's is closed, even after a failed handshake."""
     await connection.wait_closed()
     await dialled.close()
 

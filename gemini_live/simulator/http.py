@@ -8,12 +8,12 @@ from urllib.parse import parse_qs, urlsplit
 
 from websockets.datastructures import Headers
 
+from gemini_live.escaping import MIN_SECRET_CHARS
+
 from .close_reasons import INVALID_PAYLOAD, KEY_MISSING, KEY_NOT_VALID, POLICY_VIOLATION, Refusal
 
 TOKEN_PREFIX = "auth_tokens/"
 
-_MIN_SECRET_CHARS = 8
-"""A shorter key is no key, and may be a part of a word."""
 _MAX_HEAD_BYTES = 64 * 1024
 _MAX_BODY_BYTES = 1024 * 1024
 _SOCKET = re.compile(
@@ -245,7 +245,7 @@ def secrets_of(request: HttpRequest) -> tuple[str, ...]:
     found += request.headers.get_all("x-goog-api-key")
     found += [value.rpartition(" ")[2] for value in request.headers.get_all("Authorization")]
     found += [value.removeprefix(TOKEN_PREFIX) for value in found]
-    return tuple(sorted({value for value in found if len(value) >= _MIN_SECRET_CHARS}, key=len, reverse=True))
+    return tuple(sorted({value for value in found if len(value) >= MIN_SECRET_CHARS}, key=len, reverse=True))
 
 
 def given_key(request: HttpRequest) -> str:

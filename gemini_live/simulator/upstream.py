@@ -86,7 +86,7 @@ class Upstream:
         return f"{self._base}{path}"
 
     async def dial(self, request: HttpRequest) -> ClientConnection | Response:
-        """Open a WebSocket as the client asks for it; return the answer if there is none to be had."""
+        """Open a WebSocket as the client asks for it; return the error for the client if that fails."""
         if not request.target.startswith("/"):
             return _refuse_target()
         headers = [

@@ -22,7 +22,7 @@ from websockets.exceptions import (
 )
 
 from ..errors import ConnectionFailed, is_final
-from ..process.streams import MIN_SECRET_CHARS
+from ..escaping import MIN_SECRET_CHARS
 
 _MAX_BODY_BYTES, _MAX_REASON_CHARS = 16_384, 300
 _MARKUP = re.compile(r"<(style|script)\b.*?</\1>|<[^<>]*>", re.DOTALL | re.IGNORECASE)
