@@ -32,7 +32,7 @@ from .commands import Commands
 from .confirmations import Confirmations
 from .dispatch import CancelCalls, Dispatcher, Fail, LeaveBefore, StartCalls
 from .function_commands import FunctionCommands
-from .inputs import Inputs
+from .inputs import MAX_WAITING_LINES, Inputs
 from .journal import Journal
 from .link import End, How, Link, first_of
 from .media import Media
@@ -257,6 +257,8 @@ class Session:
             is_whole = True
         except* GeminiLiveError as failures:
             failure = _first(failures)
+            if not self._has_prompt:  # which shows these lines itself
+                self._tell_unsent("")
         finally:
             self.controls.set_connection(ConnectionState.ENDED)
             await self._close(is_whole=is_whole)
@@ -343,7 +345,7 @@ class Session:
                 return End(How.CLOSED, silence)
             is_played = self._media.queued_s <= 0
             if self._is_over() and (self._quits or is_played):
-                self._tell_unsent()
+                self._tell_unsent(f"--turns {self._config.turns} reached; ")
                 return End(How.OVER)
             end = self._link.check(is_idle=is_played and self._is_idle())
             if end is not None:
@@ -488,12 +490,12 @@ class Session:
         """Return since when the server has sent nothing that is due; `None` if nothing is."""
         return self._conversation.waits_since_s if self._link.live.is_set() else self._link.connecting_since_s
 
-    def _tell_unsent(self) -> None:
-        n_unsent = self._conversation.n_waiting
+    def _tell_unsent(self, reason: str) -> None:
+        """Warn of the lines that were never sent, if there are any; `reason` begins the warning."""
+        n_unsent = len(self._conversation.unsent)
         if n_unsent and not self._quits:
-            self._output.emit(
-                events.Warning(f"--turns {self._config.turns} reached; lines that were not sent: {n_unsent}")
-            )
+            more = " or more" if n_unsent >= MAX_WAITING_LINES else ""  # a pipe is not read further
+            self._output.emit(events.Warning(f"{reason}lines that were not sent: {n_unsent}{more}"))
 
     def _summarise(self) -> events.Summary:
         dropped_s = INPUT.duration_s(self._uplink.microphone.n_bytes_dropped)
