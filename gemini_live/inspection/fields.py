@@ -10,6 +10,7 @@ from typing import Any
 from ..audio.pcm import INPUT, OUTPUT, PcmFormat, parse_rate_hz
 from ..recording.format import count_media_bytes, is_media
 
+_FROM_URL = str.maketrans("-_", "+/")
 MAX_COUNT = 10**12
 """A larger number of tokens is no count."""
 
@@ -73,9 +74,13 @@ def format_of(media: Mapping[str, Any], *, is_users: bool) -> PcmFormat:
 
 
 def pcm_of(media: Mapping[str, Any]) -> bytes:
-    """Return the samples of PCM: silence of the same length if they were not recorded or are no base64."""
+    """Return the samples of PCM: silence of the same length if they were not recorded or are no base64.
+
+    Both alphabets of base64 are read, and padding may be missing: google-genai sends that of URLs.
+    """
+    text: str = media["data"].translate(_FROM_URL)
     try:
-        pcm = base64.b64decode(media["data"], validate=True)
+        pcm = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
         pcm = b""
     return pcm[: len(pcm) & ~1] if pcm else bytes(count_media_bytes(media) & ~1)

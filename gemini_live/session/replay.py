@@ -269,13 +269,18 @@ def _plan(recording: Recording) -> tuple[list[Step], Progress]:
     return steps, progress
 
 
+def _either(fields: Any, name: str, other_name: str) -> Any:
+    """Return the field with one of two names: google-genai writes some in snake_case."""
+    return fields.get(name, fields.get(other_name)) if isinstance(fields, dict) else None
+
+
 def _collect_results(recording: Recording) -> dict[str, deque[list[dict[str, Any]]]]:
     """Return the recorded results of each function, one list a call, in order."""
     calls: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for entry in recording.entries:
         if isinstance(entry, Message) and entry.sender == "client":
-            response = entry.message.get("toolResponse")
-            found = response.get("functionResponses") if isinstance(response, dict) else None
+            response = _either(entry.message, "toolResponse", "tool_response")
+            found = _either(response, "functionResponses", "function_responses")
             for result in found if isinstance(found, list) else ():
                 if isinstance(result, dict) and isinstance(result.get("name"), str):
                     key = (result["name"], str(result.get("id") or entry.line))

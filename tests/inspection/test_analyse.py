@@ -57,6 +57,20 @@ def test_without_local_events_speech_is_found_in_the_sound(tmp_path: Path) -> No
     assert [list(span) for span in session.speech] == [pytest.approx([1.0, 2.0], abs=0.15)]
 
 
+def test_sound_is_read_as_google_genai_sends_it(tmp_path: Path) -> None:
+    """Names in snake_case, and the base64 of URLs (google-genai 1.x, Nov 2026); padding may be missing."""
+    tape = Tape(role="proxy").connect().microphone(1.0).microphone(2.0, 8_000).microphone(3.0)
+    sent = ""
+    for line in tape.lines:
+        if audio := line.get("message", {}).get("realtimeInput", {}).get("audio"):
+            data = audio["data"].replace("+", "-").replace("/", "_").rstrip("=")
+            line["message"] = {"realtime_input": {"audio": {"mime_type": audio["mimeType"], "data": data}}}
+            sent += data
+    assert "-" in sent and "_" in sent
+    session = tape.analyse(tmp_path)
+    assert [list(span) for span in session.speech] == [pytest.approx([1.0, 2.0], abs=0.2)]
+
+
 def test_of_a_recording_without_sound_the_servers_detector_is_used(tmp_path: Path) -> None:
     tape = Tape(role="proxy").connect()
     tape.at(1.0).server({"voiceActivity": {"type": "ACTIVITY_START"}})

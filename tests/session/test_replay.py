@@ -70,6 +70,17 @@ async def test_a_call_without_a_recorded_result_is_answered_with_an_error(tmp_pa
     assert "error" in call.answers[0]["response"]
 
 
+@pytest.mark.parametrize("name", ["toolResponse", "tool_response"])
+async def test_a_call_gets_the_recorded_result_whoever_sent_it(name: str, tmp_path: Path) -> None:
+    tools = [{"functionDeclarations": [{"name": "f", "parameters": {"type": "OBJECT"}}]}]
+    tape = Tape(tools=tools).connect().at(0.1).type("call f({})").at(0.2).call("f", {})
+    tape.client({name: {"functionResponses": [{"id": "c1", "name": "f", "response": {"x": 7}}]}})
+    async with simulator() as server:
+        written, _ = await replay(tape.at(0.3).words("Hi").done().save(tmp_path / "old.jsonl"), server.url)
+    (call,) = server.sessions[0].calls.values()
+    assert (written.of("warning"), call.answers[0]["response"]) == ([], {"x": 7})
+
+
 async def test_a_turn_that_does_not_come_is_reported_and_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay_module, "PATIENCE_S", 0.2)
     tape = Tape().connect().at(0.1).type("Hello").at(0.2).words("Hi").done()

@@ -129,8 +129,8 @@ def _facts(session: Session) -> list[str]:
     header, cost = session.header, total_cost(session.turns)
     facts = [
         format_duration(session.duration_s),
-        f"{len(session.turns)} turns",
-        f"{len(session.connections)} connections",
+        f"{len(session.turns)} turn{'' if len(session.turns) == 1 else 's'}",
+        f"{len(session.connections)} connection{'' if len(session.connections) == 1 else 's'}",
         f"recorded by {header.program} ({header.role})",
         *(["redacted"] if header.redacted else []),
         *([] if session.is_played else ["nothing was played"]),
