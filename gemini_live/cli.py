@@ -106,7 +106,10 @@ class _Command:
             self._report(str(error))
             return error.exit_code
         except SystemExit as leaving:  # of the parser, which has said why
-            return leaving.code if isinstance(leaving.code, int) else ExitCode.DONE
+            code = leaving.code if isinstance(leaving.code, int) else ExitCode.DONE
+            if code == ExitCode.DONE:
+                self._flush_help()
+            return code
         except Exception:  # noqa: BLE001 - a bug: the one place that says so
             bug = f"{traceback.format_exc()}{PROG}: this is a bug in {PROG}\n"
             self._writer.write(self._streams.stderr, escape(bug))
@@ -128,6 +131,14 @@ class _Command:
         else:
             return self._run_session(options.read_config(arguments, self._environ))
         return ExitCode.DONE
+
+    def _flush_help(self) -> None:
+        """Write what the parser has printed, and end the process if that fails, which the parser ignores."""
+        try:
+            if self._streams.stdout is not None:
+                self._streams.stdout.flush()
+        except OSError as error:
+            self.ending.fail_stdout(error)
 
     def _run_command(self, argv: Sequence[str]) -> int:
         """Run a command that reads recordings and return the exit code.

@@ -209,6 +209,14 @@ def test_streams_that_are_closed_full_or_no_files(redirect: str, code: int, out:
         assert command.wait() == (code, out, err)
 
 
+@posix
+@pytest.mark.parametrize("argv", [["--help"], ["--version"], ["inspect", "--help"]])
+def test_help_that_cannot_be_written_is_an_error(argv: list[str]) -> None:
+    with Command(*argv, redirect=">/dev/full") as command:
+        error = "gemini-live: error: stdout cannot be written to: No space left on device\n"
+        assert command.wait() == (2, "", error)
+
+
 def test_text_where_sound_was_asked_for_is_refused() -> None:
     error = "gemini-live: error: --input-file -: stdin is text, not sound: leave out --input-file - to ask lines\n"
     assert run(*SIMULATED, "-q", "--input-file=-", stdin="What is a monad?\n") == (2, "", error)
