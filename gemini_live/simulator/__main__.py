@@ -39,19 +39,27 @@ def main(argv: Sequence[str], environ: Mapping[str, str], stdout: TextIO, stderr
         return ExitCode.DONE
 
     events = _Lines(stderr)
+    failure: ConfigError | None = None
     try:
         options, command = parse_command(argv)
         server = Simulator(**{"port": DEFAULT_PORT, "on_event": events.write, **options})
         if command.verdict is not None:
             _begin_file(command.verdict)  # before the clients come: a wrong path is known at once
-        # It comes where the loop has no signal handlers, and of a second Ctrl-C while the sessions are being closed.
-        with suppress(KeyboardInterrupt):
-            asyncio.run(_serve(server, stdout, stderr))
+        try:
+            # KeyboardInterrupt comes where the loop has no signal handlers, and of a second Ctrl-C during the end.
+            with suppress(KeyboardInterrupt):
+                asyncio.run(_serve(server, stdout, stderr))
+        except ConfigError as error:
+            if not server.sessions:
+                raise
+            failure = error  # the log is incomplete; the verdict is not
         events.finish()
         for line in server.verdict():
             _write(stdout, line)
         if command.verdict is not None:
             _write_file(command.verdict, json.dumps(server.verdict_data(), indent=2) + "\n")
+        if failure is not None:
+            raise failure
     except ConfigError as error:
         _write(stderr, f"{PROGRAM}: {error}")
         return error.exit_code

@@ -285,6 +285,21 @@ def test_the_verdict_overwrites_no_other_file(content: str, tmp_path: Path) -> N
     assert path.read_text() == content
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only there a process can be limited from outside")
+def test_the_verdict_is_given_even_if_the_log_has_no_room(tmp_path: Path) -> None:
+    import resource
+
+    log, path = tmp_path / "log.jsonl", tmp_path / "verdict.json"
+    process, server = start("--log", str(log), "--log-media", "--verdict", str(path))
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (10_000, 10_000))
+    _converse(socket_url(server), "Hello there")
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, json.loads(path.read_text())["sessions"][0]["turns"]["total"]) == (2, 1)
+    assert "no protocol mistakes found" in out
+    assert err.splitlines()[-1] == f"gemini-live-simulator: --log: {log} is incomplete: File too large"
+
+
 def test_version() -> None:
     assert run_main("--version") == (0, f"gemini-live-simulator {__version__}\n", "")
 
