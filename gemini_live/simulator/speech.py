@@ -28,7 +28,8 @@ MAX_VOICES = 4
 """Programs that speak at once; further words wait for their turn."""
 MAX_SOUND_BYTES = 32 * 1024 * 1024
 """A longer sound is cut: 12 minutes."""
-_ESPEAK_TIMEOUT_S = 20.0
+_ESPEAK_TIMEOUT_S, _KILLED_TIMEOUT_S = 20.0, 1.0
+"""How long espeak-ng may speak, and how long the system may take to end it."""
 _SECRETS = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
 """Variables that another program need not see."""
 _WAV_HEADER_BYTES = 44
@@ -148,6 +149,7 @@ class Synthesizer:
             return None
         finally:
             transport.close()  # kills the program, and waits for nothing
+            await asyncio.wait([output.exited], timeout=_KILLED_TIMEOUT_S)
         data = wav[_WAV_HEADER_BYTES:]
         if len(data) < pcm.SAMPLE_BYTES:
             return None
@@ -166,6 +168,13 @@ class _Output(asyncio.SubprocessProtocol):
         self._data = bytearray()
         self.ended: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         """Set to the output when it has ended or is long enough."""
+        self.exited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Set when the system has told that the program has exited."""
+
+    def process_exited(self) -> None:
+        """Note that the program has exited."""
+        if not self.exited.done():
+            self.exited.set_result(None)
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """Keep the data."""

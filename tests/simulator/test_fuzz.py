@@ -112,7 +112,7 @@ async def test_any_sequence_of_messages_is_answered_or_refused(seed: int, caplog
     rng = random.Random(seed)
     n_open = 0
     async with Simulator(pace=0, espeak=False, seed=seed) as server:
-        for _ in range(120):
+        for _ in range(40):
             try:
                 async with dial(server) as peer:
                     setup = random_setup(rng)
