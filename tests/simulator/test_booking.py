@@ -21,16 +21,7 @@ from .test_actions import respond
 from .test_sdk import sdk_session
 
 PAGE = (ROOT / "docs" / "simulator.md").read_text(encoding="utf-8")
-FUNCTIONS = '''
-def find_table(people: int, time: str) -> dict:
-    """Find a free table."""
-    return {"free": people < 5, "table": 7}
-
-
-def book_table(people: int, name: str) -> str:
-    """Book the table."""
-    return f"booked for {name}"
-'''
+RETURNS = {"find_table": '{"free": people < 5, "table": 7}', "book_table": '"booked"'}
 ANSWERS = [
     "Let me look. Table 7 is free at 19:30. What is your name?",
     "Done, Ada: a table for 2 at 19:30.",
@@ -45,11 +36,30 @@ def block(name: str) -> str:
     return match[1]
 
 
+def documented_functions() -> dict[str, list[str]]:
+    """Return the functions that the script's first line tells the client to declare, and their parameters."""
+    first = block("booking script").partition("\n")[0]
+    return {name: names.split(", ") for name, names in re.findall(r"(\w+)\(([\w, ]+)\)", first)}
+
+
+def write_functions() -> str:
+    """Return the documented functions in Python."""
+    return "".join(
+        f'def {name}({", ".join(map(annotate, names))}):\n    """Do it."""\n    return {RETURNS[name]}\n'
+        for name, names in documented_functions().items()
+    )
+
+
+def annotate(name: str) -> str:
+    """Return a parameter with its type."""
+    return f"{name}: int" if name == "people" else f"{name}: str"
+
+
 @pytest.fixture
 def script(tmp_path: Path) -> Path:
     path = tmp_path / "booking.toml"
     path.write_text(block("booking script"), encoding="utf-8")
-    (tmp_path / "tables.py").write_text(FUNCTIONS, encoding="utf-8")
+    (tmp_path / "tables.py").write_text(write_functions(), encoding="utf-8")
     return path
 
 
@@ -74,18 +84,16 @@ def test_table_is_booked_by_our_client(model: str, script: Path) -> None:
     assert completed.stdout.splitlines() == [*ANSWERS, refusal]
 
 
-def declare_table(name: str, text: str) -> dict[str, Any]:
-    """Declare a function with a number of people and a text."""
-    return {
-        "name": name,
-        "parameters": {"type": "OBJECT", "properties": {"people": {"type": "INTEGER"}, text: {"type": "STRING"}}},
-    }
+def declare_table(name: str, parameters: list[str]) -> dict[str, Any]:
+    """Declare a function; `people` is a number, everything else a text."""
+    types_of = {each: {"type": "INTEGER" if each == "people" else "STRING"} for each in parameters}
+    return {"name": name, "parameters": {"type": "OBJECT", "properties": types_of, "required": parameters}}
 
 
 @pytest.mark.parametrize("spoken_first", [False, True])
 @pytest.mark.parametrize("model", MODELS)
 async def test_table_is_booked_by_google_genai(model: str, spoken_first: bool, script: Path) -> None:
-    tools = [declare_table("find_table", "time"), declare_table("book_table", "name")]
+    tools = [declare_table(name, parameters) for name, parameters in documented_functions().items()]
     config = {
         "response_modalities": ["AUDIO"],
         "output_audio_transcription": {},
