@@ -161,7 +161,11 @@ class _Command:
         def warn(line: str) -> None:
             self._writer.write(self._streams.stderr, f"{PROG}: {one_line(line, fold=False)}\n")
 
-        return commands.run(argv, self._print, warn, layout_for)
+        code = commands.run(argv, self._print, warn, layout_for)
+        self._writer.flush(None)
+        if (error := self._writer.error_of(stdout)) is not None:
+            self.ending.fail_stdout(error)  # even if the code is not 0: nobody has seen the differences
+        return code
 
     def _require_stdout(self) -> None:
         """Check that stdout was not closed when the process started.

@@ -96,6 +96,8 @@ def _inspect(
 ) -> int:
     outputs = [path for path in (arguments.html, arguments.wav) if path is not None]
     _check_outputs(arguments.file, outputs)
+    if arguments.html is not None and arguments.file.exists() and not arguments.file.is_file():
+        raise ConfigError(f"{arguments.file} is not a file: --html reads the recording twice; save it in a file first")
     session = load(arguments.file, keep_media=bool(outputs))
     if arguments.wav is not None:
         from .wave_file import write_wave  # noqa: PLC0415 - only if it is asked for
@@ -126,6 +128,7 @@ def load(path: Path, *, keep_media: bool = False) -> Session:
 
 
 def _load(path: Path, *, keep_media: bool) -> Session:
+    keep_media = keep_media or not path.is_file()  # a pipe can be read only once
     recording = read_recording(path, keep_media=keep_media)
     if not keep_media and lacks_speech_events(recording):
         recording = read_recording(path)

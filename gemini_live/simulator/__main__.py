@@ -31,16 +31,15 @@ MISTAKES = 1
 
 def main(argv: Sequence[str], environ: Mapping[str, str], stdout: TextIO, stderr: TextIO) -> int:
     """Run the command; return its exit code. The environment changes nothing."""
-    if "-h" in argv or "--help" in argv:
-        stdout.write(build_parser().format_help())
-        return ExitCode.DONE
-    if "--version" in argv:
-        stdout.write(f"{PROGRAM} {__version__}\n")
-        return ExitCode.DONE
-
     events = _Lines(stderr)
     failure: ConfigError | None = None
     try:
+        if "-h" in argv or "--help" in argv:
+            _print(stdout, build_parser().format_help())
+            return ExitCode.DONE
+        if "--version" in argv:
+            _print(stdout, f"{PROGRAM} {__version__}\n")
+            return ExitCode.DONE
         options, command = parse_command(argv)
         server = Simulator(**{"port": DEFAULT_PORT, "on_event": events.write, **options})
         if command.verdict is not None:
@@ -55,7 +54,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str], stdout: TextIO, stderr
             failure = error  # the log is incomplete; the verdict is not
         events.finish()
         for line in server.verdict():
-            _write(stdout, line)
+            _print(stdout, f"{_to_line(stdout, line)}\n")
         if command.verdict is not None:
             _write_file(command.verdict, json.dumps(server.verdict_data(), indent=2) + "\n")
         if failure is not None:
@@ -69,11 +68,31 @@ def main(argv: Sequence[str], environ: Mapping[str, str], stdout: TextIO, stderr
 
 
 def _write(stream: TextIO, line: str) -> None:
-    """Write a line, with escapes for what a terminal obeys and for what the stream's encoding does not have."""
-    line = one_line(line, fold=False)
-    encoding = stream.encoding or "utf-8"
-    stream.write(f"{line.encode(encoding, 'backslashreplace').decode(encoding)}\n")
+    """Write a line."""
+    stream.write(f"{_to_line(stream, line)}\n")
     stream.flush()
+
+
+def _to_line(stream: TextIO, text: str) -> str:
+    """Return text with escapes for what a terminal obeys and for what the stream's encoding does not have."""
+    encoding = stream.encoding or "utf-8"
+    return one_line(text, fold=False).encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _print(stdout: TextIO, text: str) -> None:
+    """Write text to stdout as it is.
+
+    Raises:
+        BrokenPipeError: The reader of stdout has closed it.
+        ConfigError: stdout cannot be written to.
+    """
+    try:
+        stdout.write(text)
+        stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ConfigError(f"stdout cannot be written to: {error.strerror}") from error
 
 
 def _begin_file(path: Path) -> None:
@@ -150,7 +169,7 @@ async def _serve(server: Simulator, stdout: TextIO, stderr: TextIO) -> None:
     asyncio.get_running_loop().set_exception_handler(_LoopErrors(stderr))
     async with server:
         with _stopped_by_signals() as stopped:
-            _write(stdout, format_greeting(server))
+            _print(stdout, f"{_to_line(stdout, format_greeting(server))}\n")
             if server.is_open_to_others:
                 _write(
                     stderr, f"{PROGRAM}: whoever reaches {server.host}:{server.port} can use it; --key K asks for a key"
@@ -199,7 +218,9 @@ def run() -> None:
         _write(stderr, f"{PROGRAM}: stdout is closed: redirect it, e.g. to /dev/null, if you do not want the output")
         sys.exit(ExitCode.USAGE)
     exit_code = main(sys.argv[1:], os.environ, sys.stdout, stderr)
-    if exit_code == ExitCode.CLOSED_STDOUT:
+    try:
+        sys.stdout.flush()
+    except OSError:
         # Python flushes stdout once more at exit, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(exit_code)

@@ -1,10 +1,12 @@
 """`gemini-live inspect` and `gemini-live diff`, as they are called: outputs, files, exit codes, hostile recordings."""
 
+import errno
 import importlib.util
 import json
 import os
 import stat
 import sys
+import threading
 import wave
 import xml.etree.ElementTree as ET
 from io import StringIO
@@ -35,6 +37,13 @@ def run(*argv: str | Path) -> Result:
     out, err = StringIO(), StringIO()
     code = main([str(argument) for argument in argv], {}, Streams(None, out, err))
     return Result(code, out.getvalue(), err.getvalue())
+
+
+class FullDisk(StringIO):
+    """A stream on a disk that has no room."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.fixture
@@ -365,3 +374,26 @@ def test_replay_says_what_is_missing(path: Path, capsys: pytest.CaptureFixture[s
     done = run("replay", path.with_name("missing.jsonl"), "--record", path.with_name("x.jsonl"), "--simulate")
     assert (done.code, done.err.count("cannot be read")) == (2, 1)
     assert not path.with_name("x.jsonl").exists()
+
+
+def test_differences_that_cannot_be_written_are_an_error(tmp_path: Path, path: Path) -> None:
+    err = StringIO()
+    other = conversation(city="Bergen").save(tmp_path / "b.jsonl")
+    code = main(["diff", str(path), str(other)], {}, Streams(None, FullDisk(), err))
+    assert (code, err.getvalue()) == (
+        2,
+        "gemini-live: error: stdout cannot be written to: No space left on device\n",
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
+def test_a_recording_is_read_from_a_pipe_once(tmp_path: Path) -> None:
+    text = Tape().connect().at(1.0).microphone(2.0).save(tmp_path / "a.jsonl").read_text()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=[text], daemon=True)
+    writer.start()
+    assert run("inspect", pipe) == run("inspect", tmp_path / "a.jsonl")
+    writer.join()
+    refused = f"gemini-live: error: {pipe} is not a file: --html reads the recording twice; save it in a file first\n"
+    assert run("inspect", pipe, "--html", tmp_path / "page.html") == (2, "", refused)

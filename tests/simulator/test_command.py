@@ -214,6 +214,16 @@ def test_a_stream_that_was_closed_at_the_start_brings_no_traceback(redirect: str
     assert (done.returncode, done.stderr) == (code, err)
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no disk that is always full")
+@pytest.mark.parametrize("argv", [["--help"], ["--port", "0"]])
+def test_stdout_that_cannot_be_written_is_an_error(argv: list[str]) -> None:
+    command = [sys.executable, "-m", "gemini_live.simulator", *argv]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    error = "gemini-live-simulator: stdout cannot be written to: No space left on device\n"
+    assert (done.returncode, done.stderr) == (2, error)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="a pipe that breaks is another thing on Windows")
 def test_closed_stdout_ends_it_quietly() -> None:
     process, server = start()
