@@ -133,7 +133,7 @@ async def test_any_sequence_of_messages_is_answered_or_refused(seed: int, caplog
                 pass
         await asyncio.gather(*(record.wait_for(lambda record: not record.open) for record in server.sessions))
     n_open = sum(record.n_sent > 0 for record in server.sessions)
-    assert n_open > 20
+    assert n_open > 5
     assert {record.close_code for record in server.sessions} <= {1000, 1007, 1008, 1011}
     assert [record.getMessage() for record in caplog.records] == []
     # The only 1011 of the service's own is that of an unfinished session; here it would be a failure of ours.
