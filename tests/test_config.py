@@ -95,7 +95,6 @@ def test_every_wait_is_a_positive_number_of_seconds() -> None:
 def test_the_waits_are_those_that_are_documented() -> None:
     timings = Timings()
     assert timings.missing_turn_complete_s == 5
-    assert timings.last_answer_s == 1
     assert timings.empty_turn_s == 8
     assert timings.no_answer_s == 15
     assert timings.after_interruption_s == 5

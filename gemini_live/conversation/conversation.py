@@ -55,7 +55,6 @@ class Conversation:
         model: ModelCapabilities,
         *,
         timings: Timings | None = None,
-        plays: bool = False,
         words_trail: bool = True,
         may_call: bool = True,
         shows_user_words: bool = True,
@@ -66,14 +65,12 @@ class Conversation:
         Args:
             model: What is known of the model.
             timings: How long to wait for what.
-            plays: True if answers are played. If not, the last answer does not wait for playback.
             words_trail: True if the text of answers is a transcript of speech, which may arrive late.
             may_call: True if the session has functions or tools, for which a model may end a turn early.
             shows_user_words: True if the transcript of the user's speech was asked for.
             turns: The number of complete answers after which no more questions are asked; `None`: no limit.
         """
         self.timings = timings or Timings()
-        self.plays = plays
         self.inputs_ended = False
         """True if every input has ended: nothing more will be asked."""
         self.hears_user = False
@@ -367,18 +364,13 @@ class Conversation:
             return self._voice_wait_s
         if wait is Wait.RESUME and self._handles.stale_calls:
             return self.timings.stale_calls_s
-        if wait is Wait.END and self._is_last:
-            return self.timings.last_answer_s
         return self._waits_s.get(wait)
 
     def _quiet_since_s(self) -> float:
         """Return the time from which the limit of the present state counts."""
         if self._state is State.TRAILING:
             return max(self._entered_s, self._words_s)
-        since_s = max(self._entered_s, self._message_s)
-        if self._state is State.GENERATED and self._is_last:
-            return since_s
-        return max(since_s, self._playback_ends_s)
+        return max(self._entered_s, self._message_s, self._playback_ends_s)
 
     # What the session asks
 
@@ -703,12 +695,3 @@ class Conversation:
     @property
     def _turns_reached(self) -> bool:
         return self._turns is not None and self.turns_complete >= self._turns
-
-    @property
-    def _is_last(self) -> bool:
-        """True if the present answer is the last one of a session that plays nothing."""
-        if self.plays or self._thinks_long:
-            return False
-        if self._turns is not None and self.turns_complete + 1 >= self._turns:
-            return True
-        return self.inputs_ended and not (self._questions.queue or self._questions.waiting)

@@ -9,8 +9,6 @@ class Timings:
 
     missing_turn_complete_s: float = 5.0
     """Quiet after `generationComplete`, and after the end of playback, that completes an answer."""
-    last_answer_s: float = 1.0
-    """Quiet after `generationComplete` that completes the last answer of a session that plays nothing."""
     after_interruption_s: float = 5.0
     """For the end of an interrupted turn, and for a turn that continues it."""
     after_call_s: float = 15.0

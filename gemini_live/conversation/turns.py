@@ -97,10 +97,7 @@ class Wait(_Member):
     ANSWER = "{no_answer_s} s, long thinkers {long_thought_s} s"
     EMPTY = "{empty_turn_s} s, long thinkers {long_thought_s} s"
     SILENCE = "{silence_s} s"
-    END = (
-        "{missing_turn_complete_s} s, long thinkers {long_thought_s} s; {last_answer_s} s for the last answer if "
-        "nothing is played"
-    )
+    END = "{missing_turn_complete_s} s, long thinkers {long_thought_s} s"
     PAUSE = "{long_thought_s} s"
     CUT = "{after_interruption_s} s"
     RESULT = "{after_call_s} s, long thinkers {long_thought_s} s"

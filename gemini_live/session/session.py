@@ -102,7 +102,6 @@ class Session:
         self._conversation = Conversation(
             capabilities,
             timings=timings,
-            plays=plays,
             words_trail=self._facts.transcribes_output or capabilities.transcript_is_answer,
             may_call=bool(self._facts.tools) or reload_functions is not None,
             shows_user_words=self._facts.transcribes_input or capabilities.transcript_is_answer,
@@ -453,7 +452,6 @@ class Session:
 
     def _on_speaker_lost(self) -> None:
         self._dispatcher.playout = None
-        self._conversation.plays = False
         self._wake()
 
     def _discard_speech(self) -> None:

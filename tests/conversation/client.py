@@ -81,7 +81,6 @@ class Client:
         self,
         model: str | ModelCapabilities = "gemini-3.8-live",
         *,
-        plays: bool = True,
         has_functions: bool = True,
         shows_user_words: bool = True,
         speaks_answers: bool | None = None,
@@ -101,7 +100,6 @@ class Client:
         speaks = "AUDIO" in self.model.output
         self.conversation = Conversation(
             self.model,
-            plays=plays,
             words_trail=speaks or self.model.transcript_is_answer,
             may_call=has_functions,
             shows_user_words=shows_user_words,

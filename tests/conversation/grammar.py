@@ -525,7 +525,7 @@ class Play:
 
     def __init__(self, grammar: Grammar, user: User, seed: int, *, n_drops: int = 0) -> None:
         self.grammar, self.user, self.chance = grammar, user, random.Random(seed)
-        self.client = Client(grammar.model, plays=self.chance.random() < 0.5)
+        self.client = Client(grammar.model)
         self.client.on_asked = self._sent
         self.asks: list[Ask] = []
         self.heard: list[str] = []

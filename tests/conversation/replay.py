@@ -22,7 +22,6 @@ def replay(path: Path) -> dict[str, Any]:
     setup: dict[str, Any] = next((line["message"]["setup"] for line in lines if "setup" in line.get("message", {})), {})
     client = Client(
         setup.get("model", "").rsplit("/", 1)[-1],
-        plays=False,
         has_functions="tools" in setup,
         shows_user_words="inputAudioTranscription" in setup,
         speaks_answers="outputAudioTranscription" in setup,

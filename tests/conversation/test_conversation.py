@@ -660,12 +660,16 @@ def test_a_transcription_is_the_answer() -> None:
 # The end of a session
 
 
-def test_the_last_answer_of_a_session_that_plays_nothing_does_not_wait_for_the_end_of_its_playback() -> None:
-    client = Client(plays=False)
+def test_the_last_answer_waits_for_the_end_of_its_turn_which_brings_the_usage() -> None:
+    """The service ends a turn when its sound would have been played, whether or not it is."""
+    client = Client()
     client.pipe("one")
     client.end_inputs()
     client.receive(speech("Hi.", 30.0), GENERATED)
-    client.wait(1.1)
+    client.wait(34.9)
+    assert client.answers == []
+    assert not client.is_over
+    client.wait(0.2)
     assert client.answers == ["one: Hi."]
     assert client.is_over
 

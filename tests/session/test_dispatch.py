@@ -101,7 +101,7 @@ class Bench:
     def __init__(self, *, transcript_is_answer: bool = False, speaks_answers: bool = False, plays: bool = True) -> None:
         self.now_s = 1_000.0
         model = capabilities_of("gemini-3.5-transcribe-live" if transcript_is_answer else "gemini-3.8-live")
-        self.conversation = Conversation(model, plays=plays)
+        self.conversation = Conversation(model)
         self.recorder, self.speaker = Recorder(), FakeSpeaker()
         self.stats = Stats(self.now_s)
         self.speech = UserSpeech(self.stats.latency)

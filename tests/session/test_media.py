@@ -57,7 +57,7 @@ class Bench:
         self.latency = Latency()
         self.speech = UserSpeech(self.latency)
         self.uplink = Uplink(
-            Conversation(capabilities, plays=True),
+            Conversation(capabilities),
             capabilities,
             Stats(0.0),
             automatic_vad=True,

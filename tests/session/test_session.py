@@ -36,7 +36,6 @@ LIVENESS_S = 30.0
 KEY = "a-key-of-no-one-at-all"
 QUICK = Timings(
     missing_turn_complete_s=0.4,
-    last_answer_s=0.1,
     after_interruption_s=0.4,
     empty_turn_s=0.4,
     no_answer_s=0.3,
@@ -327,7 +326,7 @@ async def test_words_after_the_end_of_the_turn_belong_to_the_answer(stdin: Lines
     stdin.type("one two three four", "five six seven eight")
     stdin.end()
     async with simulator("late-words") as server:
-        written = await hold(configure(server, speaks=True), stdin=stdin, timings=replace(QUICK, last_answer_s=9.0))
+        written = await hold(configure(server, speaks=True), stdin=stdin, timings=QUICK)
     assert written.of("answered") == ["one two three four", "five six seven eight"]
     assert written.of("late_words") == []
 
