@@ -2,7 +2,8 @@
 
 Runs on the event loop. A message of the client is sent when the new session has come as far as the recorded one had
 when it was sent (setup complete, n-th answer begun, n-th turn complete), and as long after that as in the recording.
-Results of functions are sent when the model calls them.
+Results of functions are sent when the model calls them. It is longer than 300 lines because it reads what other clients
+sent as well.
 """
 
 import asyncio
@@ -62,26 +63,37 @@ class Progress:
         self.value = 0
         self._reached_s = [0.0]
 
-    def note(self, raw: str | bytes, now_s: float) -> None:
-        """Advance by a message of the server, if it brings the session further."""
+    def note(self, raw: str | bytes, now_s: float) -> bool:
+        """Advance by a message of the server, if it brings the session further; return True if it ends a turn.
+
+        The end of a turn without output is an end, but brings the session no further.
+        """
         try:
             received = parse_server_message(raw)
         except ProtocolError:
-            return
+            return False
+        has_ended = False
         for event in received:
-            is_in_turn = self.value > 0 and self.value % 2 == 0
+            is_end = isinstance(event, TurnComplete) and event.status != IN_PROGRESS
+            has_ended = has_ended or is_end
             is_next = (
                 (isinstance(event, SetupComplete) and self.value == 0)
-                or (isinstance(event, _OUTPUT) and self.value > 0 and not is_in_turn)
-                or (isinstance(event, TurnComplete) and event.status != IN_PROGRESS and is_in_turn)
+                or (isinstance(event, _OUTPUT) and self.value > 0 and not self.is_in_turn)
+                or (is_end and self.is_in_turn)
             )
             if is_next:
                 self.value += 1
                 self._reached_s.append(now_s)
+        return has_ended
 
     def since_s(self, value: int) -> float | None:
         """Return when the session came as far as `value`, or None if it has not."""
         return self._reached_s[value] if value <= self.value else None
+
+    @property
+    def is_in_turn(self) -> bool:
+        """True if a turn has begun that is not complete."""
+        return self.value > 0 and self.value % 2 == 0
 
     @property
     def longest_s(self) -> float:
@@ -101,13 +113,12 @@ class Replay:
         """Prepare; nothing is opened yet.
 
         Raises:
-            ConfigError: The recording lacks what is to be sent, or the address cannot be used.
+            ConfigError: The recording lacks what is to be sent, or has no turn, or the address cannot be used.
         """
         self._config, self._output, self._recording = config, output, recording
         self._clock = asyncio.get_running_loop().time
         self._setup = _build_setup(config, recording)
-        self._steps, recorded = _plan(recording)
-        self._n_recorded_turns, self._longest_wait_s = recorded.n_turns, recorded.longest_s
+        self._steps, self._n_asked_turns, self._longest_wait_s = _plan(recording)
         self._results = _collect_results(recording)
         self._progress = Progress()
         self._changed = asyncio.Event()
@@ -122,7 +133,7 @@ class Replay:
             ConfigError: The new recording cannot be written.
             ConnectionFailed: No session came about.
             SessionClosed: The server closed the session before the end.
-            NotAnsweredError: The new session completed fewer turns than the recorded one.
+            NotAnsweredError: The new session completed fewer turns than the recorded client asked for.
         """
         self._journal.open()
         try:
@@ -138,8 +149,8 @@ class Replay:
                 await connection.close()
         finally:
             await self._journal.close()
-        n_missing = self._n_recorded_turns - self._progress.n_turns
-        done = f"{self._progress.n_turns} of {self._n_recorded_turns} turns"
+        n_missing = self._n_asked_turns - self._progress.n_turns
+        done = f"{self._progress.n_turns} of {self._n_asked_turns} turns"
         self._output.emit(events.Status(f"replayed: {done}; recorded: {self._config.record}"))
         if n_missing > 0:
             raise NotAnsweredError(n_missing)
@@ -163,7 +174,7 @@ class Replay:
             reached_s = await self._wait_for(step.progress)
             await asyncio.sleep(max(0.0, reached_s + step.after_s - self._clock()))
             await connection.send(step.message)
-        await self._wait_for(2 * self._n_recorded_turns + 1)
+        await self._wait_for(2 * self._n_asked_turns + 1)
 
     async def _wait_for(self, progress: int) -> float:
         """Wait until the session has come as far as the recorded one; return when, or now if it takes too long."""
@@ -238,25 +249,28 @@ def _build_setup(config: Config, recording: Recording) -> dict[str, Any]:
     return {"setup": merge_patch(setup, config.setup)}
 
 
-def _plan(recording: Recording) -> tuple[list[Step], Progress]:
-    """Return what is to be sent when, and how far the recorded session came.
+def _plan(recording: Recording) -> tuple[list[Step], int, float]:
+    """Return what is to be sent when, how many turns that asks for, and the longest time from one step to the next.
 
-    A line that was asked again on another connection is sent once.
+    A line that was asked again on another connection is sent once. The last turn counts even if its client left early.
     """
     steps: list[Step] = []
     progress = Progress()
     asked: set[str] = set()
+    is_asked = False
     for entry in recording.entries:
         if not isinstance(entry, Message):
             continue
         if entry.sender == "server":
             before = progress.n_turns
-            progress.note(json.dumps(entry.message), entry.t_s)
+            has_ended = progress.note(json.dumps(entry.message), entry.t_s)
+            is_asked = is_asked and not has_ended
             if progress.n_turns != before:
                 asked.clear()
             continue
         if not {"realtimeInput", "clientContent", "realtime_input", "client_content"} & entry.message.keys():
             continue
+        is_asked = is_asked or _asks(entry.message)
         text = json.dumps(entry.message)
         if not any(find_media(entry.message)):
             if entry.connection > 1 and text in asked:
@@ -266,7 +280,21 @@ def _plan(recording: Recording) -> tuple[list[Step], Progress]:
             raise ConfigError(f"{recording.path}:{entry.line}: sound was left out of it: it cannot be replayed")
         since_s = progress.since_s(progress.value) or 0.0
         steps.append(Step(entry.message, progress.value, entry.t_s - since_s))
-    return steps, progress
+    n_turns = progress.n_turns + (is_asked or progress.is_in_turn)
+    if not n_turns and not any(_asks(step.message) for step in steps):
+        raise ConfigError(f"{recording.path}: it has no turn: there is nothing to replay")
+    return steps, n_turns, progress.longest_s
+
+
+def _asks(message: Mapping[str, Any]) -> bool:
+    """Return True if a message of the client ends a question: a typed one, or a spoken one that the client marked."""
+    stream = _either(message, "realtimeInput", "realtime_input")
+    content = _either(message, "clientContent", "client_content")
+    if isinstance(stream, dict):
+        return bool(str(stream.get("text") or "").strip()) or _either(stream, "activityEnd", "activity_end") is not None
+    turns = content.get("turns") if isinstance(content, dict) else None
+    is_history = isinstance(turns, list) and any(_either(turn, "role", "role") == "model" for turn in turns)
+    return _either(content, "turnComplete", "turn_complete") is True and not is_history
 
 
 def _either(fields: Any, name: str, other_name: str) -> Any:

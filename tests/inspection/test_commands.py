@@ -373,6 +373,9 @@ def test_replay_says_what_is_missing(path: Path, capsys: pytest.CaptureFixture[s
     assert "usage: gemini-live replay" in capsys.readouterr().out
     done = run("replay", path.with_name("missing.jsonl"), "--record", path.with_name("x.jsonl"), "--simulate")
     assert (done.code, done.err.count("cannot be read")) == (2, 1)
+    empty = Tape().save(path.with_name("empty.jsonl"))
+    done = run("replay", empty, "--record", path.with_name("x.jsonl"), "--simulate")
+    assert (done.code, done.err.count("\n"), done.err.count("there is nothing to replay")) == (2, 1, 1)
     assert not path.with_name("x.jsonl").exists()
 
 

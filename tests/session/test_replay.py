@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from gemini_live.config import Config
-from gemini_live.errors import ConfigError, NotAnsweredError, SessionClosed
+from gemini_live.errors import ConfigError, ExitCode, NotAnsweredError, SessionClosed
 from gemini_live.functions.call import FunctionCaller
 from gemini_live.inspection.analyse import analyse
 from gemini_live.inspection.diff import compare
+from gemini_live.inspection.session import Ending
 from gemini_live.recording.read import read_recording
 from gemini_live.session import replay as replay_module
 from gemini_live.session.replay import Progress, Replay
@@ -106,6 +107,51 @@ async def test_what_lacks_sound_words_or_setup_cannot_be_replayed(tmp_path: Path
     for tape, said in ((redacted, "--redact"), (silent, "sound was left out"), (bare, "no setup")):
         with pytest.raises(ConfigError, match=said):
             await replay(tape.save(tmp_path / "old.jsonl"), "http://127.0.0.1:1")
+
+
+ASKED = {"turns": [{"role": "user", "parts": [{"text": "Hello"}]}], "turn_complete": True}
+TOLD = {"turns": [{"role": "user", "parts": [{"text": "a"}]}, {"role": "model"}], "turnComplete": True}
+
+
+def first_turn() -> Tape:
+    return Tape().connect().type("Hello").words("Hi").done().at(0.1)
+
+
+LEFT_EARLY = {
+    "in mid-answer": (Tape().connect().type("Hello").words("Hi"), 1),
+    "before the answer": (Tape().connect().type("Hello"), 1),
+    "in the second turn": (first_turn().type("More").words("Yes"), 2),
+    "before the second answer": (first_turn().type("More"), 2),
+    "after an empty answer": (first_turn().type("More").done(), 1),
+    "after clientContent": (Tape().connect().client({"client_content": ASKED}), 1),
+}
+"""Recordings of clients that left, and how many turns they asked for that have an answer or may still get one."""
+
+
+@pytest.mark.parametrize("when", LEFT_EARLY)
+async def test_a_turn_whose_client_left_first_is_replayed_to_its_end(when: str, tmp_path: Path) -> None:
+    tape, n_turns = LEFT_EARLY[when]
+    async with simulator() as server:
+        written, new = await replay(tape.save(tmp_path / "old.jsonl"), server.url)
+    assert written.of("status") == [f"replayed: {n_turns} of {n_turns} turns; recorded: {new}"]
+    assert [turn.ending for turn in analyse(read_recording(new)).turns[:n_turns]] == [Ending.COMPLETE] * n_turns
+
+
+NOTHING_ASKED = {
+    "only a header": Tape(),
+    "no more than a setup": Tape().connect().close(),
+    "silence": Tape().connect().microphone(0.5).close(),
+    "history": Tape().connect().client({"clientContent": TOLD}),
+}
+
+
+@pytest.mark.parametrize("holds", NOTHING_ASKED)
+async def test_a_recording_without_a_turn_is_refused(holds: str, tmp_path: Path) -> None:
+    path = NOTHING_ASKED[holds].save(tmp_path / "old.jsonl")
+    with pytest.raises(ConfigError, match="no turn: there is nothing to replay") as caught:
+        await replay(path, "http://127.0.0.1:1")
+    assert caught.value.exit_code == ExitCode.USAGE
+    assert not (tmp_path / "new.jsonl").exists()
 
 
 def test_progress_counts_setups_outputs_and_ends_of_turns() -> None:
