@@ -50,6 +50,8 @@ class Outputs:
             raise ConfigError(f"--push-to-talk needs keys to press: {self._why_no_prompt(config)}")
         if config.confirm_functions:
             raise ConfigError(f"--confirm-functions needs a prompt to ask at: {self._why_no_prompt(config)}")
+        if config.redact and config.record is None:
+            raise ConfigError("--redact has nothing to redact: add --record FILE.jsonl, or leave it out")
         return self._build_for_script(config), None
 
     def build_plain(self, output_format: OutputFormat = OutputFormat.TEXT) -> Output:

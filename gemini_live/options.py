@@ -678,9 +678,11 @@ def check_streams(config: Config, stdin: TextIO | None, stdout: TextIO | None, s
 
 def find_warnings(config: Config, environ: Mapping[str, str]) -> list[str]:
     """Return a line for everything in the settings that may be a mistake."""
-    if config.simulate is not None:
-        return []
     warnings = []
+    if config.force and config.output_file is None and config.record is None:
+        warnings.append("--force has no effect: it is for --output-file and --record")
+    if config.simulate is not None:
+        return warnings
     vertex = _find_vertex(environ)
     if vertex:
         warnings.append(f"{vertex} is set, but Vertex AI is not supported yet: using the Gemini API")

@@ -214,6 +214,13 @@ def test_a_talk_key_needs_a_prompt(
         start(kinds, environ).build(Config(push_to_talk=True, **settings))
 
 
+def test_redaction_needs_a_recording_or_a_prompt(start: Start) -> None:
+    with pytest.raises(ConfigError, match=r"^--redact has nothing to redact: add --record FILE\.jsonl"):
+        start("fpp").build(Config(redact=True))
+    start("fpp").build(Config(redact=True, record=Path("a.jsonl")))
+    assert start("ttt", XTERM).build(Config(redact=True))[1] is not None
+
+
 def test_confirmations_need_a_prompt(start: Start) -> None:
     with pytest.raises(ConfigError, match=r"^--confirm-functions needs a prompt to ask at"):
         start("fpp").build(Config(confirm_functions=True))

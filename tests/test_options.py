@@ -748,3 +748,9 @@ def test_version_tells_the_version(capsys: pytest.CaptureFixture[str]) -> None:
         parse(["--version"])
     assert leaving.value.code == 0
     assert capsys.readouterr().out == f"gemini-live {__version__}\n"
+
+
+def test_force_without_a_file_to_write_is_warned_about() -> None:
+    said = ["--force has no effect: it is for --output-file and --record"]
+    assert find_warnings(config_of("--force"), {}) == find_warnings(config_of("--force", "--simulate"), {}) == said
+    assert find_warnings(config_of("--force", "--record=a.jsonl"), {}) == []

@@ -17,6 +17,7 @@ from typing import Any, TextIO
 from gemini_live import __version__
 from gemini_live.errors import ConfigError, ExitCode
 from gemini_live.escaping import one_line
+from gemini_live.files import describe_non_file
 
 from .arguments import DEFAULT_PORT, PROGRAM, build_parser, parse_command
 from .server import Simulator
@@ -98,6 +99,8 @@ def _print(stdout: TextIO, text: str) -> None:
 def _begin_file(path: Path) -> None:
     """Empty the file of the verdict; a file that is no verdict is refused."""
     try:
+        if (reason := describe_non_file(path)) is not None:
+            raise ConfigError(f"--verdict {path}: {reason}")
         if path.is_file():
             with path.open(encoding="utf-8", errors="replace") as file:
                 start = "".join(file.read(100).split())

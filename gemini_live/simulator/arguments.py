@@ -3,6 +3,7 @@
 import argparse
 import itertools
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ PROGRAM = "gemini-live-simulator"
 DEFAULT_PORT = 8765
 _WRITTEN = {"log", "verdict"}
 """Options that name a file to be written."""
+_ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^\s/?#@]+/?", re.IGNORECASE)
+"""What a browser can send as the origin of a page, and `*`. `null` is the origin of a page in a file."""
 
 
 _NOT_WITH_REPLAY = (
@@ -208,6 +211,9 @@ def parse_command(argv: Sequence[str]) -> tuple[dict[str, Any], CommandOptions]:
     options = vars(build_parser().parse_args(argv))
     if not 0 <= options.get("port", 0) <= 65_535:
         raise ConfigError(f"argument --port: {options['port']} is no port")
+    for origin in options.get("allow_origins", ()):
+        if not _ORIGIN.fullmatch(origin):
+            raise ConfigError(f"--allow-origin {origin}: not an origin as in http://app.test:3000, nor *")
     if options.get("log_media") and "log" not in options:
         raise ConfigError("--log-media needs --log FILE")
     for name in ("log", "verdict"):

@@ -84,6 +84,8 @@ WRONG = [
     ),
     (["--log", "-"], "--log -: stdout has the greeting"),
     (["--verdict", "-"], "--verdict -: stdout has the greeting"),
+    (["--allow-origin", "foo"], "--allow-origin foo: not an origin as in http://app.test:3000, nor *"),
+    (["--allow-origin", "http://a.test/page"], "--allow-origin http://a.test/page: not an origin"),
     (["--tls-name", "x"], "--tls-name needs --tls"),
     (["--tls-dir", "x"], "--tls-dir needs --tls"),
     (["--end-call-turn", "x"], "argument --end-call-turn: invalid number, 0 or more, or never value: 'x'"),
@@ -293,6 +295,19 @@ def test_the_verdict_overwrites_no_other_file(content: str, tmp_path: Path) -> N
     refused = f"gemini-live-simulator: --verdict {path}: it holds something else; choose another name\n"
     assert run_main("--port", "0", "--verdict", str(path)) == (2, "", refused)
     assert path.read_text() == content
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no named pipes in folders")
+def test_the_verdict_waits_for_no_pipe(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    refused = f"gemini-live-simulator: --verdict {path}: it is a device or a pipe, not a file\n"
+    assert run_main("--port", "0", "--verdict", str(path)) == (2, "", refused)
+
+
+@pytest.mark.parametrize("origin", ["*", "null", "http://app.test:3000/", "https://[::1]:80", "chrome-extension://abc"])
+def test_origins_that_browsers_send_are_accepted(origin: str) -> None:
+    assert parse_arguments(["--allow-origin", origin])["allow_origins"] == [origin]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only there a process can be limited from outside")
