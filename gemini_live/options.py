@@ -228,11 +228,10 @@ def _sound(text: str) -> Path:
 
 def _header(text: str) -> tuple[str, str]:
     """Return the name of a header and the environment variable with its value."""
-    name, separator, variable = text.partition("=")
+    name, _, variable = text.partition("=")
     if not re.fullmatch(r"[\w-]+", name) or not re.fullmatch(r"[A-Za-z_]\w*", variable):
-        shown = f"{name}{separator}***" if separator else repr(name)
-        raise argparse.ArgumentTypeError(
-            f"{shown} is not NAME=ENV: give the environment variable that holds the value, as in Authorization=MY_TOKEN"
+        raise argparse.ArgumentTypeError(  # without the text, which may hold the secret itself
+            "is not NAME=ENV: give the environment variable that holds the value, as in Authorization=MY_TOKEN"
         )
     return name, variable
 

@@ -159,7 +159,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
             await asyncio.sleep(0.01)
         if process.returncode is not None or sends is None:
             break
-        _send_signal(process.pid, sends)
+        await asyncio.to_thread(_send_signal, process.pid, sends)  # taskkill takes its time
     if sys.platform != "win32":
         _send_signal(process.pid, "SIGKILL")  # what the server has started
 
