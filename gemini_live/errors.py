@@ -2,8 +2,9 @@
 
     GeminiLiveError
     +-- ConfigError (2)              a wrong option, key, file, or a missing extra
-    |   +-- FunctionDeclarationError a functions file that cannot be offered to the model
-    |   +-- RecordingError           a recording that cannot be read or written
+    |   +-- FileContentError         a file of the user's that says something wrong, and where
+    |       +-- FunctionDeclarationError  a functions file that cannot be offered to the model
+    |       +-- RecordingError       a recording that cannot be read or written
     +-- DeviceError (3)              sound or screen that was asked for and is missing
     +-- ConnectionFailed (4)         no session could be opened
     +-- SessionClosed (4)            the service closed the session
@@ -70,28 +71,24 @@ class MissingExtraError(ConfigError):
         return f"{self.what} needs a part that is not installed: pip install 'gemini-live[{self.extra}]'"
 
 
-class FunctionDeclarationError(ConfigError):
+class FileContentError(ConfigError):
+    """A file that the user named says something wrong, at a line if that is known."""
+
+    def __init__(self, file: str, line: int | None, reason: str) -> None:
+        super().__init__(file, line, reason)
+        self.file, self.line, self.reason = file, line, reason
+
+    def __str__(self) -> str:
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        return f"{place}: {self.reason}"
+
+
+class FunctionDeclarationError(FileContentError):
     """A functions file, or a function in it, cannot be declared to the model."""
 
-    def __init__(self, file: str, line: int | None, reason: str) -> None:
-        super().__init__(file, line, reason)
-        self.file, self.line, self.reason = file, line, reason
 
-    def __str__(self) -> str:
-        place = self.file if self.line is None else f"{self.file}:{self.line}"
-        return f"{place}: {self.reason}"
-
-
-class RecordingError(ConfigError):
+class RecordingError(FileContentError):
     """A recording cannot be read or written."""
-
-    def __init__(self, file: str, line: int | None, reason: str) -> None:
-        super().__init__(file, line, reason)
-        self.file, self.line, self.reason = file, line, reason
-
-    def __str__(self) -> str:
-        place = self.file if self.line is None else f"{self.file}:{self.line}"
-        return f"{place}: {self.reason}"
 
 
 class DeviceError(GeminiLiveError):

@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "gemini_live"
 
 ROWS = (
-    ("config", "errors", "escaping", "files", "models"),
+    ("config", "errors", "escaping", "files", "hosts", "models"),
     ("conversation", "audio", "functions", "process", "recording", "screen"),
     ("wire", "output"),
     ("session", "prompt", "inspection"),
@@ -45,7 +45,7 @@ FENCES = {
 """The only rooms that may import a library."""
 
 THE_SIMULATOR_MAY_IMPORT = {
-    *("errors", "escaping", "files", "models", "audio.pcm", "audio.resampling", "audio.voice_detector"),
+    *("errors", "escaping", "files", "hosts", "models", "audio.pcm", "audio.resampling", "audio.voice_detector"),
     *("recording.format", "recording.lines", "recording.read", "recording.write"),
 }
 """What knows nothing of a session."""

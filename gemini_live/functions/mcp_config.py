@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 from ..config import McpOption
 from ..errors import ConfigError
 from ..files import describe_non_file
+from ..hosts import is_loopback
 
 MAX_FILE_BYTES = 1024 * 1024
-_LOOPBACK = re.compile(r"localhost|.*\.localhost|127(\.\d{1,3}){3}|::1")
 _LAUNCHERS = {"npx", "npm", "bunx", "bun", "node", "deno", "uvx", "uv", "pipx", "py", "docker", "podman", "cmd", "sh"}
 _SUBCOMMANDS = {"run", "exec", "tool", "x", "start", "/c"}
 _VARIABLE = re.compile(r"\$\{(?:env:)?(\w+)(?::-([^}]*))?\}")
@@ -237,7 +237,7 @@ def _check_url(place: str, url: str, *, insecure: bool) -> None:
             f"{place.replace(parts.netloc, '***')}: no password in the URL, which others can read: "
             "use --mcp-header Authorization=VARIABLE"
         )
-    if parts.scheme.lower() == "http" and not insecure and not _LOOPBACK.fullmatch(host):
+    if parts.scheme.lower() == "http" and not insecure and not is_loopback(host):
         raise ConfigError(f"{place}: plain http to another machine can be read by others: use https, or add --insecure")
 
 

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 from websockets.datastructures import Headers
 
 from gemini_live.escaping import MIN_SECRET_CHARS
+from gemini_live.hosts import is_loopback
 
 from .close_reasons import INVALID_PAYLOAD, KEY_MISSING, KEY_NOT_VALID, POLICY_VIOLATION, Refusal
 
@@ -171,14 +172,14 @@ class Callers:
         return origins[0] if origins else ""
 
     def _is_allowed(self, origin: str) -> bool:
-        return bool(self.origins & {origin.lower(), "*"}) or is_loopback(_host_name(origin))
+        return bool(self.origins & {origin.lower(), "*"}) or _is_loopback_in_browsers(_host_name(origin))
 
     def _is_own(self, host: str) -> bool:
         """True if the name is this server's own: a page may give its own name to an address of this machine."""
         name = _host_name(f"//{host}")
         if not is_loopback(self.host) or name in {self.host.lower(), *self.names}:
             return True
-        return is_loopback(name) or _is_address(name)
+        return _is_loopback_in_browsers(name) or _is_address(name)
 
 
 def _host_name(url: str) -> str:
@@ -196,11 +197,9 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def is_loopback(host: str) -> bool:
-    """True if only programs of this machine reach `host`."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    return _is_address(host) and ipaddress.ip_address(host).is_loopback
+def _is_loopback_in_browsers(host: str) -> bool:
+    """True if a browser takes `host` for its own machine, as it does every name below "localhost"."""
+    return is_loopback(host) or host.endswith(".localhost")
 
 
 def read_socket_request(request: HttpRequest, key: str | None, known_tokens: frozenset[str]) -> SocketRequest | None:

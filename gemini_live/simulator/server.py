@@ -18,6 +18,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import Server, ServerConnection, serve
 
 from gemini_live.errors import ConfigError
+from gemini_live.hosts import is_loopback
 
 from .actions import AnswerFunction
 from .answerer import Answerer, FunctionAnswerer
@@ -28,7 +29,6 @@ from .history import HandleBook
 from .http import (
     Callers,
     SocketRequest,
-    is_loopback,
     secrets_of,
 )
 from .http_connection import SERVER_HEADER, HttpConnection

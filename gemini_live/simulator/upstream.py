@@ -22,9 +22,10 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidPro
 from websockets.http11 import Response
 
 from gemini_live.errors import ConfigError
+from gemini_live.hosts import is_loopback
 
 from .close_reasons import NO_STATUS
-from .http import HttpFailure, HttpRequest, is_loopback
+from .http import HttpFailure, HttpRequest
 from .rest import build_error
 
 _SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}

@@ -4,12 +4,12 @@ Reads the environment and opens nothing, except the file that SSL_CERT_FILE name
 the query of the address that `authorize` returns. Nothing but the dial itself may see that address.
 """
 
-import ipaddress
 import os
 import re
 from urllib.parse import quote, urlsplit
 
 from ..errors import ConfigError
+from ..hosts import is_loopback
 
 TOKEN_PREFIX = "auth_tokens/"
 SERVICE = "google.ai.generativelanguage"
@@ -90,16 +90,6 @@ def check_certificates(url: str) -> None:
         raise ConfigError(f"SSL_CERT_FILE: cannot read {path}: it contains no certificate") from None
     except OSError as error:
         raise ConfigError(f"SSL_CERT_FILE: cannot read {path}: {error.strerror}") from error
-
-
-def is_loopback(host: str) -> bool:
-    """Return True if `host` is this machine."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def find_proxy(url: str) -> str | None:
