@@ -3,10 +3,11 @@
 import contextlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from .results import Contender, Scale
 
 ROOT = Path(__file__).parent.parent
 TIMEOUT_S = 120.0
+LONG_S = 300.0
+"""Longest time of a session that is an hour long on its own clock."""
 KEY = "any-key"
 _NOT_INHERITED = {"PYTHONDONTWRITEBYTECODE", "GEMINI_API_KEY", "PYTHONASYNCIODEBUG", "PYTHONDEVMODE"}
 
@@ -50,7 +53,12 @@ def serving(**plan: Any) -> Iterator[str]:
 
 
 def run_contender(
-    contender: str, task: str, address: str, environ: Mapping[str, str] | None = None, **arguments: Any
+    contender: str,
+    task: str,
+    address: str,
+    environ: Mapping[str, str] | None = None,
+    timeout_s: float = TIMEOUT_S,
+    **arguments: Any,
 ) -> dict[str, float]:
     """Run one task of one contender, and return its figures by name.
 
@@ -58,23 +66,39 @@ def run_contender(
         BenchmarkError: It failed or did not end.
     """
     command = [sys.executable, "-m", f"benchmarks.contenders.{contender}", task, address, json.dumps(arguments)]
+    output = run_to_its_end(command, environ=environ, timeout_s=timeout_s)
+    figures: dict[str, float] = json.loads(output.splitlines()[-1])
+    return figures
+
+
+def run_to_its_end(
+    command: Sequence[str],
+    lines: str = "",
+    *,
+    environ: Mapping[str, str] | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> str:
+    """Run a command with `lines` as its stdin, and return its stdout.
+
+    Raises:
+        BenchmarkError: It failed or did not end.
+    """
+    name = shlex.join(command[1:])
     try:
-        done = subprocess.run(
+        return subprocess.run(
             command,
             cwd=ROOT,
             env=environment(**(environ or {})),
-            stdin=subprocess.DEVNULL,
+            input=lines,
             capture_output=True,
             text=True,
-            timeout=TIMEOUT_S,
+            timeout=timeout_s,
             check=True,
-        )
+        ).stdout
     except subprocess.TimeoutExpired as error:
-        raise BenchmarkError(f"{contender} {task} has not ended within {TIMEOUT_S:g} s") from error
+        raise BenchmarkError(f"{name} has not ended within {timeout_s:g} s") from error
     except subprocess.CalledProcessError as error:
-        raise BenchmarkError(f"{contender} {task} failed: {error.stderr[-2000:]}") from error
-    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return figures
+        raise BenchmarkError(f"{name} failed: {error.stderr[-2000:]}") from error
 
 
 def take_turns(

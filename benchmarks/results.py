@@ -29,7 +29,7 @@ class Scale:
         return max(1, round(full * self.share))
 
 
-FULL, SHORT = Scale(rounds=4, share=1.0), Scale(rounds=1, share=0.02)
+FULL, SHORT = Scale(rounds=3, share=1.0), Scale(rounds=1, share=0.02)
 
 
 @dataclass(frozen=True)

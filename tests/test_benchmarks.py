@@ -1,10 +1,13 @@
 """What the benchmarks make of their figures. That they run is checked by `python -m benchmarks --short` in CI."""
 
 import json
+import sys
 from xml.etree import ElementTree
 
 import pytest
 
+from benchmarks import __main__ as command
+from benchmarks import measure
 from benchmarks.chart import draw_chart
 from benchmarks.report import format_table, to_json
 from benchmarks.results import Row, Scale, Section
@@ -45,3 +48,19 @@ def test_frames_say_their_size_as_the_protocol_wants() -> None:
 
 def test_a_mix_has_as_many_messages_as_asked_for() -> None:
     assert len(build_mix({"serverContent": {}}, 37)) == 37
+
+
+def test_a_kind_that_cannot_be_measured_leaves_the_others(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(scale: Scale) -> list[Section]:
+        measure.run_to_its_end([sys.executable, "-c", "raise SystemExit('no such server')"])
+        return []
+
+    monkeypatch.setattr(command, "KINDS", {"first": fail, "second": lambda scale: [Section("Second", [ALONE])]})
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--short"])
+    monkeypatch.setenv("CI", "true")
+    assert command.main() == 1
+    printed = capsys.readouterr().out
+    assert "no such server" in printed
+    assert "| start |" in printed

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..measure import run_contender, serving
+from ..measure import LONG_S, run_contender, serving
 from ..results import Row, Scale, Section
 
 _EARLY, _LATE = "second tenth", "ours"
@@ -26,7 +26,7 @@ def measure(scale: Scale) -> list[Section]:
     rows: list[Row] = []
     for name, task, arguments, plan, unit in cases:
         with serving(**plan) as address:
-            figures = run_contender("long_session", task, address, **arguments)
+            figures = run_contender("long_session", task, address, timeout_s=LONG_S, **arguments)
         rows += [
             Row(
                 f"{name}: CPU in the last tenth",

@@ -55,7 +55,7 @@ def _play(audio: VirtualAudio, scale: Scale) -> Row:
 
 
 def _interrupt(audio: VirtualAudio, scale: Scale) -> Row:
-    times = scale.amount(20 // scale.rounds)
+    times = scale.amount(round(20 / scale.rounds))
     figures = take_turns(PLAYERS, scale, lambda contender: _median_delay(contender, audio, times))
     return Row(
         "from `interrupted` on the wire to silence at the card",
