@@ -4,11 +4,11 @@ The main thread runs this. What is slow to import is imported only if it is aske
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .config import Config
 from .errors import MissingExtraError
+from .frozen import Frozen
 from .models import capabilities_of
 from .output import events
 from .output.events import Event
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from .functions.mcp import McpServers
 
 
-@dataclass(frozen=True, kw_only=True)
-class Surroundings:
+class Surroundings(Frozen, kw_only=True):
     """What functions need of this process."""
 
     environ: Mapping[str, str]

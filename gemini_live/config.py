@@ -4,11 +4,13 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from .frozen import Frozen
 
 DEFAULT_MODEL = "gemini-3.8-live"
 DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
@@ -32,8 +34,7 @@ class Color(StrEnum):
     NEVER = "never"
 
 
-@dataclass(frozen=True)
-class McpOption:
+class McpOption(Frozen):
     """An MCP server on the command line."""
 
     server: str
@@ -42,8 +43,7 @@ class McpOption:
     """Headers for a URL: each name with the environment variable that holds the value."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Frozen, kw_only=True):
     """The settings of one session. A switch that is `None` was not given; its effect depends on other settings."""
 
     system_instruction: str | None = None

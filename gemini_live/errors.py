@@ -15,8 +15,9 @@ Each `str()` is one line for the user: what happened, the likely cause, what to 
 file is long because of its table.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+from .frozen import Frozen
 
 
 class ExitCode(IntEnum):
@@ -101,8 +102,7 @@ class ProtocolError(GeminiLiveError):
     """A message from the server breaks the protocol. It is skipped, and the session continues."""
 
 
-@dataclass(frozen=True)
-class Cause:
+class Cause(Frozen):
     """Why the service refuses or closes a session, and what the user can do about it."""
 
     code: int | None

@@ -5,8 +5,10 @@ and its warnings from it. `ObservedBehavior` holds what recordings and probes of
 source: client and simulator act on it. The server has the last word. Pure. Longer than 300 lines: it is one table.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
+
+from .frozen import Frozen
 
 # fmt: off
 VOICES = (
@@ -136,8 +138,7 @@ class CallId(StrEnum):
     FUNCTION_CALL = "function-call-"
 
 
-@dataclass(frozen=True, kw_only=True)
-class ObservedBehavior:
+class ObservedBehavior(Frozen, kw_only=True):
     """How the service behaves with one model, as recordings and dated probes show; the defaults are those of 3.8."""
 
     stream_end: StreamEnd = StreamEnd.ENDS_NOTHING
@@ -308,8 +309,7 @@ _OBSERVED_INTERPRETER = replace(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class ModelCapabilities:
+class ModelCapabilities(Frozen, kw_only=True):
     """One row of the table: what a model takes and gives."""
 
     output: tuple[Modality, ...] = (Modality.AUDIO,)

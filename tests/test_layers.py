@@ -13,6 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "gemini_live"
 
 ROWS = (
+    ("frozen",),
     ("config", "errors", "escaping", "files", "hosts", "models"),
     ("conversation", "audio", "functions", "process", "recording", "screen"),
     ("wire", "output"),

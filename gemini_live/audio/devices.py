@@ -1,11 +1,11 @@
 """Find sound devices, choose one by index or name, and list them. Devices are values."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from ..errors import DeviceError
+from ..frozen import Frozen
 
 
 class Direction(StrEnum):
@@ -20,8 +20,7 @@ class Direction(StrEnum):
         return "microphone" if self is Direction.INPUT else "loudspeaker"
 
 
-@dataclass(frozen=True)
-class Device:
+class Device(Frozen):
     """One sound device of one host API. A device of several host APIs is listed once for each."""
 
     index: int

@@ -12,12 +12,12 @@ import struct
 import weakref
 from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import ConfigError, MissingExtraError
 from ..files import describe_non_file
+from ..frozen import Frozen
 from . import pcm as formats
 from .conversion import MicrophoneConverter
 
@@ -37,8 +37,7 @@ AUDIO_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"fLaC", b"OggS", b"ID3", b"F
 """First bytes of files that soundfile may read. MP3 may begin in other ways, too."""
 
 
-@dataclass(frozen=True)
-class _Source:
+class _Source(Frozen):
     """An open sound file from which 16-bit PCM can be read, in the file's own rate and channels."""
 
     rate_hz: int
@@ -133,8 +132,7 @@ def _open_wav(file: BinaryIO) -> _Source | None:
     raise NotAudioError("is a WAV file without sound in it")
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(Frozen):
     """How the samples of a WAV file are stored."""
 
     rate_hz: int

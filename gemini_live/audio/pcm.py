@@ -8,8 +8,9 @@ import array
 import math
 import re
 import sys
-from dataclasses import dataclass
 from operator import mul
+
+from ..frozen import Frozen
 
 SAMPLE_BYTES = 2
 """Size of one sample. In mono, one frame is one sample."""
@@ -21,8 +22,7 @@ _SILENCE_DBFS = -96.0
 _RATE = re.compile(r";\s*rate=(\d+)", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class PcmFormat:
+class PcmFormat(Frozen):
     """Mono 16-bit PCM at one rate."""
 
     rate_hz: int

@@ -1,13 +1,12 @@
 """What `--check-audio` found out, as data. Pure."""
 
-from dataclasses import dataclass
+from ..frozen import Frozen
 
 NO_MICROPHONE = "no microphone"
 """The mode of a report about a microphone that records nothing."""
 
 
-@dataclass(frozen=True)
-class AudioReport:
+class AudioReport(Frozen):
     """What `--check-audio` measured on this machine."""
 
     microphone: str

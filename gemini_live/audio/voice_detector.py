@@ -12,6 +12,7 @@ from collections import deque
 from dataclasses import dataclass
 from operator import mul
 
+from ..frozen import Frozen
 from .pcm import SAMPLE_BYTES, to_samples
 
 BLOCK_S = 0.02
@@ -62,8 +63,7 @@ class VoiceSettings:
     """True if a fading end counts as quiet (END_SENSITIVITY_HIGH)."""
 
 
-@dataclass(frozen=True)
-class Utterance:
+class Utterance(Frozen):
     """Speech of the user, from its start to the silence that ends it."""
 
     pcm: bytes
@@ -80,8 +80,7 @@ class Utterance:
         return len(self.pcm) / (SAMPLE_BYTES * self.rate_hz)
 
 
-@dataclass(frozen=True)
-class SpeechStarted:
+class SpeechStarted(Frozen):
     """The user began to speak."""
 
     offset_s: float

@@ -20,6 +20,8 @@ The writers of `output/` write the first group of classes as they are: `output/e
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ..frozen import Frozen
+
 
 @dataclass(eq=False, kw_only=True)
 class Question:
@@ -44,8 +46,7 @@ class Question:
 # Written to the user, each with the number of its exchange
 
 
-@dataclass(frozen=True)
-class UserSaid:
+class UserSaid(Frozen):
     """A piece of the transcript of what the user said."""
 
     exchange: int
@@ -56,16 +57,14 @@ class UserSaid:
     """True if the answer to these words had already begun."""
 
 
-@dataclass(frozen=True)
-class QuestionComplete:
+class QuestionComplete(Frozen):
     """The transcript of what the user said in an exchange is complete."""
 
     exchange: int
     """The exchange."""
 
 
-@dataclass(frozen=True)
-class ModelSaid:
+class ModelSaid(Frozen):
     """A piece of an answer's text: the model's own text, or the transcript of its speech."""
 
     exchange: int
@@ -74,8 +73,7 @@ class ModelSaid:
     """The words. A line break stands between two server turns of one answer where the model sent no white space."""
 
 
-@dataclass(frozen=True)
-class Restarted:
+class Restarted(Frozen):
     """The answer begins again: the text that was written so far is not part of it."""
 
     exchange: int
@@ -84,8 +82,7 @@ class Restarted:
     """The discarded text."""
 
 
-@dataclass(frozen=True)
-class Answered:
+class Answered(Frozen):
     """An answer is complete: its text is the `words` of its exchange since the last `restarted`."""
 
     exchange: int
@@ -100,8 +97,7 @@ class Answered:
     """The service's reason for ending the answer early, such as `SAFETY`; null if there was none."""
 
 
-@dataclass(frozen=True)
-class LateWords:
+class LateWords(Frozen):
     """Words of an answer that arrived after it was complete."""
 
     exchange: int
@@ -110,8 +106,7 @@ class LateWords:
     """The words."""
 
 
-@dataclass(frozen=True)
-class Unfinished:
+class Unfinished(Frozen):
     """The text of an answer that was not complete when the session failed or was stopped."""
 
     exchange: int
@@ -120,8 +115,7 @@ class Unfinished:
     """The words."""
 
 
-@dataclass(frozen=True)
-class SpeechLost:
+class SpeechLost(Frozen):
     """What the user said will not be answered, because the connection was lost. A warning that says so follows."""
 
     exchange: int | None
@@ -131,8 +125,7 @@ class SpeechLost:
 # For the session
 
 
-@dataclass(frozen=True)
-class Notice:
+class Notice(Frozen):
     """Something that the user should know."""
 
     text: str
@@ -145,16 +138,14 @@ Outcome = UserSaid | QuestionComplete | ModelSaid | Restarted | Answered | LateW
 # How a new connection begins
 
 
-@dataclass(frozen=True)
-class Exchange:
+class Exchange(Frozen):
     """The text of an exchange that has ended, as the history sent to a fresh session contains it."""
 
     user: str
     model: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Opening:
+class Opening(Frozen, kw_only=True):
     """How a new connection begins: resumed with a handle, or fresh, with the history of the conversation."""
 
     handle: str | None

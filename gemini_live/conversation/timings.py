@@ -1,10 +1,9 @@
 """How long the conversation waits for what, as one table of constants that a test can replace."""
 
-from dataclasses import dataclass
+from ..frozen import Frozen
 
 
-@dataclass(frozen=True, kw_only=True)
-class Timings:
+class Timings(Frozen, kw_only=True):
     """How long to wait for what, in seconds. What depends on the model is in `models.py`."""
 
     missing_turn_complete_s: float = 5.0

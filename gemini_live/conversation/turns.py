@@ -9,9 +9,10 @@ it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TypeAlias
+
+from ..frozen import Frozen
 
 
 class _Member(Enum):
@@ -104,8 +105,7 @@ class Wait(_Member):
     TRAIL = "until words of this model no longer trail"
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Frozen):
     """The actions and the next state for one event in one state."""
 
     acts: tuple[Act, ...]
@@ -114,8 +114,7 @@ class Step:
     """The state after the actions."""
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(Frozen):
     """The time limit of one state, and the step for each event in that state."""
 
     wait: Wait

@@ -13,10 +13,11 @@ import re
 import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..frozen import Frozen
 from ..models import Behavior, ModelCapabilities
 from .docstrings import read_parameter_docs
 from .json_values import UnfitError, describe_error, to_json
@@ -32,8 +33,7 @@ FUNCTION_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,63}")
 PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Frozen):
     """One parameter of a function that the model may call."""
 
     adapter: "TypeAdapter[Any]"
@@ -49,8 +49,7 @@ class Parameter:
         return self.default is inspect.Parameter.empty
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
+class Function(Frozen):
     """A function that the model may call."""
 
     name: str

@@ -8,11 +8,11 @@ import functools
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import FunctionDeclarationError
+from ..frozen import Frozen
 from ..models import ModelCapabilities
 from .declare import Function
 from .load import check_files, find_ignored_behaviors, index_functions, load_file, make_caller, read_source
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from .mcp import McpServers
 
 
-@dataclass(frozen=True)
-class _LoadedFile:
+class _LoadedFile(Frozen):
     path: Path
     source: bytes
     loaded_ns: int

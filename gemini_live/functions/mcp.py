@@ -10,7 +10,6 @@ import contextlib
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from mcp import Client, MCPError
@@ -24,6 +23,7 @@ from mcp_types import (
 )
 
 from .. import __version__
+from ..frozen import Frozen
 from .json_values import describe_error, one_line
 from .mcp_config import ServerSpec
 from .mcp_process import MAX_MESSAGE_BYTES, CommandFailedError, Streams, run_server
@@ -55,8 +55,7 @@ _LOUD = {"warning", "error", "critical", "alert", "emergency"}
 """Levels of log messages that are shown like what a function prints."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Listener:
+class Listener(Frozen, kw_only=True):
     """The functions that servers call to show lines to the user."""
 
     warn: Callable[[str], None]

@@ -9,7 +9,7 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from ..config import McpOption
 from ..errors import ConfigError
 from ..files import describe_non_file
+from ..frozen import Frozen
 from ..hosts import is_loopback
 
 MAX_FILE_BYTES = 1024 * 1024
@@ -30,8 +31,7 @@ _KNOWN_FIELDS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class ServerSpec:
+class ServerSpec(Frozen, kw_only=True):
     """How to start or reach one MCP server, and which of its tools to offer."""
 
     name: str
@@ -180,8 +180,7 @@ def _read_entry(
     return spec, unknown
 
 
-@dataclass(frozen=True)
-class _Fields:
+class _Fields(Frozen):
     """The fields of one server in a file, checked, with environment variables in place of `${NAME}`."""
 
     place: str

@@ -1,14 +1,14 @@
 """Finds pictures in results: bytes of a picture file, and images of Pillow. Pure; any thread."""
 
 import io
-from dataclasses import dataclass
 from typing import Any
+
+from ..frozen import Frozen
 
 _SIGNATURES = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"))
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(Frozen):
     """A picture in a result."""
 
     mime_type: str

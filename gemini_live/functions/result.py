@@ -1,15 +1,15 @@
 """The result of a call, and a function that runs elsewhere. Pure."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from ..frozen import Frozen
 from .pictures import Picture
 from .tool import ToolOptions
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallResult:
+class CallResult(Frozen, kw_only=True):
     """The result of one call."""
 
     response: dict[str, Any]
@@ -30,8 +30,7 @@ class CallResult:
     """One of `SCHEDULINGS` if the function asked for it; the service uses it for NON_BLOCKING functions only."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemoteFunction:
+class RemoteFunction(Frozen, kw_only=True):
     """A function that runs elsewhere: a tool of an MCP server."""
 
     name: str

@@ -4,9 +4,10 @@ Imported by the user's files, so it imports nothing slow.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, TypeVar, overload
 
+from ..frozen import Frozen
 from ..models import Behavior
 
 SCHEDULINGS = ("SILENT", "WHEN_IDLE", "INTERRUPT")
@@ -17,8 +18,7 @@ _ATTRIBUTE = "__gemini_live_tool__"
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolOptions:
+class ToolOptions(Frozen, kw_only=True):
     """What `@tool` says about one function."""
 
     behavior: Behavior | None = None

@@ -8,7 +8,7 @@ Over 300 lines: it is a list, with a docstring under each field.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 from ..audio.report import AudioReport
@@ -22,12 +22,12 @@ from ..conversation.outcomes import (
     Unfinished,
     UserSaid,
 )
+from ..frozen import Frozen
 
 # The session
 
 
-@dataclass(frozen=True)
-class Connecting:
+class Connecting(Frozen):
     """A connection to the server is being opened: the first one, or another after a loss."""
 
     attempt: int
@@ -36,8 +36,7 @@ class Connecting:
     """`simulator`, or the host of a base URL that is not Google's; null: Google's service."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class SessionStarted:
+class SessionStarted(Frozen, kw_only=True):
     """The first connection is live: the server accepted the setup."""
 
     model: str
@@ -56,8 +55,7 @@ class SessionStarted:
     """True if answers come as text or with a transcript."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Summary:
+class Summary(Frozen, kw_only=True):
     """What happened in the session, in numbers."""
 
     duration_s: float
@@ -94,16 +92,14 @@ class Summary:
     """The size of the newest prompt."""
 
 
-@dataclass(frozen=True)
-class SessionEnded:
+class SessionEnded(Frozen):
     """The program ends. This is always the last event; there is none if the options themselves cannot be read."""
 
     exit_code: int
     """The exit code of the process."""
 
 
-@dataclass(frozen=True)
-class SoundModeChanged:
+class SoundModeChanged(Frozen):
     """The way in which the model is kept from hearing its own voice has changed, because of a measurement."""
 
     mode: str
@@ -117,8 +113,7 @@ class SoundModeChanged:
 # The conversation, beside the outcomes of `conversation/`
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(Frozen):
     """A typed line or the initial message was sent. A question that is sent again is not reported again."""
 
     exchange: int
@@ -129,8 +124,7 @@ class Asked:
     """True if a person typed it at the terminal, so that it is on the screen already."""
 
 
-@dataclass(frozen=True)
-class Thought:
+class Thought(Frozen):
     """A summary of the model's thinking."""
 
     exchange: int
@@ -139,8 +133,7 @@ class Thought:
     """The summary, or a piece of it."""
 
 
-@dataclass(frozen=True)
-class Code:
+class Code(Frozen):
     """Code that the model runs on the server."""
 
     exchange: int
@@ -151,8 +144,7 @@ class Code:
     """The source."""
 
 
-@dataclass(frozen=True)
-class CodeResult:
+class CodeResult(Frozen):
     """What the model's code printed."""
 
     exchange: int
@@ -163,8 +155,7 @@ class CodeResult:
     """What was printed."""
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Frozen):
     """A page that the model used."""
 
     title: str
@@ -173,8 +164,7 @@ class Source:
     """The link."""
 
 
-@dataclass(frozen=True)
-class Sources:
+class Sources(Frozen):
     """What the model searched, and the pages that it used."""
 
     exchange: int
@@ -185,8 +175,7 @@ class Sources:
     """The pages, each with `title` and `uri`."""
 
 
-@dataclass(frozen=True)
-class ToolCall:
+class ToolCall(Frozen):
     """The model calls a function."""
 
     exchange: int
@@ -199,8 +188,7 @@ class ToolCall:
     """The arguments."""
 
 
-@dataclass(frozen=True)
-class ToolResult:
+class ToolResult(Frozen):
     """The result of a function is sent to the model."""
 
     exchange: int
@@ -217,8 +205,7 @@ class ToolResult:
     """True if the function still runs, and more results of this call follow."""
 
 
-@dataclass(frozen=True)
-class ToolCancelled:
+class ToolCancelled(Frozen):
     """A call ended without a result."""
 
     exchange: int
@@ -229,16 +216,14 @@ class ToolCancelled:
     """The function."""
 
 
-@dataclass(frozen=True)
-class FunctionOutput:
+class FunctionOutput(Frozen):
     """A line that a function printed."""
 
     text: str
     """The line."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Usage:
+class Usage(Frozen, kw_only=True):
     """Token counts as the service reports them, for one turn."""
 
     prompt_tokens: int = 0
@@ -259,64 +244,56 @@ class Usage:
     """Tokens of the answer by modality."""
 
 
-@dataclass(frozen=True)
-class Stopped:
+class Stopped(Frozen):
     """The user stopped an answer with a key: the rest of it is not shown."""
 
     exchange: int
     """The exchange that is being answered."""
 
 
-@dataclass(frozen=True)
-class Silenced:
+class Silenced(Frozen):
     """Playback was cleared before it had ended: the newest words were not played."""
 
 
 # Messages for people
 
 
-@dataclass(frozen=True)
-class Status:
+class Status(Frozen):
     """Something happened that needs no attention. For people: do not parse it."""
 
     text: str
     """One line."""
 
 
-@dataclass(frozen=True)
-class Warning:
+class Warning(Frozen):
     """Something may need attention. For people: do not parse it."""
 
     text: str
     """One line."""
 
 
-@dataclass(frozen=True)
-class Error:
+class Error(Frozen):
     """The session fails. For people: do not parse it."""
 
     text: str
     """What happened, why, and what to do."""
 
 
-@dataclass(frozen=True)
-class Detail:
+class Detail(Frozen):
     """A line of `--verbose`."""
 
     text: str
     """One line."""
 
 
-@dataclass(frozen=True)
-class Commanded:
+class Commanded(Frozen):
     """The user typed a command."""
 
     line: str
     """The command."""
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(Frozen):
     """The answer to a command that the user typed."""
 
     text: str

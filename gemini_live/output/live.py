@@ -6,11 +6,11 @@ prompt_toolkit has them; this module does not know the library. Longer than 300 
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TextIO
 
 from ..conversation import outcomes
 from ..escaping import escape, one_line
+from ..frozen import Frozen
 from ..process.streams import BackgroundWriter
 from . import events
 from .events import Event
@@ -37,8 +37,7 @@ _STYLES = {Role.USER: "class:you", Role.MODEL: "class:model"}
 _NAMES = {Role.USER: NAMES["you"], Role.MODEL: NAMES["model"]}
 
 
-@dataclass(frozen=True)
-class _Line:
+class _Line(Frozen):
     """A line, or several, that is not a part of an utterance."""
 
     fragments: Fragments

@@ -1,8 +1,9 @@
 """The state of a session as facts for the status bar, and the type of styled text. Pure."""
 
 import math
-from dataclasses import dataclass
 from enum import Enum, StrEnum
+
+from ..frozen import Frozen
 
 Fragments = list[tuple[str, str]]
 """Styled text as prompt_toolkit has it: pairs of a style and a text."""
@@ -48,8 +49,7 @@ class ConnectionState(Enum):
     ENDED = "ended"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Status:
+class Status(Frozen, kw_only=True):
     """What the bar shows. The bar is redrawn if one status differs from the last."""
 
     connection: ConnectionState

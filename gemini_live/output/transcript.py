@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Generic, TypeVar
 
+from ..frozen import Frozen
 from .stitching import begins_sentence, find_word_end, stitch
 
 Content = TypeVar("Content")
@@ -58,8 +59,7 @@ class Note(Generic[Content]):
     content: Content
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(Frozen):
     """A part of an utterance that will not change: complete lines of a long one, or all the rest."""
 
     speaker: Role

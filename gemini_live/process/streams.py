@@ -11,10 +11,10 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TextIO
 
 from ..escaping import MIN_SECRET_CHARS
+from ..frozen import Frozen
 
 _CLOSED_PIPE = {errno.EPIPE, errno.EINVAL, errno.ESHUTDOWN}
 """The errors of a write to a closed pipe; EINVAL is that of Windows."""
@@ -24,8 +24,7 @@ MAX_UNREAD_DIAGNOSTICS_CHARS = 1024 * 1024
 """If more text than this waits for stderr, further lines are dropped and counted."""
 
 
-@dataclass(frozen=True)
-class Streams:
+class Streams(Frozen):
     """The standard streams of the command; a stream is `None` if it was closed when the process started."""
 
     stdin: TextIO | None

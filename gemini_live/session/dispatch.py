@@ -6,12 +6,12 @@ Longer than 300 lines: it has a case for each event.
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from ..audio.pcm import SAMPLE_BYTES
 from ..conversation.conversation import IN_PROGRESS, Conversation
 from ..conversation.outcomes import Answered, ModelSaid, Notice, Outcome
+from ..frozen import Frozen
 from ..output import events
 from ..output.events import Output
 from ..wire.events import (
@@ -59,8 +59,7 @@ class Playout(Protocol):
     def clear(self) -> None: ...
 
 
-@dataclass(frozen=True)
-class StartCalls:
+class StartCalls(Frozen):
     """Run the functions that one message calls, and answer all of them in one message."""
 
     calls: tuple[FunctionCall, ...]
@@ -68,23 +67,20 @@ class StartCalls:
     """The exchange in which the model calls them."""
 
 
-@dataclass(frozen=True)
-class CancelCalls:
+class CancelCalls(Frozen):
     """Stop these calls, and do not answer them."""
 
     ids: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class LeaveBefore:
+class LeaveBefore(Frozen):
     """Leave the connection before the server closes it."""
 
     time_left_s: float | None
     """Seconds until then; `None`: the server did not say."""
 
 
-@dataclass(frozen=True)
-class Fail:
+class Fail(Frozen):
     """End the session: the server reported an error."""
 
     code: int | None

@@ -7,7 +7,7 @@ connection means for the conversation. Longer than 300 lines: all of it is the l
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum, auto
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from ..config import Config
 from ..conversation.conversation import Conversation
 from ..conversation.outcomes import Opening
 from ..errors import ConnectionFailed, ProtocolError, SessionClosed
+from ..frozen import Frozen
 from ..models import History, capabilities_of
 from ..output import events
 from ..output.events import Output
@@ -86,8 +87,7 @@ class How(Enum):
     """The server closed it, or it was lost."""
 
 
-@dataclass(frozen=True)
-class End:
+class End(Frozen):
     """The end of a connection."""
 
     how: How

@@ -5,10 +5,10 @@ Pure: a table of what failures mean, and times that are passed in.
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from ..errors import ConnectionFailed, SessionClosed
+from ..frozen import Frozen
 
 FIRST_TRIES = 3
 """How often an unreachable server is tried before there was any session."""
@@ -134,8 +134,7 @@ class Recovery:
                 return failure.code in _DROPPED | _ENDED
 
 
-@dataclass(frozen=True)
-class Departure:
+class Departure(Frozen):
     """The times at which a connection is left before the server closes it, on the loop's clock."""
 
     idle_s: float

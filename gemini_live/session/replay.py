@@ -12,12 +12,12 @@ import itertools
 import json
 from collections import defaultdict, deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from ..config import Config
 from ..conversation.conversation import IN_PROGRESS
 from ..errors import ConfigError, NotAnsweredError, ProtocolError, SessionClosed
+from ..frozen import Frozen
 from ..output import events
 from ..output.events import Output
 from ..recording.format import Message, find_media
@@ -44,8 +44,7 @@ PATIENCE_S = 20.0
 _OUTPUT = (AudioChunk, ModelText, OutputTranscription, ToolCall, ExecutableCode)
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Frozen):
     """One message of the client, and when it was sent."""
 
     message: Mapping[str, Any]

@@ -1,23 +1,22 @@
 """What the server can say: one dataclass for each kind of event. `parse` makes them from messages. Pure data."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
+
+from ..frozen import Frozen
 
 Status = Literal["IDLE", "IN_PROGRESS"]
 
 
-@dataclass(frozen=True, slots=True)
-class SetupComplete:
+class SetupComplete(Frozen):
     """The session is open."""
 
 
-@dataclass(frozen=True, slots=True)
-class Interrupted:
+class Interrupted(Frozen):
     """The answer was cut off: the audio in the playback queue must be discarded."""
 
 
-@dataclass(frozen=True, slots=True)
-class AudioChunk:
+class AudioChunk(Frozen):
     """A piece of the model's speech."""
 
     pcm: bytes
@@ -25,30 +24,26 @@ class AudioChunk:
     rate_hz: int
 
 
-@dataclass(frozen=True, slots=True)
-class ModelText:
+class ModelText(Frozen):
     """A piece of an answer in text."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Thought:
+class Thought(Frozen):
     """A piece of the model's thinking, not part of its answer."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutableCode:
+class ExecutableCode(Frozen):
     """A program that the model wrote and the server runs."""
 
     language: str
     code: str
 
 
-@dataclass(frozen=True, slots=True)
-class CodeResult:
+class CodeResult(Frozen):
     """The output of the model's program."""
 
     outcome: str
@@ -56,50 +51,43 @@ class CodeResult:
     output: str
 
 
-@dataclass(frozen=True, slots=True)
-class InputTranscription:
+class InputTranscription(Frozen):
     """The next piece of the user's transcript."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class InterimInputTranscription:
+class InterimInputTranscription(Frozen):
     """A preview of the user's transcript. Each one replaces the one before."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class OutputTranscription:
+class OutputTranscription(Frozen):
     """The next piece of the transcript of the model's speech."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Frozen):
     """A page or a document that an answer is based on; either field may be empty."""
 
     title: str
     uri: str
 
 
-@dataclass(frozen=True, slots=True)
-class Grounding:
+class Grounding(Frozen):
     """The model's searches, and the sources of an answer."""
 
     queries: tuple[str, ...]
     sources: tuple[Source, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class GenerationComplete:
+class GenerationComplete(Frozen):
     """The model has generated its whole answer. Playback may still be in progress."""
 
 
-@dataclass(frozen=True, slots=True)
-class TurnComplete:
+class TurnComplete(Frozen):
     """The model's turn has ended."""
 
     reason: str | None
@@ -108,20 +96,17 @@ class TurnComplete:
     """IN_PROGRESS: the turn was only a part of the answer. `None`: the server sent no status."""
 
 
-@dataclass(frozen=True, slots=True)
-class InteractionStatus:
+class InteractionStatus(Frozen):
     """A status outside the end of a turn."""
 
     status: Status
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingForInput:
+class WaitingForInput(Frozen):
     """The model waits for the user to continue."""
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionCall:
+class FunctionCall(Frozen):
     """One call that the model asks for."""
 
     id: str
@@ -131,29 +116,25 @@ class FunctionCall:
     """`None`: the arguments are not an object, or cannot be handled."""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
+class ToolCall(Frozen):
     """Calls that the model asks for."""
 
     calls: tuple[FunctionCall, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCallCancellation:
+class ToolCallCancellation(Frozen):
     """Calls that the model no longer needs. They must not be answered."""
 
     ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class GoAway:
+class GoAway(Frozen):
     """The server will close this connection."""
 
     time_left_s: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class ResumptionUpdate:
+class ResumptionUpdate(Frozen):
     """A handle for resuming the session on another connection."""
 
     handle: str
@@ -162,8 +143,7 @@ class ResumptionUpdate:
     empty then."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Frozen):
     """The tokens of a turn. The prompt counts the whole context each time."""
 
     prompt_tokens: int = 0
@@ -176,8 +156,7 @@ class Usage:
     response_by_modality: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class VoiceActivity:
+class VoiceActivity(Frozen):
     """The server detected that the user began or stopped speaking. Some models never send it."""
 
     started: bool
@@ -185,24 +164,21 @@ class VoiceActivity:
     """Position in the audio sent, in seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServerError:
+class ServerError(Frozen):
     """An error as a message. It ends the session."""
 
     code: int | None
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Unrecognised:
+class Unrecognised(Frozen):
     """Fields, values and media that this program does not know or cannot use."""
 
     keys: tuple[str, ...]
     """Dotted paths without indices; an unknown value or media type follows in brackets."""
 
 
-@dataclass(frozen=True, slots=True)
-class Malformed:
+class Malformed(Frozen):
     """The parts of a message that could not be understood."""
 
     problems: tuple[str, ...]

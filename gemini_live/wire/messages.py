@@ -9,17 +9,16 @@ import binascii
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ..audio import pcm
+from ..frozen import Frozen
 from ..models import TypedTurn
 
 Message = dict[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FunctionResponse:
+class FunctionResponse(Frozen, kw_only=True):
     """The answer to one function call."""
 
     id: str

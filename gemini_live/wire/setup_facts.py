@@ -5,10 +5,10 @@ Also the warnings about options that the model lacks, and the field of ours that
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from ..config import Config
+from ..frozen import Frozen
 from ..models import MODELS, VOICES, Behavior, Modality, ModelCapabilities, TypedTurn, capabilities_of
 from .setup import OPTIONAL_FIELDS, camel_case
 
@@ -18,8 +18,7 @@ _UNKNOWN_NAME = re.compile(r"""unknown name ["']([^"']*)["']?(?: at ["']([^"']*)
 _WORD = re.compile(r"\w+", re.ASCII)
 
 
-@dataclass(frozen=True, kw_only=True)
-class SetupFacts:
+class SetupFacts(Frozen, kw_only=True):
     """What a setup message asks for, as far as the client acts on it."""
 
     voice: str | None
