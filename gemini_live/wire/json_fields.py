@@ -46,7 +46,8 @@ class Findings:
     def __init__(self) -> None:
         self._problems: list[str] = []
         self._unknown: list[str] = []
-        self._objects: list[JsonObject] = []
+        self.objects: list[JsonObject] = []
+        """The objects of the message. Fields that nobody takes out of them count as not known."""
 
     def add_problem(self, text: str) -> None:
         """Add a line about something wrong."""
@@ -56,17 +57,13 @@ class Findings:
         """Add something that is not known."""
         self._unknown.append(text)
 
-    def watch(self, object_: "JsonObject") -> None:
-        """Count the fields that nobody takes out of `object_` as not known."""
-        self._objects.append(object_)
-
     def problems(self) -> tuple[str, ...]:
         """Return the lines about what is wrong, each once."""
-        return tuple(dict.fromkeys(self._problems))[:MAX_NOTES]
+        return tuple(dict.fromkeys(self._problems))[:MAX_NOTES] if self._problems else ()
 
     def unknown(self) -> tuple[str, ...]:
         """Return the paths of what is not known, including fields that nobody took out, each once."""
-        left = [f"{object_.path}{name}" for object_ in self._objects if object_.fields for name in object_.left()]
+        left = [f"{object_.path}{name}" for object_ in self.objects if object_.fields for name in object_.left()]
         if not (left or self._unknown):
             return ()
         return tuple(dict.fromkeys(_short(key) for key in (*self._unknown, *left)))[:MAX_NOTES]
@@ -75,15 +72,21 @@ class Findings:
 class JsonObject:
     """A JSON object. Reading a field takes it out."""
 
-    __slots__ = ("_findings", "fields", "path")
+    __slots__ = ("_findings", "_name", "_parent", "fields")
 
-    def __init__(self, fields: dict[str, Any], findings: Findings, path: str = "") -> None:
+    def __init__(
+        self, fields: dict[str, Any], findings: Findings, parent: "JsonObject | None" = None, name: str = ""
+    ) -> None:
         self.fields = fields
         """The fields that were not taken out yet; their values may be null."""
         self._findings = findings
-        self.path = path
+        self._parent, self._name = parent, name
+        findings.objects.append(self)
+
+    @property
+    def path(self) -> str:
         """Where the object is in the message, without indices, ending in a dot; empty for the message itself."""
-        findings.watch(self)
+        return "" if self._parent is None else f"{self._parent.path}{self._name}."
 
     def left(self) -> Iterator[str]:
         """Yield the names of the fields that were not taken out."""
@@ -114,7 +117,7 @@ class JsonObject:
         """Take out a string."""
         value = self.fields.pop(name, None)
         if isinstance(value, str):
-            return _encodable(value)
+            return value if value.isascii() else _encodable(value)
         if value is not None:
             self.wrong(name, "is not a string")
         return ""
@@ -129,6 +132,8 @@ class JsonObject:
     def integer(self, name: str) -> int | None:
         """Take out an integer, written as a number or a string."""
         value = self.fields.pop(name, None)
+        if type(value) is int and -(2**64) < value < 2**64:
+            return value
         if value is None:
             return None
         if isinstance(value, str) and _INTEGER.fullmatch(value):
@@ -195,7 +200,7 @@ class JsonObject:
         """Take out an object with fields of its own; `None` if it is absent."""
         value = self.fields.pop(name, None)
         if isinstance(value, dict):
-            return JsonObject(value, self._findings, f"{self.path}{name}.")
+            return JsonObject(value, self._findings, self, name)
         if value is not None:
             self.wrong(name, "is not an object")
         return None
@@ -216,7 +221,7 @@ class JsonObject:
         good = [value for value in values if isinstance(value, dict)]
         if len(good) < len(values):
             self.wrong(name, "holds what is not an object")
-        return [JsonObject(value, self._findings, f"{self.path}{name}.") for value in good]
+        return [JsonObject(value, self._findings, self, name) for value in good]
 
     def _list(self, name: str) -> list[Any]:
         value = self.fields.pop(name, None)

@@ -68,6 +68,7 @@ MAX_NAME_CHARS = 1_000
 """The id and name of a call, and the name of a modality: they are kept."""
 
 _DECODER = json.JSONDecoder(parse_constant=refuse_constant)
+_WHITE_SPACE = " \t\r\n"
 
 
 def parse_server_message(raw: str | bytes) -> tuple[ServerEvent, ...]:
@@ -83,10 +84,9 @@ def parse_server_message(raw: str | bytes) -> tuple[ServerEvent, ...]:
         return (chunk,)
     findings = Findings()
     message = _Message(_load_object(raw), findings)
-    events: list[ServerEvent] = []
-    ends: list[ServerEvent] = []
     for number in message.steps():
-        (events if number < _FIRST_END else ends).extend(_STEPS[number].read(message))
+        _STEPS[number].read(message)
+    events, ends = message.events, message.ends
     problems, unknown = findings.problems(), findings.unknown()
     if problems and not (events or ends):
         raise ProtocolError("; ".join(problems[:3]))
@@ -99,7 +99,7 @@ def parse_server_message(raw: str | bytes) -> tuple[ServerEvent, ...]:
 
 def _load_object(raw: str | bytes) -> dict[str, Any]:
     try:
-        message = _DECODER.decode(raw.decode("utf-8") if isinstance(raw, bytes) else raw)
+        message = _decode(raw.decode("utf-8") if isinstance(raw, bytes) else raw)
     except UnicodeDecodeError as exc:
         raise ProtocolError("the message is not UTF-8") from exc
     except json.JSONDecodeError as exc:
@@ -113,41 +113,55 @@ def _load_object(raw: str | bytes) -> dict[str, Any]:
     return message
 
 
-class _Message:
-    """One message, while it is read."""
+def _decode(text: str) -> Any:
+    """Return the value of JSON text; `decode` of the same class costs more, because it skips white space by a pattern.
 
-    __slots__ = ("calls", "content", "fields")
+    Raises:
+        ValueError: It is not JSON.
+    """
+    value, end = _DECODER.raw_decode(text, len(text) - len(text.lstrip(_WHITE_SPACE)))
+    # `decode` says where the value ends.
+    return _DECODER.decode(text) if end < len(text) and text[end:].strip(_WHITE_SPACE) else value
+
+
+class _Message:
+    """One message, while it is read, and the events in it."""
+
+    __slots__ = ("calls", "content", "ends", "events", "fields")
 
     def __init__(self, fields: dict[str, Any], findings: Findings) -> None:
         self.fields = JsonObject(fields, findings)
         self.content = self.fields.child_or_empty("serverContent")
+        self.events: list[ServerEvent] = []
+        self.ends: list[ServerEvent] = []
+        """Events that follow the notes on the message: the end of a turn, and an error."""
         self.calls: list[FunctionCall] = []
         """Calls that came in the wrong place."""
 
     def steps(self) -> list[int]:
         """Return the numbers of the steps that the fields of this message need, in order."""
-        due: set[int] = set()
+        due: list[int] = []
         for name in self.fields.fields:
-            due.update(_IN_MESSAGE.get(name, ()))
+            due += _IN_MESSAGE.get(name, ())
         for name in self.content.fields:
-            due.update(_IN_CONTENT.get(name, ()))
-        return sorted(due)
+            due += _IN_CONTENT.get(name, ())
+        return sorted(set(due)) if len(due) > 1 else due
 
 
-def _read_setup_complete(message: _Message) -> Iterator[ServerEvent]:
+def _read_setup_complete(message: _Message) -> None:
     if (setup_complete := message.fields.child("setupComplete")) is not None:
         setup_complete.skip("sessionId", "voiceConsentSignature")
-        yield SetupComplete()
+        message.events.append(SetupComplete())
 
 
-def _read_interrupted(message: _Message) -> Iterator[ServerEvent]:
+def _read_interrupted(message: _Message) -> None:
     if message.content.flag("interrupted"):
-        yield Interrupted()
+        message.events.append(Interrupted())
 
 
-def _read_activity(message: _Message) -> Iterator[ServerEvent]:
-    yield from _read_voice_activity(message.fields)
-    yield from _read_voice_activity(message.content)
+def _read_activity(message: _Message) -> None:
+    message.events += _read_voice_activity(message.fields)
+    message.events += _read_voice_activity(message.content)
 
 
 def _read_voice_activity(place: JsonObject) -> Iterator[ServerEvent]:
@@ -168,23 +182,32 @@ def _read_voice_activity(place: JsonObject) -> Iterator[ServerEvent]:
                 activity.unknown(type_, kind)
 
 
-def _read_usage(message: _Message) -> Iterator[ServerEvent]:
+_COUNTS = {
+    "promptTokenCount": "prompt_tokens",
+    "responseTokenCount": "response_tokens",
+    "totalTokenCount": "total_tokens",
+    "thoughtsTokenCount": "thoughts_tokens",
+    "toolUsePromptTokenCount": "tool_use_prompt_tokens",
+    "cachedContentTokenCount": "cached_tokens",
+}
+
+
+def _read_usage(message: _Message) -> None:
     if (usage := message.fields.child("usageMetadata")) is None:
         return
+    fields = usage.fields
+    counts = {field: usage.integer(name) or 0 for name, field in _COUNTS.items() if name in fields}
+    prompt_by_modality = _read_by_modality(usage, "promptTokensDetails")
+    by_modality = _read_by_modality(usage, "responseTokensDetails")
     # Google's enterprise API for the same service says candidates instead of response.
-    candidates = usage.integer("candidatesTokenCount") or 0
-    by_candidates = _read_by_modality(usage, "candidatesTokensDetails")
+    if "candidatesTokenCount" in fields:
+        candidates = usage.integer("candidatesTokenCount") or 0
+        counts["response_tokens"] = counts.get("response_tokens") or candidates
+    if "candidatesTokensDetails" in fields:
+        by_candidates = _read_by_modality(usage, "candidatesTokensDetails")
+        by_modality = by_modality or by_candidates
+    message.events.append(Usage(**counts, prompt_by_modality=prompt_by_modality, response_by_modality=by_modality))
     usage.skip("cacheTokensDetails", "toolUsePromptTokensDetails", "serviceTier", "trafficType")
-    yield Usage(
-        prompt_tokens=usage.integer("promptTokenCount") or 0,
-        response_tokens=usage.integer("responseTokenCount") or candidates,
-        total_tokens=usage.integer("totalTokenCount") or 0,
-        thoughts_tokens=usage.integer("thoughtsTokenCount") or 0,
-        tool_use_prompt_tokens=usage.integer("toolUsePromptTokenCount") or 0,
-        cached_tokens=usage.integer("cachedContentTokenCount") or 0,
-        prompt_by_modality=_read_by_modality(usage, "promptTokensDetails"),
-        response_by_modality=_read_by_modality(usage, "responseTokensDetails") or by_candidates,
-    )
 
 
 def _read_by_modality(usage: JsonObject, name: str) -> dict[str, int]:
@@ -195,69 +218,76 @@ def _read_by_modality(usage: JsonObject, name: str) -> dict[str, int]:
     return counts
 
 
-def _read_input_transcription(message: _Message) -> Iterator[ServerEvent]:
+def _read_input_transcription(message: _Message) -> None:
     if text := _read_transcription(message.content, "inputTranscription"):
-        yield InputTranscription(text)
+        message.events.append(InputTranscription(text))
 
 
-def _read_interim_transcription(message: _Message) -> Iterator[ServerEvent]:
+def _read_interim_transcription(message: _Message) -> None:
     if text := _read_transcription(message.content, "interimInputTranscription"):
-        yield InterimInputTranscription(text)
+        message.events.append(InterimInputTranscription(text))
 
 
-def _read_model_turn(message: _Message) -> Iterator[ServerEvent]:
+def _read_model_turn(message: _Message) -> None:
     turn = message.content.child_or_empty("modelTurn")
     turn.skip("role")
     for part in turn.children("parts"):
-        yield from _read_part(part)
+        _read_part(part, message.events)
         if part.fields:
             message.calls += _read_misplaced_calls(part)
 
 
-def _read_output_transcription(message: _Message) -> Iterator[ServerEvent]:
+def _read_output_transcription(message: _Message) -> None:
     if text := _read_transcription(message.content, "outputTranscription"):
-        yield OutputTranscription(text)
+        message.events.append(OutputTranscription(text))
 
 
 def _read_transcription(content: JsonObject, name: str) -> str:
     if (transcription := content.child(name)) is None:
         return ""
+    text = transcription.text("text")
     transcription.skip("finished", "languageCode", "speakerLabel", "words", "startOffset", "endOffset")
-    return transcription.text("text")
+    return text
 
 
-def _read_part(part: JsonObject) -> Iterator[ServerEvent]:
-    is_thought = part.flag("thought")
-    if text := part.text("text"):
-        yield Thought(text) if is_thought else ModelText(text)
-    if not part.fields:
+def _read_part(part: JsonObject, events: list[ServerEvent]) -> None:
+    fields = part.fields
+    is_thought = "thought" in fields and part.flag("thought")
+    if "text" in fields and (text := part.text("text")):
+        events.append(Thought(text) if is_thought else ModelText(text))
+    if "inlineData" in fields and (blob := part.child("inlineData")) is not None:
+        _read_audio(blob, events)
+    if not fields:
         return
-    if (blob := part.child("inlineData")) is not None:
-        yield from _read_audio(blob)
     if (code := part.child("executableCode")) is not None:
         code.skip("id")
-        yield ExecutableCode(code.text("language"), code.text("code"))
+        events.append(ExecutableCode(code.text("language"), code.text("code")))
     if (result := part.child("codeExecutionResult")) is not None:
         result.skip("id")
-        yield CodeResult(result.text("outcome"), result.text("output"))
+        events.append(CodeResult(result.text("outcome"), result.text("output")))
     part.skip("thoughtSignature", "partMetadata", "videoMetadata", "audioMetadata", "speechMetadata", "mediaResolution")
 
 
-def _read_audio(blob: JsonObject) -> Iterator[ServerEvent]:
+def _read_audio(blob: JsonObject, events: list[ServerEvent]) -> None:
     mime_type = blob.text("mimeType")
-    blob.skip("displayName")
-    if mime_type.partition(";")[0].strip().lower() != "audio/pcm":
+    if mime_type != pcm.OUTPUT_MIME_TYPE and mime_type.partition(";")[0].strip().lower() != "audio/pcm":
         blob.skip("data")
         blob.unknown("mimeType", mime_type or "none")
     elif data := blob.data("data"):
-        yield AudioChunk(data, pcm.parse_rate_hz(mime_type, pcm.OUTPUT))
+        events.append(AudioChunk(data, pcm.parse_rate_hz(mime_type, pcm.OUTPUT)))
+    blob.skip("displayName")
 
 
-def _read_grounding(message: _Message) -> Iterator[ServerEvent]:
+def _read_grounding(message: _Message) -> None:
     content = message.content
     queries: list[str] = []
     sources: list[Source] = []
     if (metadata := content.child("groundingMetadata")) is not None:
+        for name in ("webSearchQueries", "imageSearchQueries", "retrievalQueries"):
+            if name in metadata.fields:
+                queries += [query for query in metadata.strings(name) if query]
+        for chunk in metadata.children("groundingChunks"):
+            sources += _read_sources(chunk)
         metadata.skip(
             "groundingSupports",
             "searchEntryPoint",
@@ -265,24 +295,24 @@ def _read_grounding(message: _Message) -> Iterator[ServerEvent]:
             "googleMapsWidgetContextToken",
             "sourceFlaggingUris",
         )
-        for name in ("webSearchQueries", "imageSearchQueries", "retrievalQueries"):
-            queries += [query for query in metadata.strings(name) if query]
-        sources += [source for chunk in metadata.children("groundingChunks") for source in _read_sources(chunk)]
-    for page in content.child_or_empty("urlContextMetadata").children("urlMetadata"):
-        uri, status = page.text("retrievedUrl"), page.text("urlRetrievalStatus").removeprefix("URL_RETRIEVAL_STATUS_")
-        failed = status not in ("", "UNSPECIFIED", "SUCCESS")
-        sources.append(Source(f"not retrieved: {status}" if failed else "", uri))
+    if "urlContextMetadata" in content.fields:
+        sources += map(_read_page, content.child_or_empty("urlContextMetadata").children("urlMetadata"))
     known = dict.fromkeys(source for source in sources if source.title or source.uri)
     if queries or known:
-        yield Grounding(tuple(dict.fromkeys(queries)), tuple(known))
+        message.events.append(Grounding(tuple(dict.fromkeys(queries)), tuple(known)))
 
 
 def _read_sources(chunk: JsonObject) -> Iterator[Source]:
     for kind, uri in (("web", "uri"), ("maps", "uri"), ("retrievedContext", "uri"), ("image", "sourceUri")):
-        place = chunk.child(kind)
-        if place is not None:
+        if kind in chunk.fields and (place := chunk.child(kind)) is not None:
             yield Source(place.text("title"), place.text(uri))
-            place.skip(*place.left())
+            place.fields.clear()  # whatever else it says
+
+
+def _read_page(page: JsonObject) -> Source:
+    uri, status = page.text("retrievedUrl"), page.text("urlRetrievalStatus").removeprefix("URL_RETRIEVAL_STATUS_")
+    failed = status not in ("", "UNSPECIFIED", "SUCCESS")
+    return Source(f"not retrieved: {status}" if failed else "", uri)
 
 
 def _read_misplaced_calls(part: JsonObject) -> Iterator[FunctionCall]:
@@ -302,41 +332,41 @@ def _read_call(call: JsonObject) -> Iterator[FunctionCall]:
     yield FunctionCall(call_id, name, call.struct("args"))
 
 
-def _read_calls(message: _Message) -> Iterator[ServerEvent]:
+def _read_calls(message: _Message) -> None:
     if (tool_call := message.fields.child("toolCall")) is not None:
         message.calls += [each for call in tool_call.children("functionCalls") for each in _read_call(call)]
     if message.calls:
-        yield ToolCall(tuple(message.calls))
+        message.events.append(ToolCall(tuple(message.calls)))
 
 
-def _read_cancellation(message: _Message) -> Iterator[ServerEvent]:
+def _read_cancellation(message: _Message) -> None:
     if ids := message.fields.child_or_empty("toolCallCancellation").strings("ids"):
-        yield ToolCallCancellation(ids)
+        message.events.append(ToolCallCancellation(ids))
 
 
-def _read_go_away(message: _Message) -> Iterator[ServerEvent]:
+def _read_go_away(message: _Message) -> None:
     if (go_away := message.fields.child("goAway")) is not None:
-        yield GoAway(go_away.duration_s("timeLeft"))
+        message.events.append(GoAway(go_away.duration_s("timeLeft")))
 
 
-def _read_resumption(message: _Message) -> Iterator[ServerEvent]:
+def _read_resumption(message: _Message) -> None:
     if (update := message.fields.child("sessionResumptionUpdate")) is not None:
-        update.skip("lastConsumedClientMessageIndex")
         handle, resumable = update.text("newHandle"), update.flag("resumable")
-        yield ResumptionUpdate(handle, resumable and handle != "")
+        update.skip("lastConsumedClientMessageIndex")
+        message.events.append(ResumptionUpdate(handle, resumable and handle != ""))
 
 
-def _read_waiting(message: _Message) -> Iterator[ServerEvent]:
+def _read_waiting(message: _Message) -> None:
     if message.content.flag("waitingForInput"):
-        yield WaitingForInput()
+        message.ends.append(WaitingForInput())
 
 
-def _read_generation_complete(message: _Message) -> Iterator[ServerEvent]:
+def _read_generation_complete(message: _Message) -> None:
     if message.content.flag("generationComplete"):
-        yield GenerationComplete()
+        message.ends.append(GenerationComplete())
 
 
-def _read_end(message: _Message) -> Iterator[ServerEvent]:
+def _read_end(message: _Message) -> None:
     content = message.content
     reason = content.text("turnCompleteReason")
     if reason == "TURN_COMPLETE_REASON_UNSPECIFIED":
@@ -345,12 +375,12 @@ def _read_end(message: _Message) -> Iterator[ServerEvent]:
     outer_status = _read_status(message.fields)
     status = _read_status(content) or outer_status
     if content.flag("turnComplete"):
-        yield TurnComplete(reason or None, status)
+        message.ends.append(TurnComplete(reason or None, status))
         return
     if reason:
         content.unknown("turnCompleteReason", reason)
     if status:
-        yield InteractionStatus(status)
+        message.ends.append(InteractionStatus(status))
 
 
 def _read_status(object_: JsonObject) -> Status | None:
@@ -360,7 +390,7 @@ def _read_status(object_: JsonObject) -> Status | None:
     return _STATUSES.get(name)
 
 
-def _read_error(message: _Message) -> Iterator[ServerEvent]:
+def _read_error(message: _Message) -> None:
     fields = message.fields
     if fields.has("error"):
         error = fields.child_or_text("error", "message")
@@ -371,13 +401,13 @@ def _read_error(message: _Message) -> Iterator[ServerEvent]:
     if error is not None:
         error.skip("details")
         code, words, status = error.integer("code"), error.text("message"), error.text("status")
-        yield ServerError(code, words or status)
+        message.ends.append(ServerError(code, words or status))
 
 
 class _Step(NamedTuple):
     """Reads some fields of a message."""
 
-    read: Callable[[_Message], Iterator[ServerEvent]]
+    read: Callable[[_Message], None]
     in_message: tuple[str, ...] = ()
     """Fields of the message itself, at least one of which must be present."""
     in_content: tuple[str, ...] = ()
@@ -405,8 +435,6 @@ _STEPS = (
     _Step(_read_error, ("error", "code", "message")),
 )
 """In the order of the events. Only the steps whose fields are present are taken."""
-_FIRST_END = next(number for number, step in enumerate(_STEPS) if step.read is _read_waiting)
-"""From this step on, events follow the notes on the message."""
 
 
 def _by_name(fields: Iterable[tuple[str, ...]]) -> dict[str, list[int]]:
