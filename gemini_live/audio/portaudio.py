@@ -421,7 +421,7 @@ class Speaker(_Stream):
     def _on_audio(self, recorded: Any, n_frames: int, time_info: object, flags: int) -> tuple[bytes | None, int]:
         """PortAudio thread. Return the next audio, exactly as much as is asked for: less would end the stream.
 
-        The event loop is woken only if it has something to do: near the end of the audio, or to report what was played.
+        The event loop is woken only if it has something to do: at the end of the audio, or to report what was played.
         """
         starts = self._is_starting and self._buffer.n_bytes > 0
         pcm = self._buffer.read(n_frames * self._frame_bytes)
@@ -429,16 +429,22 @@ class Speaker(_Stream):
         if starts:
             self._is_starting = False
             self._post(self._begin_sound, pcm)
-        if self._report_played is not None or (self._is_sounding and self._buffer.n_bytes < self._low_bytes):
+        if self._report_played is not None or (self._is_sounding and self._is_ending()):
             self._post(self._after_read, pcm)
         return pcm, _PA_CONTINUE
 
+    def _is_ending(self) -> bool:
+        """True if the audio has been played, or if what the converter holds back is due."""
+        return self._is_flush_due() if self._converter.withholds else not self._buffer.n_bytes
+
+    def _is_flush_due(self) -> bool:
+        """True if the audio is nearly at its end, and no more is expected soon."""
+        n_since_write = self._n_callbacks - self._n_callbacks_at_write
+        return n_since_write >= _CALLBACKS_BEFORE_FLUSH and self._buffer.n_bytes < self._low_bytes
+
     def _after_read(self, pcm: bytes) -> None:
         # A resampler holds back the last milliseconds until more input comes. If none comes, they are due now.
-        if (
-            self._n_callbacks - self._n_callbacks_at_write >= _CALLBACKS_BEFORE_FLUSH
-            and self._buffer.n_bytes < self._low_bytes
-        ):
+        if self._is_flush_due():
             rest = self._converter.flush()
             if rest:
                 self._enqueue(rest, after_silence=self._buffer.is_silent)

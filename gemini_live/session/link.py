@@ -29,11 +29,13 @@ from ..wire.events import (
     InputTranscription,
     ModelText,
     OutputTranscription,
+    ResumptionUpdate,
     ServerError,
     ServerEvent,
     SetupComplete,
     Thought,
     ToolCall,
+    Usage,
     VoiceActivity,
 )
 from ..wire.messages import build_stale_response, format_message
@@ -71,8 +73,10 @@ NO_GENERATION_S, NO_GENERATION_THINKING_S = 9.0, 30.0
 SERVER_LEAVES = "the server is about to close the connection; going on with a new one"
 _HISTORY_CONFIG = "historyConfig"
 _GENERATED = frozenset({AudioChunk, ModelText, OutputTranscription, Thought, ToolCall, ExecutableCode, CodeResult})
-_MORE_OF_AN_ANSWER = frozenset({AudioChunk, ModelText, OutputTranscription, Thought})
-"""Events that need not wake any task while an answer is in progress."""
+_MORE_OF_AN_ANSWER = frozenset(
+    {AudioChunk, ModelText, OutputTranscription, Thought, Grounding, ResumptionUpdate, Usage}
+)
+"""Events that need not wake any task while an answer is in progress: they only postpone deadlines."""
 _Result = TypeVar("_Result")
 
 
@@ -505,6 +509,11 @@ class Link:
         self._uplink.holds_questions = now_s >= departure.hold_s
         is_due = now_s >= departure.latest_s or (is_idle and now_s >= departure.idle_s)
         return End(How.LEFT) if is_due else None
+
+    @property
+    def is_leaving(self) -> bool:
+        """True if it is planned to leave this connection, perhaps as soon as nothing is open or played."""
+        return self._departure is not None
 
     @property
     def deadlines_s(self) -> list[float]:

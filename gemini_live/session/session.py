@@ -404,7 +404,8 @@ class Session:
     async def _next_change(self, *deadlines_s: float | None) -> None:
         """Wait until something happens, or until the first of the times."""
         times = [when_s for when_s in deadlines_s if when_s is not None]
-        if self._media.queued_s > 0:
+        waits_for_silence = self._quits or self._conversation.is_over or self._link.is_leaving
+        if waits_for_silence and self._media.queued_s > 0:
             times.append(self._clock() + SPEAKER_CHECK_S)
         await self._changes.wait(min(times, default=None))
 
