@@ -22,7 +22,7 @@ from .errors import ConfigError, DeviceError, MissingExtraError
 from .files import describe_non_file
 
 if TYPE_CHECKING:
-    from mss import MSS, ScreenShot
+    from mss import MSS
     from mss.models import Monitor
     from PIL import Image
 
@@ -32,16 +32,27 @@ _STOP_TIMEOUT_S = 1.0
 _LAYOUT_CHECK_S = 2.0
 """How often the layout of the monitors is read, which takes 1.5 ms. Until then pictures keep their place and size."""
 
-_JPEG_QUALITY = 80
+_STRIP_BYTES = 4 * 2**20
+"""Size of the strips in which a screen is captured on Linux: mss copies what it has captured while it holds the GIL,
+which takes 7 ms for a whole screen of 3840x2160. Windows and macOS may need as long for a strip as for the screen."""
 
-_REDUCING_GAP = 1.1
-"""Makes Pillow shrink by integer factors first: as legible, and 2 to 4 times as fast from 4K as the filter alone."""
+_PICTURE_QUALITY, _SCREEN_QUALITY = 80, 75
+"""JPEG qualities. `docs/benchmarks.md` says how legible text is."""
+
+_FILTER_FROM = 1.1
+"""A screen is first reduced by a whole number, to no less than this many times the wanted size. The filter does the
+rest: as legible as the filter alone, and 2 to 4 times as fast from 4K."""
 
 
 def scaled_size(width: int, height: int, longest: int) -> tuple[int, int]:
     """Return the size of a picture scaled so that its longer side is at most `longest` pixels; never enlarge it."""
     scale = min(1.0, longest / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _whole_factor(width: int, height: int, longest: int) -> int:
+    """Return the whole number by which a picture is reduced before the filter makes it `longest` pixels long."""
+    return max(1, int(max(width, height) / longest / _FILTER_FROM))
 
 
 def next_beat(beat: int, elapsed_s: float, fps: float) -> int:
@@ -91,14 +102,14 @@ def read_picture(path: Path, size: int) -> bytes:
     # JPEG has no transparency: make transparent parts white.
     page = Image.new("RGB", picture.size, "white")
     page.paste(picture, mask=picture.getchannel("A"))
-    return _encode(page)
+    return _encode(page, _PICTURE_QUALITY)
 
 
-def _encode(picture: "Image.Image") -> bytes:
+def _encode(picture: "Image.Image", quality: int) -> bytes:
     """Return `picture` as a baseline JPEG."""
-    # The only step that holds the GIL: 3 ms for 1024 pixels. A progressive JPEG would take five times as long.
+    # This holds the GIL: 2 to 3 ms for 1024 pixels. A progressive JPEG would take five times as long.
     file = io.BytesIO()
-    picture.save(file, "JPEG", quality=_JPEG_QUALITY)
+    picture.save(file, "JPEG", quality=quality)
     return file.getvalue()
 
 
@@ -138,10 +149,9 @@ class _Screen:
         if time.monotonic() - self._checked_s >= _LAYOUT_CHECK_S:
             self._connect()
         try:
-            shot = self._shoot()
+            return self._shoot()
         except self._failures:
-            shot = self._shoot_anew()
-        return self._scale(shot)
+            return self._shoot_anew()
 
     def close(self) -> None:
         """Close the connection to the display."""
@@ -167,11 +177,40 @@ class _Screen:
         except self._failures as exc:
             raise DeviceError(_first_line(exc)) from exc
 
-    def _shoot(self) -> "ScreenShot":
+    def _shoot(self) -> "Image.Image":
         assert self._mss is not None
-        return self._mss.grab(self._area())
+        area = self._area()
+        parts = []
+        for strip in self._cut(area):
+            shot = self._mss.grab(strip)
+            # The layout of macOS is in points, of which each may be several pixels.
+            width, height = shot.width, shot.height * area["height"] // strip["height"]
+            factor = _whole_factor(width, height, self._size)
+            # mss returns BGRX. Declared as RGBX, Pillow uses it in place; channels are swapped in the small picture.
+            pixels: Any = shot.raw
+            part = self._pillow.frombuffer("RGBX", (shot.width, shot.height), pixels, "raw", "RGBX", 0, 1)
+            parts.append(part.reduce(factor) if factor > 1 else part)
+            # Free its memory, so that the next strip gets the same: memory that is new to the process is slow.
+            del shot, pixels, part
+        picture, size = self._join(parts), scaled_size(width, height, self._size)
+        if picture.size != size:
+            box = (0, 0, width / factor, height / factor)  # the last pixels may lie partly outside
+            picture = picture.resize(size, self._pillow.Resampling.BILINEAR, box)
+        return self._pillow.frombytes("RGB", size, picture.tobytes(), "raw", "BGRX")
 
-    def _shoot_anew(self) -> "ScreenShot":
+    def _cut(self, area: "Monitor") -> "list[Monitor]":
+        """Return the strips of a monitor that are captured one by one, from top to bottom."""
+        width, height = area["width"], area["height"]
+        factor = _whole_factor(width, height, self._size)
+        if sys.platform != "linux" or factor == 1:  # strips that stay large cost more to join than they save
+            return [area]
+        rows = max(1, _STRIP_BYTES // (4 * width * factor)) * factor
+        return [
+            {"left": area["left"], "top": area["top"] + top, "width": width, "height": min(rows, height - top)}
+            for top in range(0, height, rows)
+        ]
+
+    def _shoot_anew(self) -> "Image.Image":
         """Capture over a new connection: the resolution may have changed, or this X server has no cursor to show."""
         reason = ""
         # mss 10.2 draws the cursor on Linux only.
@@ -194,15 +233,15 @@ class _Screen:
             raise ConfigError(f"--monitor {self._monitor}: {count}, counted from 1 (0 is all of them together)")
         return monitors[self._monitor - 1]
 
-    def _scale(self, shot: "ScreenShot") -> "Image.Image":
-        size = scaled_size(shot.width, shot.height, self._size)
-        # mss returns BGRX. Declared as RGBX, Pillow uses it in place; the channels are swapped in the small picture.
-        pixels: Any = shot.raw
-        if size != (shot.width, shot.height):
-            whole = self._pillow.frombuffer("RGBX", (shot.width, shot.height), pixels, "raw", "RGBX", 0, 1)
-            small = whole.resize(size, self._pillow.Resampling.HAMMING, reducing_gap=_REDUCING_GAP)
-            pixels = small.tobytes()
-        return self._pillow.frombytes("RGB", size, pixels, "raw", "BGRX")
+    def _join(self, parts: "list[Image.Image]") -> "Image.Image":
+        """Return pictures of the same width as one, below each other."""
+        if len(parts) == 1:
+            return parts[0]
+        whole, top = self._pillow.new("RGBX", (parts[0].width, sum(part.height for part in parts))), 0
+        for part in parts:
+            whole.paste(part, (0, top))
+            top += part.height
+        return whole
 
 
 class ScreenGrabber:
@@ -300,7 +339,7 @@ class ScreenGrabber:
             waiting = False
             for _ in self._beats():
                 try:
-                    jpeg = _encode(screen.grab())
+                    jpeg = _encode(screen.grab(), _SCREEN_QUALITY)
                 except (_UnavailableError, ConfigError) as exc:
                     if not waiting:
                         self._post(self._warn, f"the screen cannot be captured at the moment, waiting for it: {exc}")
@@ -347,7 +386,7 @@ def _first_picture(screen: _Screen) -> tuple[bytes, str | None]:
         warning = "the screen is black: it may be locked, or in a Wayland session, which hides it from programs"
     elif not _may_see_windows():
         warning = f"only the background of the screen can be captured: {advise(sys.platform, os.environ)}"
-    return _encode(picture), warning
+    return _encode(picture, _SCREEN_QUALITY), warning
 
 
 def _refusal(reason: str) -> DeviceError:

@@ -11,7 +11,7 @@ import mss
 from PIL import Image
 
 from gemini_live.config import Config
-from gemini_live.screen import _encode, _Screen
+from gemini_live.screen import _SCREEN_QUALITY, _encode, _Screen
 from tests.rig import RigError
 from tests.rig.virtual_screen import VirtualScreen
 
@@ -48,7 +48,7 @@ def _measure_size(screen: VirtualScreen, size: str, at_most: float, scale: Scale
     display = mss.MSS(with_cursor=True)
 
     def grab_ours() -> bytes:
-        return _encode(grabber.grab())
+        return _encode(grabber.grab(), _SCREEN_QUALITY)
 
     def grab_plainly() -> bytes:
         shot = display.grab(display.monitors[1])
