@@ -31,10 +31,10 @@ _HANDLE_INTERVAL_S = 0.4
 
 
 @functools.lru_cache(maxsize=64)
-def _rate_of(mime_type: str) -> int:
+def _format_of(mime_type: str) -> PcmFormat:
     if not mime_type.lower().startswith("audio/pcm"):
         raise invalid_argument(f"audio of the type {mime_type}: only audio/pcm is taken")
-    return parse_rate_hz(mime_type, INPUT)
+    return PcmFormat(parse_rate_hz(mime_type, INPUT))
 
 
 class ClientMessages:
@@ -60,12 +60,28 @@ class ClientMessages:
         self._last_frame_s = -math.inf
         self._since_handle_s = 0.0
         """Seconds of audio since the last handle that came while the microphone streamed."""
+        self._found: list[SpeechStarted | Utterance] | None = None
+        """What `listen` found in the audio that is to be taken next."""
         self._held_results: list[Ask] = []
         """Results that the model speaks of as soon as the user has stopped speaking."""
 
     @property
     def _settings(self) -> Settings:
         return self._turns.settings
+
+    def listen(self, pcm: bytes, mime_type: str) -> bool:
+        """Take audio by which nothing begins or ends; return False if `take` is to be called with it."""
+        form = _format_of(mime_type)
+        duration_s = form.duration_s(len(pcm))
+        is_usual = duration_s <= _LONG_CHUNK_S and not len(pcm) % SAMPLE_BYTES and not self._seeding
+        if not is_usual or self._settings.closes_at_first_input or self._is_handle_due(duration_s):
+            return False
+        self._found = self._segments.feed(pcm, form.rate_hz)
+        if self._found:
+            return False
+        self._found = None
+        self._note_audio(pcm, duration_s)
+        return True
 
     async def take(self, message: dict[str, Any]) -> None:
         """Do what one message of the client asks for.
@@ -211,21 +227,29 @@ class ClientMessages:
 
     async def _take_audio(self, blob: dict[str, Any]) -> None:
         mime_type = blob.get("mimeType", INPUT.mime_type)
-        rate_hz = _rate_of(mime_type)
+        form = _format_of(mime_type)
         pcm = blob.get("data", b"")
-        duration_s = PcmFormat(rate_hz).duration_s(len(pcm))
+        duration_s = form.duration_s(len(pcm))
         if duration_s > _LONG_CHUNK_S:
             self._record.mistake(f"audio in pieces of more than {_LONG_CHUNK_S:g} s: 20 to 40 ms are advised")
         if len(pcm) % SAMPLE_BYTES:
             self._record.mistake("audio that ends in the middle of a sample")
+        self._note_audio(pcm, duration_s)
+        found, self._found = self._found, None
+        await self._hear(found if found is not None else self._segments.feed(pcm, form.rate_hz))
+        if self._is_handle_due(0.0):
+            self._since_handle_s = 0.0
+            await self._turns.handles.offer()
+
+    def _note_audio(self, pcm: bytes, duration_s: float) -> None:
         now_s = self._clock.time()
         self._record.heard(pcm, duration_s, now_s)
         self._history.last_audio_s = now_s
-        await self._hear(self._segments.feed(pcm, rate_hz))
         self._since_handle_s += duration_s
-        if self._since_handle_s >= _HANDLE_INTERVAL_S and not self._segments.speaking:
-            self._since_handle_s = 0.0
-            await self._turns.handles.offer()
+
+    def _is_handle_due(self, more_s: float) -> bool:
+        """True if a handle comes after so many more seconds of audio in which nobody speaks."""
+        return self._since_handle_s + more_s >= _HANDLE_INTERVAL_S and not self._segments.speaking
 
     def _take_frame(self, blob: dict[str, Any]) -> None:
         image = blob.get("data", b"")

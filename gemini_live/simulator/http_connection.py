@@ -11,10 +11,16 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection
 from websockets.frames import DATA_OPCODES, Frame
 from websockets.http11 import Response
-from websockets.protocol import Event
+from websockets.protocol import Event, State
 
+from .frame_cutter import FrameCutter
 from .http import Arrival, HttpFailure, HttpRequest, SocketRequest, read_request
 from .rest import build_error
+
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # built without its C extension
+    from websockets.utils import apply_mask
 
 SERVER_HEADER = "gemini-live-simulator"
 MAX_UNSENT_PONG_BYTES = 256 * 1024
@@ -44,10 +50,18 @@ class HttpConnection(ServerConnection):
         self.upstream: ClientConnection | None = None
         """The connection to the server behind us, if clients are passed on."""
         self._answering: asyncio.Future[None] | None = None
+        self.take_at_once: Callable[[bytes], bool] | None = None
+        """Set while somebody waits for a message: called with each one that comes whole, in one frame and one piece. If
+        it returns False, that message waits to be received, and so does what comes behind it."""
+        self._frames = FrameCutter()
 
     def data_received(self, data: bytes) -> None:
         """Read the request; hand the bytes on if it opens a WebSocket."""
         if self.http_request is not None:
+            data = self._frames.cut(data, self._take_message)
+            if not data:
+                return
+            self.take_at_once = None
             before_bytes = self.transport.get_write_buffer_size()
             super().data_received(data)  # writes the answers to pings without waiting
             self._unsent_pong_bytes += max(0, self.transport.get_write_buffer_size() - before_bytes)
@@ -68,7 +82,10 @@ class HttpConnection(ServerConnection):
             self._encourage()
         elif request.wants_socket:
             self.http_request = request
-            super().data_received(bytes(self._received))
+            head, rest = self._received[: self._arrival.n_needed], self._received[self._arrival.n_needed :]
+            super().data_received(bytes(head))
+            if rest:
+                self.data_received(bytes(rest))
         else:
             answer = self._answer(request)
             if isinstance(answer, Response):
@@ -76,6 +93,14 @@ class HttpConnection(ServerConnection):
             else:
                 self._is_answered = True
                 self._answering = asyncio.ensure_future(self._respond_later(answer))
+
+    def _take_message(self, payload: bytes, mask: bytes) -> bool:
+        """Take a whole message as it comes; return False if the WebSocket library is to read it."""
+        if self.take_at_once is None or self._n_fragments:
+            return False
+        if self.protocol.state is not State.OPEN or self.protocol.debug:
+            return False
+        return self.take_at_once(apply_mask(payload, mask))
 
     async def _respond_later(self, answer: Awaitable[Response]) -> None:
         self._respond(await answer)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from importlib import resources
 from typing import Any
 
+from .audio_message import read_audio_message
 from .close_reasons import INVALID_PAYLOAD, Refusal, invalid_argument, invalid_value, unknown_name
 
 _SCHEMA = json.loads(resources.files(__package__).joinpath("schema.json").read_text(encoding="utf-8"))
@@ -50,11 +51,13 @@ def parse_client_message(raw: str | bytes) -> dict[str, Any]:
     Raises:
         Refusal: It is not JSON, or not a message of the API.
     """
+    if isinstance(raw, bytes) and (audio := read_audio_message(raw)) is not None:
+        return build_audio(*audio)
     try:
         message = load_json(raw)
         if not isinstance(message, dict):
             raise Refusal(INVALID_PAYLOAD, "Invalid JSON payload received. Root element must be a message.")
-        read = _plain_audio(message) or _read_message(message, _ROOT, "")
+        read = _read_message(message, _ROOT, "")
     except (ValueError, RecursionError):
         raise Refusal(INVALID_PAYLOAD, "Invalid JSON payload received. Unexpected token.") from None
     if len(read) != 1:
@@ -91,18 +94,8 @@ def read_message(value: Any, name: str, path: str) -> dict[str, Any]:
     return _read_message(value, name, path)
 
 
-def _plain_audio(message: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the message if it is the one that comes 50 times a second, read without the general walk."""
-    media = message.get("realtimeInput") or message.get("realtime_input")
-    if len(message) != 1 or not isinstance(media, dict) or len(media) != 1:
-        return None
-    blob = media.get("audio")
-    if not isinstance(blob, dict) or len(blob) != 2:
-        return None
-    data, mime_type = blob.get("data"), blob.get("mimeType") or blob.get("mime_type")
-    if not isinstance(data, str) or not isinstance(mime_type, str) or not data:
-        return None
-    pcm = _decode_base64(data, "realtime_input.audio.data")
+def build_audio(pcm: bytes, mime_type: str) -> dict[str, Any]:
+    """Return the message of a piece of audio, as it is after parsing."""
     return {"realtimeInput": {"audio": {"data": pcm, "mimeType": mime_type}}}
 
 

@@ -113,6 +113,7 @@ class Session:
             self._turns, self._record, context.clock, typed_text_cuts=context.typed_text_cuts
         )
         self._wire.on_go_away = self._go_away
+        self._wire.on_audio = self._messages.listen
         if self._record.api_version == "v1":
             self._record.note("v1: Google's own tests say that the Live API is at v1beta only")
         if "historyConfig" in setup and not settings.seeds_history:

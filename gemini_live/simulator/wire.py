@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
 
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
+from .audio_message import read_audio_message
 from .clock import Alarm, Clock, sleep
 from .close_reasons import (
     ABNORMAL_CLOSURE,
@@ -29,9 +29,10 @@ from .close_reasons import (
     cut_reason,
 )
 from .faults import END_CAUSES, Fault, SessionFaults
+from .http_connection import HttpConnection
 from .log import Log
 from .records import SessionRecord
-from .schema import parse_client_message
+from .schema import build_audio, parse_client_message
 
 _encoder = json.JSONEncoder(ensure_ascii=False, indent=2)
 _READ_BYTES = 65_536
@@ -53,7 +54,7 @@ class Wire:
 
     def __init__(
         self,
-        websocket: ServerConnection,
+        websocket: HttpConnection,
         record: SessionRecord,
         faults: SessionFaults,
         *,
@@ -70,6 +71,8 @@ class Wire:
         self._tasks: set[asyncio.Task[None]] = set()
         self.on_go_away: Callable[[float], None] = lambda time_left_s: None
         self.on_interrupted: Callable[[], None] = lambda: None
+        self.on_audio: Callable[[bytes, str], bool] = lambda pcm, mime_type: False
+        """Called with a piece of audio and its type as it arrives; False: `receive` is to return it."""
         if log is not None:
             record.on_mistake = lambda words: log.mistake(record.number, words)
             record.on_departure = lambda words: log.departure(record.number, words)
@@ -83,12 +86,27 @@ class Wire:
             ConnectionClosed: There are no more.
             Refusal: It is not a message of the API.
         """
-        raw = await self._websocket.recv(decode=False)
+        self._websocket.take_at_once = self._take_at_once
+        try:
+            raw = await self._websocket.recv(decode=False)
+        finally:
+            self._websocket.take_at_once = None
         if self._log is not None:
             self._log.received(self.record.number, raw)
         message = parse_client_message(raw)
         self.record.received(message)
         return message
+
+    def _take_at_once(self, raw: bytes) -> bool:
+        """Take a message of audio that is not to be answered; waking the session's task would cost more than this."""
+        audio = read_audio_message(raw)
+        if audio is None or not self.on_audio(*audio):
+            return False
+        if self._log is not None:
+            self._log.received(self.record.number, raw)
+        self.record.received(build_audio(*audio))
+        self.record.changed()
+        return True
 
     async def send(self, message: dict[str, Any]) -> None:
         """Send a message, unless a fault is in the way.

@@ -15,7 +15,7 @@ PATH = generate_schema.SCHEMA_PATH
 
 
 def parse(message: Any) -> dict[str, Any]:
-    return parse_client_message(json.dumps(message))
+    return parse_client_message(json.dumps(message).encode())
 
 
 def refusal_of(message: Any) -> Refusal:
