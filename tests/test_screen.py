@@ -440,6 +440,22 @@ async def test_a_frame_shows_what_is_on_the_screen(virtual_screen: VirtualScreen
 
 
 @pytest.mark.rig
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems capture a screen at once")
+def test_a_screen_captured_in_strips_is_the_same_picture(
+    virtual_screen: VirtualScreen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    virtual_screen.show_desktop()
+    grabbed = []
+    for strip_bytes in (2**30, 100_000):  # the second: strips of some rows, and a smaller one at the end
+        monkeypatch.setattr("gemini_live.screen._STRIP_BYTES", strip_bytes)
+        grabber = screen._Screen(monitor=1, size=333)
+        grabbed.append(grabber.grab())
+        grabber.close()
+    assert grabbed[0].size == scaled_size(virtual_screen.width, virtual_screen.height, 333)
+    assert difference(*grabbed) == 0.0
+
+
+@pytest.mark.rig
 @pytest.mark.parametrize("virtual_screen", ["640x480"], indirect=True)
 async def test_a_small_screen_is_not_enlarged(virtual_screen: VirtualScreen) -> None:
     red = Image.new("RGB", (640, 480), (200, 30, 90))
