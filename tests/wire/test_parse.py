@@ -697,7 +697,10 @@ def is_typed(value: Any, annotation: Any) -> bool:
     return type(value) is annotation
 
 
-FIELD_TYPES = {kind: typing.get_type_hints(kind) for kind in (*typing.get_args(ServerEvent), Source, FunctionCall)}
+FIELD_TYPES = {
+    kind: {field.name: typing.get_type_hints(kind)[field.name] for field in dataclasses.fields(kind)}
+    for kind in (*typing.get_args(ServerEvent), Source, FunctionCall)
+}
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
