@@ -155,7 +155,7 @@ def test_clocks_that_differ_keep_the_reserve_and_lose_no_reference(ppm: int) -> 
 def test_buffers_that_overtake_each_other_are_no_drift() -> None:
     queue = ReferenceQueue(0.02)
     for n in range(60 * 50):
-        is_overtaken = n // 500 % 2  # every ten seconds the second buffer comes just after the microphone's, or before it
+        is_overtaken = n // 500 % 2  # every ten seconds a buffer comes just after the microphone's, or before it
         queue.put(bytes(20 * MS * 2 if n % 500 or not n else 20 * MS * 2 + (-1 if is_overtaken else 1) * 10 * MS * 2))
         queue.take(20 * MS * 2)
     assert (queue.n_late_samples, queue.n_corrected_samples, queue.n_disturbances) == (0, 0, 0)
