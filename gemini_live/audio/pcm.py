@@ -48,13 +48,9 @@ INPUT = PcmFormat(rate_hz=16_000)
 OUTPUT = PcmFormat(rate_hz=24_000)
 """The format of the model's speech: 48,000 bytes per second."""
 
-OUTPUT_MIME_TYPE = OUTPUT.mime_type
-
 
 def parse_rate_hz(mime_type: str, default: PcmFormat) -> int:
     """Return the rate in a MIME type such as `audio/pcm;rate=N`, or `default.rate_hz` if it names no plausible one."""
-    if mime_type == OUTPUT_MIME_TYPE:
-        return OUTPUT.rate_hz
     match = _RATE.search(mime_type)
     if match is None:
         return default.rate_hz

@@ -17,11 +17,12 @@ MIN_RESERVE_S, MAX_RESERVE_S = 0.01, 0.08
 WINDOW_S, N_WINDOWS = 1.0, 5
 """The reserve is corrected after one window at the start, and later after five, by the median of their lowest reserves:
 a program that was slow once, and caught up, has to change nothing."""
-TOLERATED_SHARE, MAX_SURPLUS_S = 0.6, 0.03
-"""A smaller deviation of the reserve, as a share of it, is left alone: by 10 ms it changes without any drift, as the
-buffers of the two devices overtake each other, and each correction costs AEC3 some of its depth. A larger surplus than
-the second is dropped at once, other deviations are corrected sample by sample: AEC3 follows at once if the reference
-comes earlier, but needs seconds if it comes later."""
+TOLERATED_SHARE = 0.6
+"""A smaller deviation, as a share of the reserve, is left alone. It changes by 10 ms without any drift, as the buffers
+of the two devices overtake each other, and each correction costs AEC3 some of its depth."""
+MAX_SURPLUS_S = 0.03
+"""A larger surplus is dropped at once, other deviations are corrected sample by sample: AEC3 follows at once if the
+reference comes earlier, but needs seconds if it comes later."""
 MAX_JITTER_S = 0.1
 """Jitter is over after this time. If reference is still late, the loudspeaker has paused, and its echo is late too."""
 MAX_LATE_S = 0.3

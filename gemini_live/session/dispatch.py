@@ -243,18 +243,7 @@ class Dispatcher:
                 return [Fail(code, message)]
             case Usage():
                 self._stats.tokens.take(event)
-                self._output.emit(
-                    events.Usage(
-                        prompt_tokens=event.prompt_tokens,
-                        response_tokens=event.response_tokens,
-                        total_tokens=event.total_tokens,
-                        thoughts_tokens=event.thoughts_tokens,
-                        tool_use_prompt_tokens=event.tool_use_prompt_tokens,
-                        cached_tokens=event.cached_tokens,
-                        prompt_by_modality=event.prompt_by_modality,
-                        response_by_modality=event.response_by_modality,
-                    )
-                )
+                self._output.emit(events.Usage(**vars(event)))
             case Unrecognised(keys=keys):
                 self._report_unknown(keys)
             case Malformed(problems=problems):

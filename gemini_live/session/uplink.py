@@ -160,7 +160,7 @@ class Uplink:
     @property
     def has_too_many_results(self) -> bool:
         """True if so many results wait to be sent that the server may make no more calls."""
-        return bool(self._results) and sum(map(len, self._results)) > MAX_RESULTS
+        return sum(map(len, self._results)) > MAX_RESULTS
 
     def wake(self) -> None:
         """Look again for something to send."""

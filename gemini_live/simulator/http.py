@@ -111,19 +111,19 @@ class Arrival:
 
     def __init__(self) -> None:
         self._n_seen = 0
-        self.n_needed: int | None = None
+        self._n_needed: int | None = None
         """The length of the request, as soon as its headers have arrived."""
 
     def is_worth_reading(self, data: bytearray) -> bool:
         """Return True if `data`, which has grown, may now be a whole request, or one to be refused."""
         n_before, self._n_seen = self._n_seen, len(data)
-        if self.n_needed is not None:
-            return len(data) >= self.n_needed
+        if self._n_needed is not None:
+            return len(data) >= self._n_needed
         end = _END_OF_HEAD.search(data, max(0, n_before - 3))
         if end is None:
             return not n_before or len(data) > _MAX_HEAD_BYTES
         length = _LENGTH.search(data, 0, end.end())
-        self.n_needed = end.end() + (int(length[1]) if length else 0)
+        self._n_needed = end.end() + (int(length[1]) if length else 0)
         return True
 
 

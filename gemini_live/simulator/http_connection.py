@@ -11,16 +11,10 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection
 from websockets.frames import DATA_OPCODES, Frame
 from websockets.http11 import Response
-from websockets.protocol import Event, State
+from websockets.protocol import Event
 
-from .frame_cutter import FrameCutter
 from .http import Arrival, HttpFailure, HttpRequest, SocketRequest, read_request
 from .rest import build_error
-
-try:
-    from websockets.speedups import apply_mask
-except ImportError:  # built without its C extension
-    from websockets.utils import apply_mask
 
 SERVER_HEADER = "gemini-live-simulator"
 MAX_UNSENT_PONG_BYTES = 256 * 1024
@@ -51,17 +45,12 @@ class HttpConnection(ServerConnection):
         """The connection to the server behind us, if clients are passed on."""
         self._answering: asyncio.Future[None] | None = None
         self.take_at_once: Callable[[bytes], bool] | None = None
-        """Set while somebody waits for a message: called with each one that comes whole, in one frame and one piece. If
-        it returns False, that message waits to be received, and so does what comes behind it."""
-        self._frames = FrameCutter()
+        """Set while somebody waits for a message: called with each one that comes in one frame. If it returns False,
+        that message waits to be received, and so does what comes behind it."""
 
     def data_received(self, data: bytes) -> None:
         """Read the request; hand the bytes on if it opens a WebSocket."""
         if self.http_request is not None:
-            data = self._frames.cut(data, self._take_message)
-            if not data:
-                return
-            self.take_at_once = None
             before_bytes = self.transport.get_write_buffer_size()
             super().data_received(data)  # writes the answers to pings without waiting
             self._unsent_pong_bytes += max(0, self.transport.get_write_buffer_size() - before_bytes)
@@ -82,10 +71,7 @@ class HttpConnection(ServerConnection):
             self._encourage()
         elif request.wants_socket:
             self.http_request = request
-            head, rest = self._received[: self._arrival.n_needed], self._received[self._arrival.n_needed :]
-            super().data_received(bytes(head))
-            if rest:
-                self.data_received(bytes(rest))
+            super().data_received(bytes(self._received))
         else:
             answer = self._answer(request)
             if isinstance(answer, Response):
@@ -94,20 +80,19 @@ class HttpConnection(ServerConnection):
                 self._is_answered = True
                 self._answering = asyncio.ensure_future(self._respond_later(answer))
 
-    def _take_message(self, payload: bytes, mask: bytes) -> bool:
-        """Take a whole message as it comes; return False if the WebSocket library is to read it."""
-        if self.take_at_once is None or self._n_fragments:
-            return False
-        if self.protocol.state is not State.OPEN or self.protocol.debug:
-            return False
-        return self.take_at_once(apply_mask(payload, mask))
-
     async def _respond_later(self, answer: Awaitable[Response]) -> None:
         self._respond(await answer)
 
     def process_event(self, event: Event) -> None:
-        """Process a frame; drop a connection whose message comes in more than `MAX_FRAGMENTS` frames."""
+        """Process a frame: hand over a message at once if somebody waits for one.
+
+        Drop a connection whose message comes in more than `MAX_FRAGMENTS` frames.
+        """
         if isinstance(event, Frame) and event.opcode in DATA_OPCODES:
+            is_whole = event.fin and not self._n_fragments
+            if is_whole and self.take_at_once is not None and self.take_at_once(bytes(event.data)):
+                return
+            self.take_at_once = None
             self._n_fragments = 0 if event.fin else self._n_fragments + 1
             if self._n_fragments > MAX_FRAGMENTS:
                 self.transport.abort()

@@ -16,15 +16,14 @@ from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidProxy, InvalidURI
-from websockets.frames import DATA_OPCODES, Frame, Opcode
-from websockets.protocol import OPEN, Event
+from websockets.frames import DATA_OPCODES, Frame
+from websockets.protocol import Event
 from websockets.version import version as websockets_version
 
 from .. import __version__
 from ..errors import ConfigError, MissingExtraError, SessionClosed
 from .address import PROXY_ADVICE, authorize, find_proxy, list_secrets, name_proxy
 from .failures import explain_dial, mask
-from .frames import FrameCutter
 
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 0.5
@@ -73,39 +72,14 @@ class _Connect(connect):
 
 
 class _Socket(ClientConnection):
-    """Takes whole messages out of the stream by itself, and leaves all else to the library.
-
-    Drops a connection that would stay open for ever, or whose unsent bytes would fill the memory.
-    """
+    """Drops a connection that would stay open for ever, or whose unsent bytes would fill the memory."""
 
     lost_reason = ""
     """Why it was dropped here; empty if it was not."""
     _unsent_bytes = _unsent_pong_bytes = _n_fragments = 0
     _check: asyncio.TimerHandle | None = None
-    _cutter: FrameCutter | None = None
-    """Cuts the stream; `None`: the library reads it."""
 
     def data_received(self, data: bytes) -> None:
-        cutter = self._cutter
-        if cutter is None:
-            self._leave_to_library(data)
-            # So ends the answer to the handshake. A frame that ends so is complete, or the library still holds it.
-            is_between = data.endswith(b"\r\n\r\n") and not (self.protocol.reader.buffer or self._n_fragments)
-            if is_between and self.protocol.state is OPEN:
-                self._cutter = FrameCutter(MAX_MESSAGE_BYTES)
-        elif self.protocol.state is not OPEN:
-            self._cutter = None
-            self._leave_to_library(cutter.rest + data)
-        else:
-            for is_message, piece in cutter.cut(data):
-                if is_message:
-                    self.recv_messages.put(Frame(Opcode.TEXT, piece))
-                else:
-                    self._leave_to_library(piece)
-                    if self.protocol.state is not OPEN:
-                        return  # what follows a close is not read
-
-    def _leave_to_library(self, data: bytes) -> None:
         before_bytes = self.transport.get_write_buffer_size()
         super().data_received(data)  # writes the answers to pings without waiting
         self._unsent_pong_bytes += max(0, self.transport.get_write_buffer_size() - before_bytes)

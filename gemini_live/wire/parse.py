@@ -195,17 +195,14 @@ _COUNTS = {
 def _read_usage(message: _Message) -> None:
     if (usage := message.fields.child("usageMetadata")) is None:
         return
-    fields = usage.fields
-    counts = {field: usage.integer(name) or 0 for name, field in _COUNTS.items() if name in fields}
+    counts = {field: usage.integer(name) or 0 for name, field in _COUNTS.items()}
     prompt_by_modality = _read_by_modality(usage, "promptTokensDetails")
     by_modality = _read_by_modality(usage, "responseTokensDetails")
     # Google's enterprise API for the same service says candidates instead of response.
-    if "candidatesTokenCount" in fields:
-        candidates = usage.integer("candidatesTokenCount") or 0
-        counts["response_tokens"] = counts.get("response_tokens") or candidates
-    if "candidatesTokensDetails" in fields:
-        by_candidates = _read_by_modality(usage, "candidatesTokensDetails")
-        by_modality = by_modality or by_candidates
+    candidates = usage.integer("candidatesTokenCount") or 0
+    by_candidates = _read_by_modality(usage, "candidatesTokensDetails")
+    counts["response_tokens"] = counts["response_tokens"] or candidates
+    by_modality = by_modality or by_candidates
     message.events.append(Usage(**counts, prompt_by_modality=prompt_by_modality, response_by_modality=by_modality))
     usage.skip("cacheTokensDetails", "toolUsePromptTokensDetails", "serviceTier", "trafficType")
 
@@ -270,7 +267,7 @@ def _read_part(part: JsonObject, events: list[ServerEvent]) -> None:
 
 def _read_audio(blob: JsonObject, events: list[ServerEvent]) -> None:
     mime_type = blob.text("mimeType")
-    if mime_type != pcm.OUTPUT_MIME_TYPE and mime_type.partition(";")[0].strip().lower() != "audio/pcm":
+    if mime_type.partition(";")[0].strip().lower() != "audio/pcm":
         blob.skip("data")
         blob.unknown("mimeType", mime_type or "none")
     elif data := blob.data("data"):
@@ -284,8 +281,7 @@ def _read_grounding(message: _Message) -> None:
     sources: list[Source] = []
     if (metadata := content.child("groundingMetadata")) is not None:
         for name in ("webSearchQueries", "imageSearchQueries", "retrievalQueries"):
-            if name in metadata.fields:
-                queries += [query for query in metadata.strings(name) if query]
+            queries += [query for query in metadata.strings(name) if query]
         for chunk in metadata.children("groundingChunks"):
             sources += _read_sources(chunk)
         metadata.skip(
@@ -295,8 +291,7 @@ def _read_grounding(message: _Message) -> None:
             "googleMapsWidgetContextToken",
             "sourceFlaggingUris",
         )
-    if "urlContextMetadata" in content.fields:
-        sources += map(_read_page, content.child_or_empty("urlContextMetadata").children("urlMetadata"))
+    sources += map(_read_page, content.child_or_empty("urlContextMetadata").children("urlMetadata"))
     known = dict.fromkeys(source for source in sources if source.title or source.uri)
     if queries or known:
         message.events.append(Grounding(tuple(dict.fromkeys(queries)), tuple(known)))

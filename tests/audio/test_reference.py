@@ -154,10 +154,12 @@ def test_clocks_that_differ_keep_the_reserve_and_lose_no_reference(ppm: int) -> 
 
 def test_buffers_that_overtake_each_other_are_no_drift() -> None:
     queue = ReferenceQueue(0.02)
-    for n in range(60 * 50):
-        is_overtaken = n // 500 % 2  # every ten seconds a buffer comes just after the microphone's, or before it
-        queue.put(bytes(20 * MS * 2 if n % 500 or not n else 20 * MS * 2 + (-1 if is_overtaken else 1) * 10 * MS * 2))
-        queue.take(20 * MS * 2)
+    for number in range(6):  # ten seconds each: a buffer comes before the microphone's chunk, or just after it
+        queue.put(bytes(2 * (30 if number % 2 else 10) * MS))
+        queue.take(2 * 20 * MS)
+        for _ in range(500):
+            queue.put(bytes(2 * 20 * MS))
+            queue.take(2 * 20 * MS)
     assert (queue.n_late_samples, queue.n_corrected_samples, queue.n_disturbances) == (0, 0, 0)
 
 

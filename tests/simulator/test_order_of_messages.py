@@ -1,4 +1,4 @@
-"""frame_cutter.py: nothing is lost, doubled or moved, however the bytes come; and the sessions that it feeds."""
+"""Messages that are taken as they arrive: a session gets each one once, in its order, however the bytes come."""
 
 import asyncio
 import base64
@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from gemini_live.simulator import Simulator
-from gemini_live.simulator.frame_cutter import FrameCutter
 
 from .peer import setup
 
@@ -20,19 +19,11 @@ HANDSHAKE = (
 )
 
 
-def frame(payload: bytes, first: int = 0x81, mask: bytes = b"\x05\x00\xff\x21", *, masked: bool = True) -> bytes:
+def frame(payload: bytes, first: int = 0x81, mask: bytes = b"\x05\x00\xff\x21") -> bytes:
     """A frame of a client."""
     size = len(payload)
-    bit = 0x80 if masked else 0
-    if size < 126:
-        header = bytes([first, bit | size])
-    elif size < 65_536:
-        header = bytes([first, bit | 126]) + size.to_bytes(2)
-    else:
-        header = bytes([first, bit | 127]) + size.to_bytes(8)
-    if not masked:
-        return header + payload
-    return header + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
+    length = bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2)
+    return bytes([first]) + length + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
 
 
 def cut_at_random(stream: bytes, generator: random.Random) -> list[bytes]:
@@ -43,49 +34,6 @@ def cut_at_random(stream: bytes, generator: random.Random) -> list[bytes]:
         pieces.append(stream[position : position + size])
         position += size
     return pieces
-
-
-@pytest.mark.parametrize("seed", range(30))
-def test_every_byte_is_taken_or_left_in_its_order(seed: int) -> None:
-    generator = random.Random(seed)
-    frames = [
-        frame(
-            bytes([i]) * generator.choice([0, 1, 5, 125, 126, 800, 65_535, 65_536]),
-            generator.choice([0x81, 0x82, 0x01, 0x00, 0x80, 0x89, 0x88, 0xC1]),
-            masked=generator.random() < 0.9,
-        )
-        for i in range(40)
-    ]
-    ends = {sum(map(len, frames[:i])) for i in range(len(frames) + 1)}
-    cutter, passed = FrameCutter(), bytearray()
-
-    def take(payload: bytes, mask: bytes) -> bool:
-        assert len(passed) in ends
-        i = sum(1 for end in ends if end <= len(passed)) - 1
-        assert frames[i].endswith(mask + payload) and frames[i][0] in (0x81, 0x82)
-        if generator.random() < 0.5:
-            passed.extend(frames[i])
-            return True
-        return False
-
-    for piece in cut_at_random(b"".join(frames), generator):
-        passed += cutter.cut(piece, take)
-    assert bytes(passed) == b"".join(frames)
-
-
-def test_messages_at_the_beginning_are_taken_and_nothing_behind_what_is_left() -> None:
-    taken: list[bytes] = []
-    one, two, ping = frame(b"one"), frame(b"two", mask=bytes(4)), frame(b"", 0x89)
-    cutter = FrameCutter()
-
-    def take(payload: bytes, mask: bytes) -> bool:
-        taken.append(payload)
-        return True
-
-    assert cutter.cut(one + two + ping + two, take) == ping + two
-    assert len(taken) == 2 and taken[1] == b"two"
-    assert cutter.cut(two[:4], lambda payload, mask: True) == b""
-    assert cutter.cut(two[4:], lambda payload, mask: True) == b""
 
 
 def messages() -> list[dict[str, Any]]:
