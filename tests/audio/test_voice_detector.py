@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import pytest
 import webrtcvad
 
@@ -94,6 +95,42 @@ def test_sudden_constant_noise_is_learned() -> None:
 def test_clicks_are_not_speech() -> None:
     click = b"\xff\x6f" * 160
     assert detect((SILENCE + click) * 6 + SILENCE) == []
+
+
+def keystrokes(duration_s: float) -> bytes:
+    """Four keys a second, pressed and released, each as loud as a voice: a click, and a thump that takes 60 ms."""
+    rng, t = np.random.default_rng(3), np.arange(960) / 16_000
+    signal = 40 * rng.standard_normal(round(duration_s * 16_000))
+    for start in range(0, len(signal) - 3_000, 4_000):
+        for offset in (0, int(rng.integers(1_100, 1_800))):
+            click = rng.standard_normal(t.size) * np.exp(-t / 0.006)
+            thump = np.sin(2 * np.pi * rng.uniform(120, 300) * t) * np.exp(-t / 0.015)
+            signal[start + offset : start + offset + t.size] += 6_000 * (click + thump)
+    return bytes(signal.clip(-32768, 32767).astype("<i2").tobytes())
+
+
+def test_typing_is_not_speech() -> None:
+    assert detect(keystrokes(10)) == []
+
+
+def test_speech_ends_although_the_user_types_on() -> None:
+    speech = spoken()
+    sound = SILENCE + speech + SILENCE * 3
+    (utterance,) = detect(mix(sound, keystrokes(len(sound) / 32_000)), silence_s=0.2)
+    assert utterance.end_s == pytest.approx(1.2 + len(speech) / 32_000, abs=0.35)
+
+
+@pytest.mark.parametrize("level_dbfs", [-50, -40, -34])
+def test_speech_is_found_beside_a_fan(level_dbfs: int) -> None:
+    speech = spoken("Guten Tag, wie geht es Ihnen?", "de")
+    sound = SILENCE * 3 + speech + SILENCE * 3
+    low = np.cumsum(np.frombuffer(noise(len(sound) / 32_000, -60), "<i2").astype(float))
+    low -= np.convolve(low, np.ones(3_200) / 3_200, "same")  # nothing below 5 Hz
+    hum = np.sin(2 * np.pi * 50 / 16_000 * np.arange(len(low))) * low.std() / 2
+    fan = (low + hum) * 10 ** (level_dbfs / 20) * 32768 / (low + hum).std()
+    (utterance,) = detect(mix(sound, bytes(fan.clip(-32768, 32767).astype("<i2").tobytes())))
+    assert utterance.start_s == pytest.approx(3.6, abs=TOLERANCE_S)
+    assert utterance.end_s == pytest.approx(3.6 + len(speech) / 32_000, abs=TOLERANCE_S)
 
 
 def test_a_constant_value_is_not_speech() -> None:
