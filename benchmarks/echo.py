@@ -7,6 +7,7 @@ often a near voice, now and then, interrupts the model.
 
     python -m benchmarks.echo [--seconds 30] [--delay 80] [--gain 0.4] [--near 5] [ARGUMENTS OF GEMINI-LIVE ...]
     python -m benchmarks.echo --matrix
+    python -m benchmarks.echo --recovery
 
 Numbers are for espeak-ng voices and a loopback without a room: real loudspeakers and rooms are worse.
 """
@@ -16,6 +17,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -74,6 +76,8 @@ class Report:
     """For each near voice: seconds until the server said that the model was interrupted; None if it did not."""
     near_levels_db: list[float] = field(default_factory=list)
     """For each near voice: level of what was sent relative to the voice."""
+    near_snrs_db: list[float] = field(default_factory=list)
+    """For each near voice: its power in what was sent over that of everything else in it."""
     summary: dict[str, Any] = field(default_factory=dict)
     """The command's own summary."""
     modes: list[str] = field(default_factory=list)
@@ -85,12 +89,15 @@ class Report:
         near = f"{len(delays)} of {len(self.near_delays_s)}"
         took = f"{statistics.median(delays):.2f} s" if delays else "-"
         level = f"{statistics.median(self.near_levels_db):.0f} dB" if self.near_levels_db else "-"
+        snr = f"{statistics.median(self.near_snrs_db):.0f} dB" if self.near_snrs_db else "-"
         own = self.summary.get("erle_db")
         own_db = "-" if own is None else f"{own:.0f}"
-        return f"{erles} | {own_db} | {self.n_false} | {self.n_vad} | {near} | {took} | {level}"
+        return f"{erles} | {own_db} | {self.n_false} | {self.n_vad} | {near} | {took} | {level} | {snr}"
 
 
-HEADER = "ERLE, median (worst second) | own ERLE | false interruptions | webrtcvad | near voices | after | near level"
+HEADER = (
+    "ERLE, median (worst second) | own ERLE | false interruptions | webrtcvad | near voices | after | their level | SNR"
+)
 
 
 def say(text: str, folder: Path, dbfs: float, *voice: str) -> Samples:
@@ -318,8 +325,61 @@ async def speak_over(scene: Scene, folder: Path, near: Samples, report: Report) 
             interrupted_s = time.monotonic() - began_s
     await feeding
     report.near_delays_s.append(interrupted_s)
-    sent = np.frombuffer(bytes(scene.record.audio[begin[0] // 2 * 2 :]), "<i2")[: round(duration_s * INPUT.rate_hz)]
-    report.near_levels_db.append(level_db(sent) - level_db(near))
+    voice = resample(near, 48_000, INPUT.rate_hz)
+    sent = align(np.frombuffer(bytes(scene.record.audio[begin[0] // 2 * 2 :]), "<i2"), voice)
+    report.near_levels_db.append(level_db(sent) - level_db(voice))
+    report.near_snrs_db.append(snr_db(sent, voice))
+
+
+def align(sent: Samples, voice: Samples) -> Samples:
+    """Return the part of `sent` that is most like `voice`, of its length."""
+    size = 1 << (len(sent) + len(voice)).bit_length()
+    spectrum = np.fft.rfft(sent.astype(np.float64), size) * np.conj(np.fft.rfft(voice.astype(np.float64), size))
+    start = int(np.fft.irfft(spectrum, size)[: len(sent) - len(voice) + 1].argmax())
+    return sent[start : start + len(voice)]
+
+
+def snr_db(sent: Samples, voice: Samples) -> float:
+    """Return the power of `voice` in `sent` over the power of the rest; a change of the voice counts as rest."""
+    x, y = voice.astype(np.float64), sent.astype(np.float64)
+    part = x * (x @ y) / (x @ x)
+    return level_db(part) - level_db(y - part)
+
+
+async def change_delay(scene: Scene, delay_ms: int) -> None:
+    """Take the echo away, and let it come back with another delay."""
+    scene.audio.set_echo(delay_ms, 0.4)
+
+
+async def stop_program(scene: Scene) -> None:
+    """Let the command stand still for 0.6 s: its speaker runs dry, and its microphone's audio waits."""
+    scene.process.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(0.6)
+    scene.process.send_signal(signal.SIGCONT)
+
+
+async def interrupt(scene: Scene) -> None:
+    """Let the model be interrupted and answer again: what was handed to the speaker is discarded there."""
+    scene.ask()
+    await scene.until_it_speaks()
+    scene.n_interrupted()
+
+
+DISTURBANCES: dict[str, Callable[[Scene], Awaitable[None]]] = {
+    "delay from 80 to 140 ms": lambda scene: change_delay(scene, 140),
+    "delay from 80 to 20 ms": lambda scene: change_delay(scene, 20),
+    "the program stands still for 0.6 s": stop_program,
+    "an interruption discards what was to be played": interrupt,
+}
+
+
+async def run_recovery(audio: VirtualAudio, folder: Path, n_near: int) -> None:
+    """Measure how soon the echo is removed again after each disturbance, and print a table."""
+    print(f"after 20 s | ERLE by second since | {HEADER}")
+    for name, disturb in DISTURBANCES.items():
+        report = await converse(audio, folder, seconds=40.0, n_near=n_near, disturb=disturb)
+        after = " ".join(f"{value:.0f}" for value in report.erles_db[20:])
+        print(f"{name} | {after} | {report.format()} | {report.modes}", flush=True)
 
 
 async def run_matrix(audio: VirtualAudio, folder: Path, seconds: float, n_near: int) -> None:
@@ -339,11 +399,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--gain", type=float, default=0.4, help="gain of the echo (0.4)")
     parser.add_argument("--near", type=int, default=0, metavar="N", help="how often a near voice speaks (0)")
     parser.add_argument("--matrix", action="store_true", help="all delays and gains")
+    parser.add_argument("--recovery", action="store_true", help="disturbances in mid-session")
     options, arguments = parser.parse_known_args(argv)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         audio = VirtualAudio(folder / "audio")
         try:
+            if options.recovery:
+                asyncio.run(run_recovery(audio, folder, options.near))
+                return
             if options.matrix:
                 asyncio.run(run_matrix(audio, folder, options.seconds, options.near))
                 return

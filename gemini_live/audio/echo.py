@@ -10,11 +10,14 @@ from typing import Any
 
 from . import pcm as formats
 from .echo_meter import PLAYED_DBFS, EchoMeter, Leak
+from .moved_echo import AUDIBLE_DBFS, MovedEcho, Verdict
 from .reference import LowDelayResampler, ReferenceQueue
 
 MAX_REST_DBFS, MIN_REMOVED_DB = -40.0, 10.0
 """While the model's voice is played, cleaned audio is the rest of an echo if it is softer than the first, and softer
 than what was recorded by the second."""
+ECHO_DBFS = -45.0
+"""An echo that is recorded at this level is loud enough to be recognised."""
 RESET_AGAIN_S = 5.0
 """Time between two resets of a canceller that leaves too much of the echo."""
 LEARNS_S = 10.0
@@ -49,8 +52,15 @@ class EchoPath:
         self.reference = ReferenceQueue(device_delay_s)
         self._resampler = LowDelayResampler(played_hz)
         self._canceller: Any = _build_canceller() if cancels else None
+        self._moved = MovedEcho()
+        self.verdict = Verdict.CLEAR
+        """What the newest audio is, if it is audible."""
         self._n_gaps = self._n_delayed = 0
         self._since_reset_s = 0.0
+        self.n_resets = 0
+        """How often the canceller began to learn anew."""
+        self.learned_s = 0.0
+        """Seconds of sound from the loudspeaker since then."""
 
     @property
     def cancels(self) -> bool:
@@ -68,7 +78,7 @@ class EchoPath:
         Until AEC3 has learned that nothing comes back, which takes some 7 s of sound, it removes every voice while the
         model is heard.
         """
-        return self.meter.leak is Leak.ABSENT and self.meter.played_s < LEARNS_S
+        return self.meter.leak is Leak.ABSENT and self.learned_s < LEARNS_S
 
     def process(self, recorded: bytes) -> bytes:
         """Return microphone audio without the echo, delayed by 8 ms.
@@ -84,15 +94,30 @@ class EchoPath:
         self._n_delayed = self.reference.n_delayed
         cleaned = recorded if self._canceller is None else self._cancel(recorded, reference)
         self.meter.add(reference, recorded, cleaned)
+        self.learned_s += self.meter.new_played_s
         self._since_reset_s += formats.INPUT.duration_s(len(recorded))
         if self.meter.rest_is_audible and self._since_reset_s >= RESET_AGAIN_S:
             self._reset_canceller()
-        return recorded if self._is_bypassed else self._soften(cleaned)
+        cleaned = recorded if self._is_bypassed else self._soften(cleaned)
+        if self.cancels:
+            self._judge(reference, recorded, cleaned)
+        return cleaned
+
+    def _judge(self, reference: bytes, recorded: bytes, cleaned: bytes) -> None:
+        meter = self.meter
+        self.verdict = self._moved.judge(
+            reference,
+            recorded,
+            is_echo_loud=meter.recorded_dbfs > ECHO_DBFS and meter.expected_dbfs(0.0) > PLAYED_DBFS,
+            is_audible=formats.level_dbfs(cleaned) > AUDIBLE_DBFS,
+        )
+        if self.verdict is Verdict.MOVED:
+            self._reset_canceller()
 
     @property
     def n_disturbances(self) -> int:
         """How often the reference was late or moved in time; an echo that is not cancelled may follow."""
-        return self.reference.n_disturbances + self.reference.n_delayed
+        return self.reference.n_disturbances
 
     def _soften(self, cleaned: bytes) -> bytes:
         """Reduce the residual echo to the level of the room's noise, so that no voice detector takes it for speech.
@@ -117,7 +142,9 @@ class EchoPath:
 
     def _reset_canceller(self) -> None:
         """Reset the canceller: learning a new echo path is faster than adapting from the old one."""
-        self._since_reset_s = 0.0
+        self._since_reset_s = self.learned_s = 0.0
+        self.n_resets += 1
+        self._moved.reset()
         if self._canceller is not None:
             self._canceller.reset()
 

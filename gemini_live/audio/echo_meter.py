@@ -98,8 +98,8 @@ class EchoMeter:
         """Level of the noise of the room: the quietest 20 ms of the last two seconds; None if not measured."""
         self.recorded_dbfs = self.cleaned_dbfs = -96.0
         """Levels of the newest audio, in dB relative to full scale."""
-        self.played_s = 0.0
-        """Seconds of sound from the loudspeaker."""
+        self.new_played_s = 0.0
+        """Seconds of sound from the loudspeaker in the newest audio."""
         self._likely_delay_s = -1.0
         """Delay of the echo that the last measurement found; -1 if it found none."""
         self._levels: list[npt.NDArray[np.float64]] = []
@@ -121,7 +121,7 @@ class EchoMeter:
         n_new = levels.shape[1]
         self._recent = np.concatenate((self._recent[n_new:], levels[0]))
         self.recorded_dbfs, self.cleaned_dbfs = (_dbfs(float(np.sqrt((row**2).mean()))) for row in levels[1:])
-        self.played_s += float((levels[0] > _PLAYED).sum()) * FRAME_S
+        self.new_played_s = float((levels[0] > _PLAYED).sum()) * FRAME_S
         self._watch_for_silence(n_new)
         self._n_frames += n_new
         self._n_until_next -= n_new

@@ -17,21 +17,18 @@ MIN_RESERVE_S, MAX_RESERVE_S = 0.01, 0.08
 WINDOW_S, N_WINDOWS = 1.0, 5
 """The reserve is corrected after one window at the start, and later after five, by the median of their lowest reserves:
 a program that was slow once, and caught up, has to change nothing."""
-TOLERATED_SHARE = 0.6
-"""A smaller deviation, as a share of the reserve, is left alone. It changes by 10 ms without any drift, as the buffers
-of the two devices overtake each other, and each correction costs AEC3 some of its depth."""
+MIN_RESERVE_SHARE = 0.2
+"""If less of the reserve is left, later reference is used so much later that the reserve is whole again."""
 MAX_SURPLUS_S = 0.03
-"""A larger surplus is dropped at once, other deviations are corrected sample by sample: AEC3 follows at once if the
-reference comes earlier, but needs seconds if it comes later."""
+"""A larger surplus over the reserve is dropped. Smaller deviations are left alone: the reserve changes by 10 ms without
+any drift, as the buffers of the two devices overtake each other; AEC3 follows a drift of 100 ppm by itself, but each
+correction costs it some of its depth, and a slow one costs it for a minute."""
 MAX_JITTER_S = 0.1
 """Jitter is over after this time. If reference is still late, the loudspeaker has paused, and its echo is late too."""
 MAX_LATE_S = 0.3
 """If the reference is later than this, the loudspeaker has paused for long: a gap."""
 MAX_QUEUED_S = 0.5
 """If more reference waits than this, the microphone has paused: a gap."""
-SAMPLE_EVERY_S = 0.2
-"""How often one sample is added or removed. That is a change of speed by 312 ppm, which the canceller follows."""
-
 _HALF_WIDTH = 16
 """Input frames that the resampler looks ahead, and back: 0.7 ms at 24 kHz."""
 
@@ -80,20 +77,15 @@ class ReferenceQueue:
 
     def __init__(self, device_delay_s: float = 0.0) -> None:
         """Begin in silence; `device_delay_s`: the shortest time in which the devices can play and record a sound."""
-        import numpy as np  # noqa: PLC0415 - an extra
-
-        self._np = np
         self._reserve_bytes = formats.INPUT.n_bytes(min(MAX_RESERVE_S, max(MIN_RESERVE_S, device_delay_s)))
         self.n_gaps = 0
         """How often the alignment was lost and found again."""
         self.n_disturbances = 0
         """How often reference was late or was moved: an echo may follow that is not cancelled."""
         self.n_delayed = 0
-        """How often all later reference was delayed, because the loudspeaker seemed to have paused."""
+        """How often all later reference was delayed: the loudspeaker seemed to have paused, or its clock is slower."""
         self.n_late_samples = 0
         """Reference samples that came too late and were replaced by silence."""
-        self.n_corrected_samples = 0
-        """Samples that were removed (or, if negative, added) because the two clocks differ."""
         self._pcm = bytearray()
         self._begin()
 
@@ -111,9 +103,6 @@ class ReferenceQueue:
         self._lowest: list[int] = []
         """Smallest reserve in each finished window, in bytes."""
         self._begin_window()
-        self._surplus = 0
-        """Samples that are still to be removed one by one, or to be added if negative."""
-        self._to_next_sample_bytes = 0
 
     def _begin_window(self) -> None:
         self._lowest_bytes = formats.INPUT.n_bytes(MAX_QUEUED_S)
@@ -132,17 +121,15 @@ class ReferenceQueue:
         self._handle_gap(n_bytes)
         if not self._has_begun:
             return bytes(n_bytes)
-        n_wanted = n_bytes + formats.SAMPLE_BYTES * self._next_correction(n_bytes)
-        taken = bytes(self._pcm[:n_wanted])
-        del self._pcm[:n_wanted]
-        missing = n_wanted - len(taken)
+        taken = bytes(self._pcm[:n_bytes])
+        del self._pcm[:n_bytes]
+        missing = n_bytes - len(taken)
         self.n_disturbances += bool(missing)
         self._late_bytes += missing
         self.n_late_samples += missing // formats.SAMPLE_BYTES
         self._forgive_pause(n_bytes)
         self._watch(n_bytes)
-        taken = taken.ljust(n_wanted, b"\0")
-        return taken if n_wanted == n_bytes else self._stretch(taken, n_bytes)
+        return taken.ljust(n_bytes, b"\0")
 
     def _forgive_pause(self, n_bytes: int) -> None:
         """Use late reference later, if it comes evenly: it would come in a burst if the loudspeaker had not paused."""
@@ -184,12 +171,12 @@ class ReferenceQueue:
         deviation = median_low(self._lowest) - self._reserve_bytes
         is_warm, self._n_windows = self._n_windows > 1, N_WINDOWS
         self._lowest.clear()
-        if not is_warm or deviation > formats.INPUT.n_bytes(MAX_SURPLUS_S):
+        is_short = deviation < (MIN_RESERVE_SHARE - 1) * self._reserve_bytes
+        is_long = deviation > formats.INPUT.n_bytes(MAX_SURPLUS_S)
+        if not is_warm or is_short or is_long:
             self._move(deviation)
-            self.n_disturbances += is_warm
-            self._surplus = 0
-        elif abs(deviation) > TOLERATED_SHARE * self._reserve_bytes:
-            self._surplus = deviation // formats.SAMPLE_BYTES
+            self.n_disturbances += is_warm and is_long
+            self.n_delayed += is_warm and is_short
 
     def _move(self, n_bytes: int) -> None:
         """Drop the oldest `n_bytes` of reference, or use it so much later if negative."""
@@ -200,22 +187,3 @@ class ReferenceQueue:
         forgiven = min(self._late_bytes, -n_bytes)
         self._late_bytes -= forgiven
         self._pcm[:0] = bytes(-n_bytes - forgiven)
-
-    def _next_correction(self, n_bytes: int) -> int:
-        """Return 1 to use up one sample more than the microphone delivers, -1 for one less, else 0."""
-        self._to_next_sample_bytes -= n_bytes
-        if not self._surplus or self._to_next_sample_bytes > 0:
-            return 0
-        self._to_next_sample_bytes = formats.INPUT.n_bytes(SAMPLE_EVERY_S)
-        correction = 1 if self._surplus > 0 else -1
-        self._surplus -= correction
-        self.n_corrected_samples += correction
-        return correction
-
-    def _stretch(self, pcm: bytes, n_bytes: int) -> bytes:
-        """Return `pcm` with the length `n_bytes`, which differs by one sample."""
-        np = self._np
-        samples = np.frombuffer(pcm, "<i2")
-        positions = np.linspace(0, len(samples) - 1, n_bytes // formats.SAMPLE_BYTES)
-        stretched = np.interp(positions, np.arange(len(samples)), samples)
-        return bytes(np.rint(stretched).astype("<i2").tobytes())

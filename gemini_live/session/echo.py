@@ -10,6 +10,7 @@ from ..audio.conversion import CHUNK_S
 from ..audio.echo import EchoPath
 from ..audio.echo_meter import Leak
 from ..audio.half_duplex import HalfDuplex
+from ..audio.moved_echo import Verdict
 from ..audio.pcm import level_dbfs
 from ..output.status import SoundMode
 
@@ -46,8 +47,11 @@ class EchoControl:
         self._path, self._half_duplex, self._clock, self._on_mode = path, half_duplex, clock, on_mode
         self._gate = HalfDuplex()
         self._n_disturbances = 0
+        self._held: list[bytes] = []
+        """Chunks that may be an echo, or a voice."""
+        self._n_resets = 0
         self._is_new = True
-        """True until the canceller has learned the room."""
+        """True until the canceller has learned the room, at first and after a reset."""
         self._doubted_until_s = self._removed_s = 0.0
         self.mode = self._choose_mode()
         """How the model is kept from hearing its own voice at present."""
@@ -84,6 +88,8 @@ class EchoControl:
     def process(self, chunk: bytes, *, is_playing: bool, n_xruns: int = 0) -> list[bytes]:
         """Return the chunks to send in place of a chunk of the microphone's audio.
 
+        These are none while it is not known whether the chunk is a voice or an echo; the next call returns them too.
+
         Args:
             chunk: 20 ms of audio.
             is_playing: True while the model's speech is played.
@@ -97,21 +103,34 @@ class EchoControl:
             if mode is not self.mode:
                 self.mode = mode
                 self._on_mode(mode)
-        if self.mode is not SoundMode.HALF_DUPLEX and not self._doubts(chunk, cleaned, n_xruns):
-            self._gate.reset()
-            return [cleaned]
-        expected_dbfs = self._expect_echo_dbfs() if self._path is not None else None
-        return self._gate.process(cleaned, self._clock(), is_playing=is_playing, expected_dbfs=expected_dbfs)
+        held, self._held = self._held, []
+        if self.mode is SoundMode.HALF_DUPLEX or self._doubts(chunk, cleaned, n_xruns):
+            expected_dbfs = self._expect_echo_dbfs() if self._path is not None else None
+            gated = self._gate.process(cleaned, self._clock(), is_playing=is_playing, expected_dbfs=expected_dbfs)
+            return [bytes(len(chunk)) for chunk in held] + gated
+        self._gate.reset()
+        chunks = [*held, cleaned]
+        if not self._is_guarded or self._path is None or self._path.verdict is not Verdict.WAITING:
+            return chunks
+        self._held = chunks
+        return []
+
+    def drop_held(self) -> None:
+        """Discard the chunks that were not sent yet: the user has muted the microphone, or was muted until now."""
+        self._held.clear()
+        self._gate.reset()
 
     def _doubts(self, recorded: bytes, cleaned: bytes, n_xruns: int) -> bool:
         """Return True at first, and after audio was late or lost, until the echo is seen to be removed."""
-        if self._path is None or self.mode is not SoundMode.ECHO_CANCELLED or self._half_duplex is False:
+        if not self._is_guarded or self._path is None:
             return False
         now_s, n_disturbances = self._clock(), self._path.n_disturbances + n_xruns
+        if self._path.n_resets != self._n_resets:
+            self._n_resets, self._is_new, self._removed_s = self._path.n_resets, True, 0.0
         if n_disturbances != self._n_disturbances:
             self._n_disturbances = n_disturbances
             self._doubted_until_s, self._removed_s = now_s + DOUBT_S, 0.0
-        self._is_new = self._is_new and self._path.meter.played_s < DOUBT_S
+        self._is_new = self._is_new and self._path.learned_s < DOUBT_S
         if now_s >= self._doubted_until_s and not self._is_new:
             return False
         recorded_dbfs = level_dbfs(recorded)
@@ -121,6 +140,11 @@ class EchoControl:
             if self._removed_s >= (FIRST_TRUST_S if self._is_new else TRUST_S):
                 self._doubted_until_s, self._is_new = 0.0, False
         return True
+
+    @property
+    def _is_guarded(self) -> bool:
+        """True if audio is kept back where cancellation may have failed."""
+        return self.mode is SoundMode.ECHO_CANCELLED and self._half_duplex is not False
 
     def _choose_mode(self) -> SoundMode:
         if self._half_duplex:

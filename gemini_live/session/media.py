@@ -198,6 +198,8 @@ class Media:
         self._record_event("microphone_muted" if self._is_muted else "microphone_on")
         if self._is_muted:
             self._uplink.pause_audio()
+        if self._echo is not None:
+            self._echo.drop_held()
         while self._preroll:
             self._offer(self._preroll.popleft())
 

@@ -65,6 +65,19 @@ def make_response(seed: int = 5, t60_s: float = 0.18) -> Signal:
     return np.asarray(response / np.sqrt(np.sum(response**2)))
 
 
+def make_near_response(direct_db: float, seed: int = 1, t60_s: float = 0.3) -> Signal:
+    """Return the impulse response of a loudspeaker close to its microphone, with a power of 1.
+
+    `direct_db`: level of the direct sound over all of the reverberation.
+    """
+    n = round(t60_s * RATE_HZ)
+    reverberation = np.random.default_rng(seed).standard_normal(n) * 10 ** (-3 * np.arange(n) / RATE_HZ / t60_s)
+    reverberation[: RATE_HZ // 400] = 0
+    response = reverberation * 10 ** (-direct_db / 20) / np.sqrt(np.sum(reverberation**2))
+    response[0] = 1.0
+    return np.asarray(response / np.sqrt(np.sum(response**2)))
+
+
 def to_pcm(signal: Signal) -> bytes:
     """Return a signal as 16-bit PCM."""
     return np.round(np.clip(signal, -1, 1) * 32767).astype("<i2").tobytes()

@@ -139,17 +139,18 @@ def test_a_long_pause_of_a_device_is_a_gap(paused: str) -> None:
 
 
 @pytest.mark.parametrize("ppm", [100, -100, 200, -200])
-def test_clocks_that_differ_keep_the_reserve_and_lose_no_reference(ppm: int) -> None:
+def test_clocks_that_differ_keep_a_reserve_and_lose_no_reference(ppm: int) -> None:
     devices = Devices()
-    for n in range(180 * 50):
+    for n in range(600 * 50):
         while devices.n_played < (n + 1) * (CHUNK // 2) * (1 + ppm * 1e-6):
             devices.play(CHUNK // 4)
         devices.record()
     assert devices.queue.n_late_samples == 0
     assert devices.queue.n_gaps == 0
     # The last buffer may be half used.
-    assert max(devices.lags) <= 25 * MS
-    assert np.sign(devices.queue.n_corrected_samples) == np.sign(ppm)
+    assert max(devices.lags) <= 55 * MS
+    assert bool(devices.queue.n_delayed) is (ppm < 0)
+    assert bool(devices.queue.n_disturbances) is (ppm > 0)
 
 
 def test_buffers_that_overtake_each_other_are_no_drift() -> None:
@@ -160,7 +161,7 @@ def test_buffers_that_overtake_each_other_are_no_drift() -> None:
         for _ in range(500):
             queue.put(bytes(2 * 20 * MS))
             queue.take(2 * 20 * MS)
-    assert (queue.n_late_samples, queue.n_corrected_samples, queue.n_disturbances) == (0, 0, 0)
+    assert (queue.n_late_samples, queue.n_delayed, queue.n_disturbances) == (0, 0, 0)
 
 
 PATTERNS = {"even": [1], "in pairs": [2, 0], "in fours": [0, 0, 0, 4], "as PipeWire does": [1, 2, 0, 1, 1, 0, 2, 1]}

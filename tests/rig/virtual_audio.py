@@ -55,6 +55,11 @@ class VirtualAudio:
         finally:
             self._run("echo-off")
 
+    def set_echo(self, delay_ms: int, gain: float) -> None:
+        """Change the echo that is on; there is none for a moment."""
+        self._run("echo-off")
+        self._run("echo-on", str(delay_ms), str(gain))
+
     @contextmanager
     def tap(self) -> Iterator["SpeakerTap"]:
         """Listen to the speaker as it plays, to know when it sounds and when it does not."""

@@ -7,9 +7,10 @@ import pytest
 
 from gemini_live.audio.echo import EchoPath
 from gemini_live.audio.pcm import OUTPUT
+from gemini_live.audio.voice_detector import SpeechStarted, VoiceDetector, VoiceSettings
 from gemini_live.output.status import SoundMode
 from gemini_live.session.echo import EchoControl
-from tests.audio.room import RATE_HZ, Room, Signal, level_db, make_noise, make_voice
+from tests.audio.room import RATE_HZ, Room, Signal, level_db, make_near_response, make_noise, make_voice, to_pcm
 
 NOISE = make_noise(12, -65, 2)
 FAR = make_voice(12, -22, 1)
@@ -113,3 +114,51 @@ def test_what_is_sent_and_recorded_has_the_same_length() -> None:
     room = Room(FAR, NOISE)
     for bench in (Bench(), Bench(cancels=False), Bench(measures=False)):
         assert len(bench.hear(room)) == len(room.recorded)
+
+
+def heard_speech(sent: Signal) -> list[float]:
+    """Return when the service hears the user begin to speak, in seconds."""
+    detector = VoiceDetector(VoiceSettings(), keeps_pcm=False)
+    return [event.offset_s for event in detector.feed(to_pcm(sent), RATE_HZ) if isinstance(event, SpeechStarted)]
+
+
+@pytest.mark.parametrize("to_s", [0.02, 0.05, 0.14, 0.3])
+@pytest.mark.parametrize("response", [np.ones(1), make_near_response(6.0)])
+def test_an_echo_whose_delay_jumps_is_never_taken_for_the_user(to_s: float, response: Signal) -> None:
+    far, noise = make_voice(20, -22, 1), make_noise(20, -65, 2)
+    near = make_voice(20, -26, 8, pitch_hz=210)
+    near[: 15 * RATE_HZ] = 0
+    bench, room = Bench(), Room(far, noise + near, jumps=((8.0, to_s),), response=response)
+    sent = bench.hear(room)
+    heard = heard_speech(sent)
+    assert heard, "a voice is heard again, seven seconds later"
+    assert heard[0] == pytest.approx(15.0, abs=0.5)
+    assert bench.modes == []
+
+
+def test_a_voice_over_the_models_is_sent_whole_although_its_beginning_is_held() -> None:
+    near = make_voice(12, -26, 8, pitch_hz=210)
+    near[: 8 * RATE_HZ] = 0
+    bench = Bench()
+    sent = bench.hear(Room(FAR, NOISE + near, response=make_near_response(6.0)))
+    assert level_db(sent[8 * RATE_HZ : 9 * RATE_HZ]) == pytest.approx(level_db(near[8 * RATE_HZ : 9 * RATE_HZ]), abs=3)
+
+
+def test_what_is_held_when_the_microphone_is_muted_is_not_sent() -> None:
+    bench = Bench()
+    near = make_voice(12, -26, 8, pitch_hz=210)
+    near[: 8 * RATE_HZ] = 0
+    room = Room(FAR, NOISE + near, response=np.ones(1))
+    sent: list[list[bytes]] = []
+
+    def process(chunk: bytes) -> bytes:
+        bench.now_s += 0.02
+        sent.append(bench.control.process(chunk, is_playing=True))
+        if sent[-1] == []:
+            bench.control.drop_held()
+        return chunk
+
+    room.run(bench.control.played, process)
+    n_held = sum(not chunks for chunks in sent)
+    assert n_held > 0
+    assert sum(map(len, sent)) == len(sent) - n_held

@@ -1,0 +1,130 @@
+"""Tell a voice from an echo that comes at another delay than the canceller has learned. Pure; event loop only.
+
+When the delay of a device changes in mid-session, the canceller lets the whole echo through until it has learned the
+new delay. A voice detector on the other side takes the echo for speech within 0.1 s. But an echo repeats what was
+played, sample by sample, at one delay; a voice does not. So audible audio is held until it is known which it is.
+"""
+
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from . import pcm as formats
+from .conversion import CHUNK_S
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+AUDIBLE_DBFS = -50.0
+"""Softer audio is no speech for any voice detector."""
+_WINDOW_S = 0.1
+"""Duration of the recorded audio that is looked for in what was played."""
+_MAX_DELAY_S = 0.5
+"""Longest delay at which it is looked for. AEC3 cancels no later echo."""
+_REPEATS = 0.45
+"""Correlation of the recorded with the played audio at the delay of an echo: 0.5 to 0.98, if the reverberation is no
+louder than the direct sound. At other delays, and with a voice over the echo: up to 0.4 in 98 of 100 looks."""
+_STILL_SHARE = 0.5
+"""Share of the best correlation from which the known delay counts as the best: a tone repeats itself at many delays,
+and so does an echo with much reverberation."""
+_SAME_S, _MOVED_S = 0.001, 0.008
+"""Delays that differ by less are the same; an echo that has moved by less is cancelled at once."""
+_LOOK_EVERY = 3
+"""Chunks of a cancelled echo from one look at its delay to the next."""
+_N_HELD = 5
+"""Chunks that are held from the first audible one: two looks have to agree, and the first ones see too little."""
+_VOICE_S = 0.5
+"""A voice goes on until so long after its last audible chunk."""
+
+
+class Verdict(Enum):
+    """What the newest audible audio is."""
+
+    CLEAR = auto()
+    """A voice, or nothing audible."""
+    WAITING = auto()
+    """Not known yet."""
+    MOVED = auto()
+    """An echo with a new delay."""
+
+
+class MovedEcho:
+    """Compares the waveform of the recorded audio with that of the played audio; imports numpy."""
+
+    def __init__(self) -> None:
+        import numpy as np  # noqa: PLC0415 - an extra
+
+        self._np = np
+        n_window, n_delays = (formats.INPUT.n_bytes(s) // formats.SAMPLE_BYTES for s in (_WINDOW_S, _MAX_DELAY_S))
+        self._reference: npt.NDArray[np.float32] = np.zeros(n_window + n_delays, np.float32)
+        self._recorded: npt.NDArray[np.float32] = np.zeros(n_window, np.float32)
+        self.delay_s: float | None = None
+        """Delay of the echo; None if not known."""
+        self._until_look = 0
+        self._found: list[float | None] = []
+        """What the last two looks found."""
+        self._n_chunks = self._n_inaudible = 0
+        """Chunks since the first audible one, and since the last one."""
+
+    def reset(self) -> None:
+        """Forget the delay, after a gap or a change of device."""
+        self.delay_s = None
+        self._found.clear()
+
+    def judge(self, reference: bytes, recorded: bytes, *, is_echo_loud: bool, is_audible: bool) -> Verdict:
+        """Judge a chunk of 20 ms.
+
+        Args:
+            reference: What was played.
+            recorded: What was recorded.
+            is_echo_loud: True if the chunk can be an echo, and one that is loud enough to be found.
+            is_audible: True if the chunk is audible after cancellation.
+        """
+        self._reference = self._append(self._reference, reference)
+        self._recorded = self._append(self._recorded, recorded)
+        self._until_look -= 1
+        if is_echo_loud and (is_audible or self._until_look <= 0):
+            self._until_look = _LOOK_EVERY
+            if self._has_moved():
+                return Verdict.MOVED
+        self._n_inaudible = 0 if is_audible else self._n_inaudible + 1
+        if self._n_inaudible > _VOICE_S / CHUNK_S:
+            self._n_chunks = 0
+        elif self._n_chunks or (is_audible and is_echo_loud and self.delay_s is not None):
+            self._n_chunks += 1
+        return Verdict.WAITING if 0 < self._n_chunks <= _N_HELD else Verdict.CLEAR
+
+    def _has_moved(self) -> bool:
+        """Look for the delay of the echo; return True if two looks agree on a new one."""
+        found_s = self._find()
+        before, self._found = self._found, [*self._found[-1:], found_s]
+        if found_s is None or not any(s is not None and abs(s - found_s) <= _SAME_S for s in before):
+            return False
+        known_s, self.delay_s = self.delay_s, found_s
+        return known_s is not None and abs(found_s - known_s) > _MOVED_S
+
+    def _append(self, samples: "npt.NDArray[np.float32]", pcm: bytes) -> "npt.NDArray[np.float32]":
+        new = self._np.frombuffer(pcm, "<i2").astype(self._np.float32)
+        return self._np.concatenate((samples[len(new) :], new))
+
+    def _find(self) -> float | None:
+        """Return the delay in seconds at which the recorded audio repeats what was played; None if there is none."""
+        np, rate_hz = self._np, formats.INPUT.rate_hz
+        # Differences, because the deep tones of any two voices are alike.
+        played, recorded = np.diff(self._reference), np.diff(self._recorded)
+        n, size = len(recorded), 1 << len(played).bit_length()
+        spectrum = np.fft.rfft(played, size) * np.conj(np.fft.rfft(recorded, size))
+        products = np.fft.irfft(spectrum, size)[: len(played) - n + 1]
+        sums = np.concatenate(([0.0], np.cumsum(played.astype(np.float64) ** 2)))
+        power = float((recorded.astype(np.float64) ** 2).sum())
+        correlation = np.abs(products) / np.sqrt(np.maximum(sums[n:] - sums[:-n], power * 1e-3) * power + 1e-9)
+        by_delay = correlation[::-1]
+        best = int(by_delay.argmax())
+        if by_delay[best] < _REPEATS:
+            return None
+        if self.delay_s is not None:
+            first, end = (round((self.delay_s + s) * rate_hz) for s in (-_SAME_S, _SAME_S))
+            known = max(0, first) + int(by_delay[max(0, first) : end + 1].argmax())
+            if by_delay[known] >= _STILL_SHARE * by_delay[best]:
+                best = known
+        return best / rate_hz
