@@ -1,6 +1,6 @@
 """Measures everything, prints a table, and writes `benchmarks/results.json`, the chart and the page of the docs.
 
-python -m benchmarks             # everything, in under ten minutes on two cores
+python -m benchmarks             # everything, in six to eleven minutes on two cores
 python -m benchmarks --short     # a little of everything, to see that it runs; writes nothing
 python -m benchmarks --only screen starting
 """
