@@ -127,6 +127,23 @@ def picture_voice(environ: dict[str, str], speak_to: Callable[[str], None]) -> N
         speaker.join()
 
 
+def picture_speakers(environ: dict[str, str], speak_to: Callable[[str], None], audio: VirtualAudio) -> None:
+    """Open speakers: the model does not hear itself, a voice interrupts it; then headphones are put on."""
+    text = "The oldest lighthouse stood in Alexandria, and ships saw its fire from fifty kilometres away."
+    with at_prompt("--simulate", "--voice=Aoede", environ=environ) as terminal:
+        with audio.echo(80, 0.4):
+            for _ in range(2):  # the first answer teaches the canceller the room
+                terminal.type(f"{text}\r")
+                terminal.wait_until(lambda: "live | speaker [##" in terminal.bar and "echo cancelled" in terminal.bar)
+            speak_to("Wait a moment, please.")
+            terminal.wait_for("[cut off")
+            terminal.wait_until(lambda: "live | speaker [##" in terminal.bar and "echo cancelled" in terminal.bar)
+            take("speakers", "On open speakers: the model is interrupted by a voice, and not by itself", terminal)
+        terminal.type(f"{text}\r")
+        terminal.wait_until(lambda: "speaker [##" in terminal.bar and "headphones" in terminal.bar)
+        take("headphones", "The bar says headphones when nothing comes back from the loudspeaker", terminal)
+
+
 def picture_tools(environ: dict[str, str]) -> None:
     """Functions of the user's are called, and one of them prints."""
     stops = [
@@ -234,6 +251,7 @@ def main() -> None:
             audio.feed(folder / "words.wav")
 
         picture_voice(environ | audio.environ, speak_to)
+        picture_speakers(environ | audio.environ, speak_to, audio)
         for picture in (picture_tools, picture_search, picture_resumed, picture_booking):
             picture(environ)
 

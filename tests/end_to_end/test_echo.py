@@ -3,14 +3,13 @@
 `benchmarks/echo.py` measures; here its figures are checked. Only the first test is part of the default suite.
 """
 
-import asyncio
 import json
 import statistics
 from pathlib import Path
 
 import pytest
 
-from benchmarks.echo import OPEN, Scene, converse
+from benchmarks.echo import DISTURBANCES, OPEN, converse
 from tests.command import run
 from tests.rig.virtual_audio import VirtualAudio
 
@@ -57,13 +56,16 @@ async def test_without_cancellation_the_model_interrupts_itself(virtual_audio: V
 
 
 @pytest.mark.long
-async def test_it_recovers_from_a_change_of_the_delay(virtual_audio: VirtualAudio, tmp_path: Path) -> None:
-    async def move(scene: Scene) -> None:
-        await asyncio.to_thread(scene.audio._run, "echo-on", "160", "0.4")
-
-    report = await converse(virtual_audio, tmp_path, seconds=20.0, disturb=move)
-    print(report.erles_db)
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", DISTURBANCES)
+async def test_no_sudden_change_lets_the_model_interrupt_itself(
+    virtual_audio: VirtualAudio, tmp_path: Path, name: str
+) -> None:
+    report = await converse(virtual_audio, tmp_path, seconds=20.0, n_near=2, disturb=DISTURBANCES[name])
+    print(report.format(), report.erles_db)
+    assert report.n_false == 0
     assert min(report.erles_db[-5:]) > 20
+    assert None not in report.near_delays_s
 
 
 @pytest.mark.long
