@@ -1,6 +1,6 @@
 """Remove the model's own voice from the microphone's audio, with WebRTC's echo canceller AEC3 (extra `echo`).
 
-Runs on the event loop: 20 ms of audio cost some 0.2 ms. `played` gets everything that was handed to the loudspeaker's
+Runs on the event loop: 20 ms of audio cost some 0.3 ms. `played` gets everything that was handed to the loudspeaker's
 device, `process` everything that was recorded, in the order in which the sound threads delivered it. Noise suppression
 and gain control stay off: see docs/echo.md for the measurements.
 """
@@ -19,7 +19,9 @@ than what was recorded by the second."""
 ECHO_DBFS = -45.0
 """An echo that is recorded at this level is loud enough to be recognised."""
 RESET_AGAIN_S = 5.0
-"""Time between two resets of a canceller that leaves too much of the echo."""
+"""Seconds of sound from the loudspeaker between two resets of a canceller that leaves too much of the echo."""
+AUDIBLE_OVER_NOISE_DB = 6.0
+"""Audio that is less far above the noise of the room is not audible, or steady noise would pass for a voice."""
 LEARNS_S = 10.0
 """Seconds of sound after which the canceller knows for itself that there is no echo."""
 
@@ -54,9 +56,8 @@ class EchoPath:
         self._canceller: Any = _build_canceller() if cancels else None
         self._moved = MovedEcho()
         self.verdict = Verdict.CLEAR
-        """What the newest audio is, if it is audible."""
+        """Verdict on the newest chunk; always CLEAR if the echo is not cancelled."""
         self._n_gaps = self._n_delayed = 0
-        self._since_reset_s = 0.0
         self.n_resets = 0
         """How often the canceller began to learn anew."""
         self.learned_s = 0.0
@@ -95,8 +96,7 @@ class EchoPath:
         cleaned = recorded if self._canceller is None else self._cancel(recorded, reference)
         self.meter.add(reference, recorded, cleaned)
         self.learned_s += self.meter.new_played_s
-        self._since_reset_s += formats.INPUT.duration_s(len(recorded))
-        if self.meter.rest_is_audible and self._since_reset_s >= RESET_AGAIN_S:
+        if self.meter.rest_is_audible and self.learned_s >= RESET_AGAIN_S:
             self._reset_canceller()
         cleaned = recorded if self._is_bypassed else self._soften(cleaned)
         if self.cancels:
@@ -105,18 +105,19 @@ class EchoPath:
 
     def _judge(self, reference: bytes, recorded: bytes, cleaned: bytes) -> None:
         meter = self.meter
+        noise_dbfs = AUDIBLE_DBFS if meter.noise_dbfs is None else meter.noise_dbfs + AUDIBLE_OVER_NOISE_DB
         self.verdict = self._moved.judge(
             reference,
             recorded,
             is_echo_loud=meter.recorded_dbfs > ECHO_DBFS and meter.expected_dbfs(0.0) > PLAYED_DBFS,
-            is_audible=formats.level_dbfs(cleaned) > AUDIBLE_DBFS,
+            is_audible=formats.level_dbfs(cleaned) > max(AUDIBLE_DBFS, noise_dbfs),
         )
         if self.verdict is Verdict.MOVED:
             self._reset_canceller()
 
     @property
     def n_disturbances(self) -> int:
-        """How often the reference was late or moved in time; an echo that is not cancelled may follow."""
+        """How often reference came late or was dropped; what resets the canceller counts in `n_resets`."""
         return self.reference.n_disturbances
 
     def _soften(self, cleaned: bytes) -> bytes:
@@ -142,7 +143,7 @@ class EchoPath:
 
     def _reset_canceller(self) -> None:
         """Reset the canceller: learning a new echo path is faster than adapting from the old one."""
-        self._since_reset_s = self.learned_s = 0.0
+        self.learned_s = 0.0
         self.n_resets += 1
         self._moved.reset()
         if self._canceller is not None:

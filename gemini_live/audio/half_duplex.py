@@ -63,5 +63,9 @@ class HalfDuplex:
         """Open the microphone and forget what was withheld."""
         self.is_closed = False
         self._open_until_s = self._closed_until_s = 0.0
+        self.drop_withheld()
+
+    def drop_withheld(self) -> None:
+        """Discard what was withheld; the microphone stays closed or open."""
         self._is_loud.clear()
         self._withheld.clear()

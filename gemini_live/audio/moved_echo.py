@@ -1,8 +1,8 @@
-"""Tell a voice from an echo that comes at another delay than the canceller has learned. Pure; event loop only.
+"""Recognise an echo whose delay has changed, and tell it from a voice. Pure; event loop only.
 
-When the delay of a device changes in mid-session, the canceller lets the whole echo through until it has learned the
-new delay. A voice detector on the other side takes the echo for speech within 0.1 s. But an echo repeats what was
-played, sample by sample, at one delay; a voice does not. So audible audio is held until it is known which it is.
+When the delay of a device changes, the canceller lets the whole echo through until it has learned the new delay. A
+voice detector takes that echo for speech within 0.1 s. But an echo repeats the played audio sample by sample at one
+delay; a voice does not. `MovedEcho` says which chunks to hold until this is known; its caller holds them.
 """
 
 from enum import Enum, auto
@@ -16,36 +16,37 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 AUDIBLE_DBFS = -50.0
-"""Softer audio is no speech for any voice detector."""
+"""No voice detector takes softer audio for speech."""
 _WINDOW_S = 0.1
-"""Duration of the recorded audio that is looked for in what was played."""
+"""Duration of the recorded audio that is searched for in the played audio."""
 _MAX_DELAY_S = 0.5
-"""Longest delay at which it is looked for. AEC3 cancels no later echo."""
+"""Longest delay that is searched. AEC3 cancels no later echo."""
 _REPEATS = 0.45
 """Correlation of the recorded with the played audio at the delay of an echo: 0.5 to 0.98, if the reverberation is no
-louder than the direct sound. At other delays, and with a voice over the echo: up to 0.4 in 98 of 100 looks."""
+louder than the direct sound. At other delays, and with a voice over the echo: up to 0.4 in 98 of 100 searches."""
 _STILL_SHARE = 0.5
-"""Share of the best correlation from which the known delay counts as the best: a tone repeats itself at many delays,
-and so does an echo with much reverberation."""
+"""The delay is unchanged if its correlation reaches this share of the best one. A tone, or an echo with much
+reverberation, correlates at many delays."""
 _SAME_S, _MOVED_S = 0.001, 0.008
-"""Delays that differ by less are the same; an echo that has moved by less is cancelled at once."""
-_LOOK_EVERY = 3
-"""Chunks of a cancelled echo from one look at its delay to the next."""
+"""Two delays are equal if they differ by at most the first. The delay has changed if it differs by more than the
+second: the canceller follows smaller changes at once."""
+_SEARCH_EVERY = 3
+"""Chunks from one search to the next while the echo is cancelled."""
 _N_HELD = 5
-"""Chunks that are held from the first audible one: two looks have to agree, and the first ones see too little."""
+"""Chunks that are held, from the first audible one: two searches have to agree, and the first ones see too little."""
 _VOICE_S = 0.5
-"""A voice goes on until so long after its last audible chunk."""
+"""A voice has ended if no chunk was audible for this long."""
 
 
 class Verdict(Enum):
-    """What the newest audible audio is."""
+    """Whether the newest audio is a voice or an echo."""
 
     CLEAR = auto()
-    """A voice, or nothing audible."""
+    """A voice, or inaudible: send it."""
     WAITING = auto()
-    """Not known yet."""
+    """A voice or an echo, not known yet: hold it."""
     MOVED = auto()
-    """An echo with a new delay."""
+    """An echo whose delay has changed."""
 
 
 class MovedEcho:
@@ -60,9 +61,9 @@ class MovedEcho:
         self._recorded: npt.NDArray[np.float32] = np.zeros(n_window, np.float32)
         self.delay_s: float | None = None
         """Delay of the echo; None if not known."""
-        self._until_look = 0
+        self._until_search = 0
         self._found: list[float | None] = []
-        """What the last two looks found."""
+        """What the last two searches found."""
         self._n_chunks = self._n_inaudible = 0
         """Chunks since the first audible one, and since the last one."""
 
@@ -82,9 +83,9 @@ class MovedEcho:
         """
         self._reference = self._append(self._reference, reference)
         self._recorded = self._append(self._recorded, recorded)
-        self._until_look -= 1
-        if is_echo_loud and (is_audible or self._until_look <= 0):
-            self._until_look = _LOOK_EVERY
+        self._until_search -= 1
+        if is_echo_loud and (is_audible or self._until_search <= 0):
+            self._until_search = _SEARCH_EVERY
             if self._has_moved():
                 return Verdict.MOVED
         self._n_inaudible = 0 if is_audible else self._n_inaudible + 1
@@ -95,7 +96,7 @@ class MovedEcho:
         return Verdict.WAITING if 0 < self._n_chunks <= _N_HELD else Verdict.CLEAR
 
     def _has_moved(self) -> bool:
-        """Look for the delay of the echo; return True if two looks agree on a new one."""
+        """Search for the delay; return True if it is new and one of the last two searches found it too."""
         found_s = self._find()
         before, self._found = self._found, [*self._found[-1:], found_s]
         if found_s is None or not any(s is not None and abs(s - found_s) <= _SAME_S for s in before):

@@ -81,7 +81,7 @@ class ReferenceQueue:
         self.n_gaps = 0
         """How often the alignment was lost and found again."""
         self.n_disturbances = 0
-        """How often reference was late or was moved: an echo may follow that is not cancelled."""
+        """How often reference came late or was dropped: an uncancelled echo may follow. Delays count in `n_delayed`."""
         self.n_delayed = 0
         """How often all later reference was delayed: the loudspeaker seemed to have paused, or its clock is slower."""
         self.n_late_samples = 0

@@ -88,7 +88,7 @@ class EchoControl:
     def process(self, chunk: bytes, *, is_playing: bool, n_xruns: int = 0) -> list[bytes]:
         """Return the chunks to send in place of a chunk of the microphone's audio.
 
-        These are none while it is not known whether the chunk is a voice or an echo; the next call returns them too.
+        It is an empty list while the chunk may be a voice or an echo. A later call returns the held chunks first.
 
         Args:
             chunk: 20 ms of audio.
@@ -103,10 +103,11 @@ class EchoControl:
             if mode is not self.mode:
                 self.mode = mode
                 self._on_mode(mode)
-        held, self._held = self._held, []
+        held = self.take_held()
         if self.mode is SoundMode.HALF_DUPLEX or self._doubts(chunk, cleaned, n_xruns):
             expected_dbfs = self._expect_echo_dbfs() if self._path is not None else None
             gated = self._gate.process(cleaned, self._clock(), is_playing=is_playing, expected_dbfs=expected_dbfs)
+            # They may be an echo. If they are a voice, 0.1 s of it is lost.
             return [bytes(len(chunk)) for chunk in held] + gated
         self._gate.reset()
         chunks = [*held, cleaned]
@@ -116,9 +117,14 @@ class EchoControl:
         return []
 
     def drop_held(self) -> None:
-        """Discard the chunks that were not sent yet: the user has muted the microphone, or was muted until now."""
+        """Discard all chunks that wait to be sent, because the user mutes or unmutes the microphone."""
         self._held.clear()
-        self._gate.reset()
+        self._gate.drop_withheld()
+
+    def take_held(self) -> list[bytes]:
+        """Remove and return the held chunks, because nothing is played any more."""
+        held, self._held = self._held, []
+        return held
 
     def _doubts(self, recorded: bytes, cleaned: bytes, n_xruns: int) -> bool:
         """Return True at first, and after audio was late or lost, until the echo is seen to be removed."""

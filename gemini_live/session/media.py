@@ -499,6 +499,9 @@ class Media:
 
     def _lose_speaker(self, reason: str) -> None:
         self._warn(f"{reason}; the answers are no longer played")
+        if self._echo is not None and not self._is_muted:
+            for chunk in self._echo.take_held():
+                self._offer(chunk)
         self.speaker = self._echo = None
         self._report_speaker_lost()
 

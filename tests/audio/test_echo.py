@@ -5,6 +5,7 @@ import pytest
 
 from gemini_live.audio.echo import EchoPath
 from gemini_live.audio.echo_meter import Leak
+from gemini_live.audio.moved_echo import Verdict
 from gemini_live.audio.pcm import OUTPUT
 from gemini_live.audio.voice_detector import SpeechStarted, VoiceDetector, VoiceSettings
 from tests.audio.room import RATE_HZ, Room, Signal, level_db, make_noise, make_voice, to_pcm
@@ -141,3 +142,26 @@ def test_a_gap_begins_a_new_measurement() -> None:
     for _ in range(50):  # the loudspeaker has stopped
         path.process(bytes(640))
     assert (path.reference.n_gaps, path.meter.leak) == (1, Leak.UNKNOWN)
+
+
+def test_a_canceller_that_left_an_echo_is_not_reset_again_while_nothing_is_played() -> None:
+    path = EchoPath(OUTPUT.rate_hz, cancels=True)
+    path.meter._n_audible = 1
+    silence = make_noise(30, NOISE_DBFS, 2)
+    Room(np.zeros_like(silence), silence).run(path.played, path.process)
+    assert path.n_resets == 0
+
+
+def test_in_a_noisy_room_the_beginning_of_a_voice_is_held_too() -> None:
+    """Noise that is audible all the time is no voice that goes on."""
+    near = make_voice(10, -20, 8, pitch_hz=210)
+    near[: 8 * RATE_HZ] = 0
+    path, verdicts = EchoPath(OUTPUT.rate_hz, cancels=True), []
+
+    def process(recorded: bytes) -> bytes:
+        cleaned = path.process(recorded)
+        verdicts.append(path.verdict)
+        return cleaned
+
+    Room(make_voice(10, -22, 1), near + make_noise(10, -47, 2), gain=1.0, response=np.ones(1)).run(path.played, process)
+    assert Verdict.WAITING in verdicts[8 * 50 : 9 * 50]

@@ -116,8 +116,8 @@ def test_what_is_sent_and_recorded_has_the_same_length() -> None:
         assert len(bench.hear(room)) == len(room.recorded)
 
 
-def heard_speech(sent: Signal) -> list[float]:
-    """Return when the service hears the user begin to speak, in seconds."""
+def speech_starts_s(sent: Signal) -> list[float]:
+    """Return the times in seconds at which the service detects that speech begins."""
     detector = VoiceDetector(VoiceSettings(), keeps_pcm=False)
     return [event.offset_s for event in detector.feed(to_pcm(sent), RATE_HZ) if isinstance(event, SpeechStarted)]
 
@@ -130,7 +130,7 @@ def test_an_echo_whose_delay_jumps_is_never_taken_for_the_user(to_s: float, resp
     near[: 15 * RATE_HZ] = 0
     bench, room = Bench(), Room(far, noise + near, jumps=((8.0, to_s),), response=response)
     sent = bench.hear(room)
-    heard = heard_speech(sent)
+    heard = speech_starts_s(sent)
     assert heard, "a voice is heard again, seven seconds later"
     assert heard[0] == pytest.approx(15.0, abs=0.5)
     assert bench.modes == []
@@ -162,3 +162,29 @@ def test_what_is_held_when_the_microphone_is_muted_is_not_sent() -> None:
     n_held = sum(not chunks for chunks in sent)
     assert n_held > 0
     assert sum(map(len, sent)) == len(sent) - n_held
+
+
+def test_after_unmuting_the_microphone_stays_closed_until_the_room_is_silent() -> None:
+    bench = Bench(half_duplex=True)
+    chunk = b"\x00\x10" * 320
+    assert bench.control.process(chunk, is_playing=True) == [bytes(640)]
+    bench.now_s = 0.1
+    bench.control.drop_held()
+    assert bench.control.is_waiting
+    assert bench.control.process(chunk, is_playing=False) == [bytes(640)]
+
+
+def test_what_is_held_can_be_taken_once() -> None:
+    bench = Bench()
+    near = make_voice(12, -26, 8, pitch_hz=210)
+    near[: 8 * RATE_HZ] = 0
+    taken: list[list[bytes]] = []
+
+    def process(chunk: bytes) -> bytes:
+        bench.now_s += 0.02
+        if not bench.control.process(chunk, is_playing=True):
+            taken.extend((bench.control.take_held(), bench.control.take_held()))
+        return chunk
+
+    Room(FAR, NOISE + near, response=np.ones(1)).run(bench.control.played, process)
+    assert [len(chunks) for chunks in taken[:2]] == [1, 0]
