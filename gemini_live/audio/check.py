@@ -26,6 +26,8 @@ CONVERGED_S = 3.0
 """The canceller has learned the room after this time of sound."""
 NOISE_DBFS = -22.0
 """Level of the noise that is played."""
+MAX_ROUND_TRIP_S = 0.5
+"""AEC3 removes no later echo."""
 GOOD_ERLE_DB, INAUDIBLE_DBFS = 20.0, -50.0
 """Cancellation works if it removes so much of the echo, or leaves so little."""
 _WINDOW_S, _MAX_DELAY_S = 0.5, 1.0
@@ -157,7 +159,9 @@ class _Recording:
             if self._path.cancels:
                 erle_db = self._level_dbfs(recorded[converged]) - rest_dbfs
         silent = self._level_dbfs(recorded) < _DIGITAL_SILENCE_DBFS
-        mode, advice = _recommend(silent=silent, leak_db=leak_db, erle_db=erle_db, rest_dbfs=rest_dbfs)
+        mode, advice = _recommend(
+            silent=silent, leak_db=leak_db, erle_db=erle_db, rest_dbfs=rest_dbfs, round_trip_s=round_trip_s
+        )
         return AudioReport(
             microphone=microphone.device.name,
             microphone_rate_hz=microphone.rate_hz,
@@ -233,11 +237,14 @@ class _Recording:
 
 
 def _recommend(
-    *, silent: bool, leak_db: float | None, erle_db: float | None, rest_dbfs: float | None
+    *, silent: bool, leak_db: float | None, erle_db: float | None, rest_dbfs: float | None, round_trip_s: float | None
 ) -> tuple[str, str]:
     """Return the recommended mode and what to do."""
     if silent:
-        return NO_MICROPHONE, "the microphone records nothing at all: unmute it, and let this program use it"
+        return NO_MICROPHONE, (
+            "the microphone records nothing at all: unmute it, and let this program use it; if it removes noise by "
+            "itself, unmute the loudspeaker too"
+        )
     if leak_db is None:
         return "headphones", "nothing comes back from the loudspeaker: no option is needed"
     if erle_db is None:
@@ -245,6 +252,11 @@ def _recommend(
     assert rest_dbfs is not None
     if erle_db >= GOOD_ERLE_DB or rest_dbfs <= INAUDIBLE_DBFS:
         return "echo cancelled", "the echo is removed: no option is needed"
+    if round_trip_s is not None and round_trip_s > MAX_ROUND_TRIP_S:
+        return "half duplex", (
+            f"the echo comes later than the {MAX_ROUND_TRIP_S:g} s in which it can be removed: use --half-duplex, or a "
+            "loudspeaker with a shorter delay, such as one without Bluetooth"
+        )
     return "half duplex", (
         "too much echo is left: lower the volume, move the microphone away from the loudspeaker, or use --half-duplex"
     )

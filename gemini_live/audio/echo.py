@@ -56,7 +56,7 @@ class EchoPath:
         self._canceller: Any = _build_canceller() if cancels else None
         self._moved = MovedEcho()
         self.verdict = Verdict.CLEAR
-        """Verdict on the newest chunk; always CLEAR if the echo is not cancelled."""
+        """Verdict on the newest chunk."""
         self._n_gaps = self._n_delayed = 0
         self.n_resets = 0
         """How often the canceller began to learn anew."""
@@ -99,8 +99,7 @@ class EchoPath:
         if self.meter.rest_is_audible and self.learned_s >= RESET_AGAIN_S:
             self._reset_canceller()
         cleaned = recorded if self._is_bypassed else self._soften(cleaned)
-        if self.cancels:
-            self._judge(reference, recorded, cleaned)
+        self._judge(reference, recorded, cleaned)
         return cleaned
 
     def _judge(self, reference: bytes, recorded: bytes, cleaned: bytes) -> None:
@@ -111,8 +110,11 @@ class EchoPath:
             recorded,
             is_echo_loud=meter.recorded_dbfs > ECHO_DBFS and meter.expected_dbfs(0.0) > PLAYED_DBFS,
             is_audible=formats.level_dbfs(cleaned) > max(AUDIBLE_DBFS, noise_dbfs),
+            is_absent=meter.leak is Leak.ABSENT,
         )
         if self.verdict is Verdict.MOVED:
+            if meter.leak is Leak.ABSENT:  # the headphones were taken off
+                meter.reset()
             self._reset_canceller()
 
     @property

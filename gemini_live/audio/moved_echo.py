@@ -46,7 +46,7 @@ class Verdict(Enum):
     WAITING = auto()
     """A voice or an echo, not known yet: hold it."""
     MOVED = auto()
-    """An echo whose delay has changed."""
+    """An echo whose delay has changed, or the first one where none came back before."""
 
 
 class MovedEcho:
@@ -72,7 +72,9 @@ class MovedEcho:
         self.delay_s = None
         self._found.clear()
 
-    def judge(self, reference: bytes, recorded: bytes, *, is_echo_loud: bool, is_audible: bool) -> Verdict:
+    def judge(
+        self, reference: bytes, recorded: bytes, *, is_echo_loud: bool, is_audible: bool, is_absent: bool
+    ) -> Verdict:
         """Judge a chunk of 20 ms.
 
         Args:
@@ -80,29 +82,32 @@ class MovedEcho:
             recorded: What was recorded.
             is_echo_loud: True if the chunk can be an echo, and one that is loud enough to be found.
             is_audible: True if the chunk is audible after cancellation.
+            is_absent: True if no echo is expected, because none came back so far: then every echo is new.
         """
+        if is_absent:
+            self.delay_s = None
         self._reference = self._append(self._reference, reference)
         self._recorded = self._append(self._recorded, recorded)
         self._until_search -= 1
         if is_echo_loud and (is_audible or self._until_search <= 0):
             self._until_search = _SEARCH_EVERY
-            if self._has_moved():
+            if self._has_moved(is_absent=is_absent):
                 return Verdict.MOVED
         self._n_inaudible = 0 if is_audible else self._n_inaudible + 1
         if self._n_inaudible > _VOICE_S / CHUNK_S:
             self._n_chunks = 0
-        elif self._n_chunks or (is_audible and is_echo_loud and self.delay_s is not None):
+        elif self._n_chunks or (is_audible and is_echo_loud and (is_absent or self.delay_s is not None)):
             self._n_chunks += 1
         return Verdict.WAITING if 0 < self._n_chunks <= _N_HELD else Verdict.CLEAR
 
-    def _has_moved(self) -> bool:
+    def _has_moved(self, *, is_absent: bool) -> bool:
         """Search for the delay; return True if it is new and one of the last two searches found it too."""
         found_s = self._find()
         before, self._found = self._found, [*self._found[-1:], found_s]
         if found_s is None or not any(s is not None and abs(s - found_s) <= _SAME_S for s in before):
             return False
         known_s, self.delay_s = self.delay_s, found_s
-        return known_s is not None and abs(found_s - known_s) > _MOVED_S
+        return is_absent if known_s is None else abs(found_s - known_s) > _MOVED_S
 
     def _append(self, samples: "npt.NDArray[np.float32]", pcm: bytes) -> "npt.NDArray[np.float32]":
         new = self._np.frombuffer(pcm, "<i2").astype(self._np.float32)

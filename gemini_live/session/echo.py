@@ -3,6 +3,7 @@
 Runs on the event loop, for every chunk of the microphone. `audio/` does the work.
 """
 
+import math
 from collections.abc import Callable
 from statistics import median
 
@@ -104,14 +105,15 @@ class EchoControl:
                 self.mode = mode
                 self._on_mode(mode)
         held = self.take_held()
-        if self.mode is SoundMode.HALF_DUPLEX or self._doubts(chunk, cleaned, n_xruns):
+        is_doubted = self._doubts(chunk, cleaned, n_xruns)
+        if is_doubted or self.mode is SoundMode.HALF_DUPLEX:
             expected_dbfs = self._expect_echo_dbfs() if self._path is not None else None
             gated = self._gate.process(cleaned, self._clock(), is_playing=is_playing, expected_dbfs=expected_dbfs)
             # They may be an echo. If they are a voice, 0.1 s of it is lost.
             return [bytes(len(chunk)) for chunk in held] + gated
         self._gate.reset()
         chunks = [*held, cleaned]
-        if not self._is_guarded or self._path is None or self._path.verdict is not Verdict.WAITING:
+        if self._half_duplex is False or self._path is None or self._path.verdict is not Verdict.WAITING:
             return chunks
         self._held = chunks
         return []
@@ -128,7 +130,9 @@ class EchoControl:
 
     def _doubts(self, recorded: bytes, cleaned: bytes, n_xruns: int) -> bool:
         """Return True at first, and after audio was late or lost, until the echo is seen to be removed."""
-        if not self._is_guarded or self._path is None:
+        if self._path is None or not self._path.cancels or self._half_duplex is False:
+            return False
+        if self.mode is SoundMode.HEADPHONES:
             return False
         now_s, n_disturbances = self._clock(), self._path.n_disturbances + n_xruns
         if self._path.n_resets != self._n_resets:
@@ -147,11 +151,6 @@ class EchoControl:
                 self._doubted_until_s, self._is_new = 0.0, False
         return True
 
-    @property
-    def _is_guarded(self) -> bool:
-        """True if audio is kept back where cancellation may have failed."""
-        return self.mode is SoundMode.ECHO_CANCELLED and self._half_duplex is not False
-
     def _choose_mode(self) -> SoundMode:
         if self._half_duplex:
             return SoundMode.HALF_DUPLEX
@@ -165,6 +164,8 @@ class EchoControl:
         """Return the highest level that the echo can have at present in what `path` returns."""
         assert self._path is not None
         meter = self._path.meter
+        if meter.leak is Leak.ABSENT:
+            return -math.inf
         if meter.leak_db is None or meter.erle_db is None:
             return meter.expected_dbfs(MAX_LEAK_DB)
         is_doubted = self._is_new or self._clock() < self._doubted_until_s

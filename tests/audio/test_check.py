@@ -87,6 +87,12 @@ async def test_where_too_much_is_left_half_duplex_is_recommended(monkeypatch: py
     assert report.erle_db == pytest.approx(0, abs=0.1)
 
 
+async def test_an_echo_that_comes_too_late_is_told_from_one_that_is_too_loud() -> None:
+    report = await examine(delay_s=0.6)
+    assert report.mode == "half duplex"
+    assert "later than the 0.5 s" in report.advice
+
+
 def test_the_noise_is_as_loud_as_speech_and_always_the_same() -> None:
     noise = make_noise(SOUND_S)
     assert noise == make_noise(SOUND_S)

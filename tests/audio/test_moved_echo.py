@@ -31,7 +31,11 @@ def judge(reference: Signal, recorded: Signal, audible_from: int) -> list[Verdic
         is_loud = level_db(chunk) > -45
         verdicts.append(
             moved.judge(
-                to_pcm(played), to_pcm(chunk), is_echo_loud=is_loud, is_audible=is_loud and start >= audible_from
+                to_pcm(played),
+                to_pcm(chunk),
+                is_echo_loud=is_loud,
+                is_audible=is_loud and start >= audible_from,
+                is_absent=False,
             )
         )
     return verdicts
@@ -87,7 +91,7 @@ def test_after_a_reset_the_next_delay_is_not_a_move() -> None:
         recorded = Room(FAR, NOISE, delay_s=delay_s, response=np.ones(1)).recorded
         for start in range(0, len(recorded) - CHUNK + 1, CHUNK):
             pcm = to_pcm(FAR[start : start + CHUNK]), to_pcm(recorded[start : start + CHUNK])
-            verdicts.append(moved.judge(*pcm, is_echo_loud=True, is_audible=False))
+            verdicts.append(moved.judge(*pcm, is_echo_loud=True, is_audible=False, is_absent=False))
         assert moved.delay_s == pytest.approx(delay_s, abs=0.001)
         moved.reset()
         assert moved.delay_s is None

@@ -188,3 +188,31 @@ def test_what_is_held_can_be_taken_once() -> None:
 
     Room(FAR, NOISE + near, response=np.ones(1)).run(bench.control.played, process)
     assert [len(chunks) for chunks in taken[:2]] == [1, 0]
+
+
+@pytest.mark.parametrize("cancels", [True, False])
+@pytest.mark.parametrize("silent_until_s", [4.0, 8.37, 14.0])
+def test_when_headphones_are_taken_off_the_model_does_not_hear_itself(silent_until_s: float, *, cancels: bool) -> None:
+    noise = make_noise(24, -65, 2)
+    bench, room = Bench(cancels=cancels), Room(make_voice(24, -22, 1), noise, response=make_near_response(6.0))
+    n = round(silent_until_s * RATE_HZ)
+    room.recorded[:n] = noise[:n]
+    assert speech_starts_s(bench.hear(room)) == []
+    assert bench.modes[0] is SoundMode.HEADPHONES
+    assert bench.modes[-1] is (SoundMode.ECHO_CANCELLED if cancels else SoundMode.HALF_DUPLEX)
+
+
+def test_a_microphone_that_was_muted_by_the_system_does_not_let_the_model_hear_itself() -> None:
+    bench, room = Bench(), Room(make_voice(20, -22, 1), make_noise(20, -65, 2), response=make_near_response(6.0))
+    room.recorded[8 * RATE_HZ : 11 * RATE_HZ] = 0
+    assert all(start_s < 2 for start_s in speech_starts_s(bench.hear(room)))
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.1])
+def test_an_ordinary_voice_breaks_into_half_duplex_if_no_echo_hides_it(gain: float) -> None:
+    near = make_voice(12, -22, 8, pitch_hz=210)
+    near[: 8 * RATE_HZ] = 0
+    bench = Bench(half_duplex=True)
+    sent = bench.hear(Room(FAR, NOISE + near, gain=gain, response=np.ones(1)))
+    assert np.count_nonzero(sent[: 8 * RATE_HZ]) == 0
+    assert level_db(sent[8 * RATE_HZ :]) > level_db(near[8 * RATE_HZ :]) - 6
