@@ -28,7 +28,9 @@ class HalfDuplex:
         self._is_loud: deque[bool] = deque(maxlen=_WATCHED)
         self._withheld: deque[bytes] = deque(maxlen=_KEPT)
 
-    def process(self, chunk: bytes, now_s: float, *, is_playing: bool, expected_dbfs: float | None) -> list[bytes]:
+    def process(
+        self, chunk: bytes, now_s: float, *, is_playing: bool, is_echo_due: bool, expected_dbfs: float | None
+    ) -> list[bytes]:
         """Return the chunks to send in place of a chunk of 20 ms: silence, or the chunk, or it with what it follows.
 
         Silence is sent and not nothing, because the server measures time in samples.
@@ -37,11 +39,12 @@ class HalfDuplex:
             chunk: Audio of the microphone.
             now_s: The time.
             is_playing: True while the model's speech is played.
+            is_echo_due: True while an echo of it can still come.
             expected_dbfs: The highest level that an echo can have now; None if no voice can be told from an echo.
         """
         if is_playing:
             self._closed_until_s = now_s + TAIL_S
-        if now_s >= self._closed_until_s:
+        if now_s >= self._closed_until_s and not is_echo_due:
             self.reset()
             return [chunk]
         is_loud = expected_dbfs is not None and (level_dbfs(chunk) > max(_MIN_VOICE_DBFS, expected_dbfs + BREAK_IN_DB))

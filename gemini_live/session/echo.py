@@ -9,7 +9,7 @@ from statistics import median
 
 from ..audio.conversion import CHUNK_S
 from ..audio.echo import EchoPath
-from ..audio.echo_meter import Leak
+from ..audio.echo_meter import PLAYED_DBFS, Leak
 from ..audio.half_duplex import HalfDuplex
 from ..audio.moved_echo import Verdict
 from ..audio.pcm import level_dbfs
@@ -107,8 +107,13 @@ class EchoControl:
         held = self.take_held()
         is_doubted = self._doubts(chunk, cleaned, n_xruns)
         if is_doubted or self.mode is SoundMode.HALF_DUPLEX:
-            expected_dbfs = self._expect_echo_dbfs() if self._path is not None else None
-            gated = self._gate.process(cleaned, self._clock(), is_playing=is_playing, expected_dbfs=expected_dbfs)
+            gated = self._gate.process(
+                cleaned,
+                self._clock(),
+                is_playing=is_playing,
+                is_echo_due=self._is_echo_due,
+                expected_dbfs=self._expect_echo_dbfs() if self._path is not None else None,
+            )
             # They may be an echo. If they are a voice, 0.1 s of it is lost.
             return [bytes(len(chunk)) for chunk in held] + gated
         self._gate.reset()
@@ -159,6 +164,12 @@ class EchoControl:
         if self._path is not None and self._path.cancels and not self._path.meter.is_audible:
             return SoundMode.ECHO_CANCELLED
         return SoundMode.NOT_CANCELLED if self._half_duplex is False else SoundMode.HALF_DUPLEX
+
+    @property
+    def _is_echo_due(self) -> bool:
+        """True while an echo of what was played can still come."""
+        meter = self._path.meter if self._path is not None else None
+        return meter is not None and meter.leak is not Leak.ABSENT and meter.expected_dbfs(0.0) > PLAYED_DBFS
 
     def _expect_echo_dbfs(self) -> float:
         """Return the highest level that the echo can have at present in what `path` returns."""

@@ -21,7 +21,9 @@ class Gate:
 
     def hear(self, sound: bytes, *, is_playing: bool = True, expected_dbfs: float | None = -30.0) -> list[bytes]:
         self.now_s += 0.02
-        return self.half_duplex.process(sound, self.now_s, is_playing=is_playing, expected_dbfs=expected_dbfs)
+        return self.half_duplex.process(
+            sound, self.now_s, is_playing=is_playing, is_echo_due=False, expected_dbfs=expected_dbfs
+        )
 
 
 def test_the_microphone_is_open_while_nothing_is_played() -> None:

@@ -10,7 +10,17 @@ from gemini_live.audio.pcm import OUTPUT
 from gemini_live.audio.voice_detector import SpeechStarted, VoiceDetector, VoiceSettings
 from gemini_live.output.status import SoundMode
 from gemini_live.session.echo import EchoControl
-from tests.audio.room import RATE_HZ, Room, Signal, level_db, make_near_response, make_noise, make_voice, to_pcm
+from tests.audio.room import (
+    RATE_HZ,
+    Room,
+    Signal,
+    from_pcm,
+    level_db,
+    make_near_response,
+    make_noise,
+    make_voice,
+    to_pcm,
+)
 
 NOISE = make_noise(12, -65, 2)
 FAR = make_voice(12, -22, 1)
@@ -216,3 +226,19 @@ def test_an_ordinary_voice_breaks_into_half_duplex_if_no_echo_hides_it(gain: flo
     sent = bench.hear(Room(FAR, NOISE + near, gain=gain, response=np.ones(1)))
     assert np.count_nonzero(sent[: 8 * RATE_HZ]) == 0
     assert level_db(sent[8 * RATE_HZ :]) > level_db(near[8 * RATE_HZ :]) - 6
+
+
+def test_half_duplex_waits_for_an_echo_that_comes_late() -> None:
+    far = make_voice(9, -22, 1)
+    far[6 * RATE_HZ :] = 0
+    bench, room = Bench(half_duplex=True), Room(far, make_noise(9, -65, 2), delay_s=0.6, response=np.ones(1))
+    sent = bytearray()
+
+    def process(chunk: bytes) -> bytes:
+        bench.now_s += 0.02
+        sent.extend(b"".join(bench.control.process(chunk, is_playing=bench.now_s < 6.0)))
+        return chunk
+
+    room.run(bench.control.played, process)
+    assert speech_starts_s(from_pcm(bytes(sent))) == []
+    assert np.count_nonzero(from_pcm(bytes(sent))[8 * RATE_HZ :]) > 0
