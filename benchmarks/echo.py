@@ -32,6 +32,7 @@ from unittest import mock
 import numpy as np
 import webrtcvad
 
+from gemini_live.audio.correlation import correlate
 from gemini_live.audio.pcm import INPUT, OUTPUT
 from gemini_live.simulator import Simulator, speech
 from gemini_live.simulator.records import SessionRecord
@@ -333,9 +334,7 @@ async def speak_over(scene: Scene, folder: Path, near: Samples, report: Report) 
 
 def align(sent: Samples, voice: Samples) -> Samples:
     """Return the part of `sent` that is most like `voice`, of its length."""
-    size = 1 << (len(sent) + len(voice)).bit_length()
-    spectrum = np.fft.rfft(sent.astype(np.float64), size) * np.conj(np.fft.rfft(voice.astype(np.float64), size))
-    start = int(np.fft.irfft(spectrum, size)[: len(sent) - len(voice) + 1].argmax())
+    start = int(correlate(voice.astype(np.float64), sent.astype(np.float64)).argmax())
     return sent[start : start + len(voice)]
 
 
@@ -348,7 +347,7 @@ def snr_db(sent: Samples, voice: Samples) -> float:
 
 async def change_delay(scene: Scene, delay_ms: int) -> None:
     """Take the echo away, and let it come back with another delay."""
-    scene.audio.set_echo(delay_ms, 0.4)
+    await asyncio.to_thread(scene.audio.set_echo, delay_ms, 0.4)
 
 
 async def stop_program(scene: Scene) -> None:

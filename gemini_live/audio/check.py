@@ -12,6 +12,8 @@ from ..errors import DeviceError, MissingExtraError
 from . import echo
 from . import pcm as formats
 from .buffers import PlayoutBuffer
+from .correlation import correlate
+from .moved_echo import MAX_CANCELLED_DELAY_S
 from .portaudio import AudioSystem, Microphone, Speaker
 from .reference import LowDelayResampler
 from .report import NO_MICROPHONE, AudioReport
@@ -26,8 +28,6 @@ CONVERGED_S = 3.0
 """The canceller has learned the room after this time of sound."""
 NOISE_DBFS = -22.0
 """Level of the noise that is played."""
-MAX_ROUND_TRIP_S = 0.5
-"""AEC3 removes no later echo."""
 GOOD_ERLE_DB, INAUDIBLE_DBFS = 20.0, -50.0
 """Cancellation works if it removes so much of the echo, or leaves so little."""
 _WINDOW_S, _MAX_DELAY_S = 0.5, 1.0
@@ -200,10 +200,7 @@ class _Recording:
             section = recorded[begin : begin + size + reach]
             if len(section) < size + reach:
                 break
-            n = 1 << (len(section) + size).bit_length()
-            products = np.fft.irfft(np.fft.rfft(section, n) * np.conj(np.fft.rfft(window, n)), n)[:reach]
-            powers = np.convolve(section**2, np.ones(size), "valid")[:reach]
-            correlation = products / np.sqrt(powers * (window**2).sum() + 1e-12)
+            correlation = correlate(window, section)[:reach]
             best = int(np.abs(correlation).argmax())
             if 0 < best < reach - 1 and abs(correlation[best]) >= _MIN_CORRELATION:
                 before, peak, after = np.abs(correlation[best - 1 : best + 2])
@@ -252,10 +249,10 @@ def _recommend(
     assert rest_dbfs is not None
     if erle_db >= GOOD_ERLE_DB or rest_dbfs <= INAUDIBLE_DBFS:
         return "echo cancelled", "the echo is removed: no option is needed"
-    if round_trip_s is not None and round_trip_s > MAX_ROUND_TRIP_S:
+    if round_trip_s is not None and round_trip_s > MAX_CANCELLED_DELAY_S:
         return "half duplex", (
-            f"the echo comes later than the {MAX_ROUND_TRIP_S:g} s in which it can be removed: use --half-duplex, or a "
-            "loudspeaker with a shorter delay, such as one without Bluetooth"
+            f"the echo comes later than the {MAX_CANCELLED_DELAY_S:g} s in which it can be removed: use --half-duplex, "
+            "or a loudspeaker with a shorter delay, such as one without Bluetooth"
         )
     return "half duplex", (
         "too much echo is left: lower the volume, move the microphone away from the loudspeaker, or use --half-duplex"

@@ -117,11 +117,6 @@ class EchoPath:
                 meter.reset()
             self._reset_canceller()
 
-    @property
-    def n_disturbances(self) -> int:
-        """How often reference came late or was dropped; what resets the canceller counts in `n_resets`."""
-        return self.reference.n_disturbances
-
     def _soften(self, cleaned: bytes) -> bytes:
         """Reduce the residual echo to the level of the room's noise, so that no voice detector takes it for speech.
 

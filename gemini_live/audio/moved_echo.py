@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from . import pcm as formats
 from .conversion import CHUNK_S
+from .correlation import correlate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,8 +20,8 @@ AUDIBLE_DBFS = -50.0
 """No voice detector takes softer audio for speech."""
 _WINDOW_S = 0.1
 """Duration of the recorded audio that is searched for in the played audio."""
-_MAX_DELAY_S = 0.5
-"""Longest delay that is searched. AEC3 cancels no later echo."""
+MAX_CANCELLED_DELAY_S = 0.5
+"""AEC3 cancels no later echo, so no longer delay is searched."""
 _REPEATS = 0.45
 """Correlation of the recorded with the played audio at the delay of an echo: 0.5 to 0.98, if the reverberation is no
 louder than the direct sound. At other delays, and with a voice over the echo: up to 0.4 in 98 of 100 searches."""
@@ -56,7 +57,9 @@ class MovedEcho:
         import numpy as np  # noqa: PLC0415 - an extra
 
         self._np = np
-        n_window, n_delays = (formats.INPUT.n_bytes(s) // formats.SAMPLE_BYTES for s in (_WINDOW_S, _MAX_DELAY_S))
+        n_window, n_delays = (
+            formats.INPUT.n_bytes(s) // formats.SAMPLE_BYTES for s in (_WINDOW_S, MAX_CANCELLED_DELAY_S)
+        )
         self._reference: npt.NDArray[np.float32] = np.zeros(n_window + n_delays, np.float32)
         self._recorded: npt.NDArray[np.float32] = np.zeros(n_window, np.float32)
         self.delay_s: float | None = None
@@ -118,13 +121,7 @@ class MovedEcho:
         np, rate_hz = self._np, formats.INPUT.rate_hz
         # Differences, because the deep tones of any two voices are alike.
         played, recorded = np.diff(self._reference), np.diff(self._recorded)
-        n, size = len(recorded), 1 << len(played).bit_length()
-        spectrum = np.fft.rfft(played, size) * np.conj(np.fft.rfft(recorded, size))
-        products = np.fft.irfft(spectrum, size)[: len(played) - n + 1]
-        sums = np.concatenate(([0.0], np.cumsum(played.astype(np.float64) ** 2)))
-        power = float((recorded.astype(np.float64) ** 2).sum())
-        correlation = np.abs(products) / np.sqrt(np.maximum(sums[n:] - sums[:-n], power * 1e-3) * power + 1e-9)
-        by_delay = correlation[::-1]
+        by_delay = np.abs(correlate(recorded, played))[::-1]
         best = int(by_delay.argmax())
         if by_delay[best] < _REPEATS:
             return None

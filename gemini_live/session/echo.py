@@ -8,7 +8,7 @@ from collections.abc import Callable
 from statistics import median
 
 from ..audio.conversion import CHUNK_S
-from ..audio.echo import EchoPath
+from ..audio.echo import ECHO_DBFS, EchoPath
 from ..audio.echo_meter import PLAYED_DBFS, Leak
 from ..audio.half_duplex import HalfDuplex
 from ..audio.moved_echo import Verdict
@@ -20,8 +20,8 @@ DOUBT_S = 3.0
 FIRST_TRUST_S, TRUST_S = 1.0, 0.2
 """How long the echo has to be removed, while there is one, before cancellation is trusted: at first, and again. A new
 canceller removes everything before it learns."""
-_LOUD_DBFS, _REMOVED_DB = -45.0, 15.0
-"""Where the microphone records at least this level, an echo is removed if so much less of it is left."""
+_REMOVED_DB = 15.0
+"""A loud echo (`ECHO_DBFS`) is removed if so much less of it is left."""
 MAX_LEAK_DB = 0.0
 """The leak that is assumed until it is measured: the microphone records as much as was played."""
 
@@ -129,7 +129,7 @@ class EchoControl:
         self._gate.drop_withheld()
 
     def take_held(self) -> list[bytes]:
-        """Remove and return the held chunks, because nothing is played any more."""
+        """Remove and return the held chunks; the caller decides what becomes of them."""
         held, self._held = self._held, []
         return held
 
@@ -139,7 +139,7 @@ class EchoControl:
             return False
         if self.mode is SoundMode.HEADPHONES:
             return False
-        now_s, n_disturbances = self._clock(), self._path.n_disturbances + n_xruns
+        now_s, n_disturbances = self._clock(), self._path.reference.n_disturbances + n_xruns
         if self._path.n_resets != self._n_resets:
             self._n_resets, self._is_new, self._removed_s = self._path.n_resets, True, 0.0
         if n_disturbances != self._n_disturbances:
@@ -149,7 +149,7 @@ class EchoControl:
         if now_s >= self._doubted_until_s and not self._is_new:
             return False
         recorded_dbfs = level_dbfs(recorded)
-        if recorded_dbfs > _LOUD_DBFS:
+        if recorded_dbfs > ECHO_DBFS:
             is_removed = level_dbfs(cleaned) < recorded_dbfs - _REMOVED_DB
             self._removed_s = self._removed_s + CHUNK_S if is_removed else 0.0
             if self._removed_s >= (FIRST_TRUST_S if self._is_new else TRUST_S):

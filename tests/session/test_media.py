@@ -122,6 +122,21 @@ async def test_dropped_speech_is_reported_once(fake_pyaudio: FakePyAudio) -> Non
     ]
 
 
+@pytest.mark.parametrize("is_muted", [False, True])
+async def test_what_is_held_when_the_speaker_is_lost_is_sent_unless_muted(
+    fake_pyaudio: FakePyAudio, *, is_muted: bool
+) -> None:
+    bench = Bench(Config(), listens=True)
+    async with bench.opened() as media:
+        assert media._echo is not None
+        if is_muted:
+            media.toggle_microphone()
+        media._echo._held = [b"\x01\x00" * 320]
+        media._lose_speaker("the loudspeaker is gone")
+        sent = [bench.uplink.microphone.take() for _ in range(len(bench.uplink.microphone))]
+    assert [chunk for chunk in sent if chunk == b"\x01\x00" * 320] == ([] if is_muted else [b"\x01\x00" * 320])
+
+
 async def test_an_optional_device_that_does_not_start_is_left_out(fake_pyaudio: FakePyAudio) -> None:
     fake_pyaudio.start_error = REFUSES
     bench = Bench(Config(), listens=True)
