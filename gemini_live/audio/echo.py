@@ -6,6 +6,7 @@ and gain control stay off: see docs/echo.md for the measurements.
 """
 
 import importlib.util
+import math
 from typing import Any
 
 from . import pcm as formats
@@ -18,6 +19,8 @@ MAX_REST_DBFS, MIN_REMOVED_DB = -40.0, 10.0
 than what was recorded by the second."""
 ECHO_DBFS = -45.0
 """An echo that is recorded at this level is loud enough to be recognised."""
+LOUDER_THAN_ECHO_DB = 10.0
+"""Audio that is louder by this than the echo can be, as far as it was measured, is a voice."""
 RESET_AGAIN_S = 5.0
 """Seconds of sound from the loudspeaker between two resets of a canceller that leaves too much of the echo."""
 AUDIBLE_OVER_NOISE_DB = 6.0
@@ -105,10 +108,12 @@ class EchoPath:
     def _judge(self, reference: bytes, recorded: bytes, cleaned: bytes) -> None:
         meter = self.meter
         noise_dbfs = AUDIBLE_DBFS if meter.noise_dbfs is None else meter.noise_dbfs + AUDIBLE_OVER_NOISE_DB
+        loudest_dbfs = math.inf if meter.leak_db is None else meter.expected_dbfs(meter.leak_db) + LOUDER_THAN_ECHO_DB
         self.verdict = self._moved.judge(
             reference,
             recorded,
             is_echo_loud=meter.recorded_dbfs > ECHO_DBFS and meter.expected_dbfs(0.0) > PLAYED_DBFS,
+            is_voice=meter.recorded_dbfs > loudest_dbfs,
             is_audible=formats.level_dbfs(cleaned) > max(AUDIBLE_DBFS, noise_dbfs),
             is_absent=meter.leak is Leak.ABSENT,
         )

@@ -178,7 +178,15 @@ class EchoMeter:
                 cleaned=cleaned[is_played[best : best + self._n_window]],
             )
         follows, _ = self._correlate(shifted, self._smooth(cleaned))
-        self._judge_rest(follows=float(follows.max()), level_dbfs=_dbfs(float(np.sqrt((cleaned**2).mean()))))
+        self._judge_rest(follows=self._at_known_delay(follows), level_dbfs=_dbfs(float(np.sqrt((cleaned**2).mean()))))
+
+    def _at_known_delay(self, follows: "npt.NDArray[np.float64]") -> float:
+        """Return the best correlation at about the delay of the echo; a voice may follow at another by chance."""
+        if self.delay_s is None:
+            return float(follows.max())
+        n, n_around = round(self.delay_s / FRAME_S), round(_SAME_DELAY_S / FRAME_S)
+        by_delay = follows[::-1]
+        return float(by_delay[max(0, n - n_around) : n + n_around + 1].max())
 
     def _note_echo(
         self,

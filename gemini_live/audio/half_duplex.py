@@ -1,7 +1,8 @@
-"""Half duplex: replace the microphone's audio by silence while the model is heard. A loud voice can break in. Pure."""
+"""Half duplex: replace the microphone's audio by noise while the model is heard. A loud voice can break in. Pure."""
 
 from collections import deque
 
+from .comfort_noise import ComfortNoise
 from .pcm import level_dbfs
 
 TAIL_S = 0.3
@@ -22,8 +23,10 @@ class HalfDuplex:
     """Decides which chunks of the microphone's audio are sent while the model speaks."""
 
     def __init__(self) -> None:
+        self.noise = ComfortNoise()
+        """What is sent in place of chunks."""
         self.is_closed = False
-        """True if the last chunk was replaced by silence."""
+        """True if the last chunk was replaced."""
         self._closed_until_s = self._open_until_s = 0.0
         self._is_loud: deque[bool] = deque(maxlen=_WATCHED)
         self._withheld: deque[bytes] = deque(maxlen=_KEPT)
@@ -31,9 +34,9 @@ class HalfDuplex:
     def process(
         self, chunk: bytes, now_s: float, *, is_playing: bool, is_echo_due: bool, expected_dbfs: float | None
     ) -> list[bytes]:
-        """Return the chunks to send in place of a chunk of 20 ms: silence, or the chunk, or it with what it follows.
+        """Return the chunks to send in place of a chunk of 20 ms: noise, or the chunk, or it with what it follows.
 
-        Silence is sent and not nothing, because the server measures time in samples.
+        Noise is sent and not nothing, because the server measures time in samples.
 
         Args:
             chunk: Audio of the microphone.
@@ -56,7 +59,7 @@ class HalfDuplex:
         self._withheld.append(chunk)
         if sum(self._is_loud) < _LOUD:
             self.is_closed = True
-            return [bytes(len(chunk))]
+            return [self.noise.make(len(chunk))]
         chunks = list(self._withheld)
         self._withheld.clear()
         self._open_until_s, self.is_closed = now_s + _STAYS_OPEN_S, False

@@ -5,6 +5,7 @@ voice detector takes that echo for speech within 0.1 s. But an echo repeats the 
 delay; a voice does not. `MovedEcho` says which chunks to hold until this is known; its caller holds them.
 """
 
+from collections import deque
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,11 @@ _SEARCH_EVERY = 3
 """Chunks from one search to the next while the echo is cancelled."""
 _N_HELD = 5
 """Chunks that are held, from the first audible one: two searches have to agree, and the first ones see too little."""
+_N_BEGINNING = 10
+"""Chunks in which a voice begins."""
+_N_APART, _N_COMPARED = 5, 3
+"""Later in a voice, a search has to agree with one of three that are at least five chunks older and saw other audio:
+two voices of the same pitch are alike for a moment."""
 _VOICE_S = 0.5
 """A voice has ended if no chunk was audible for this long."""
 
@@ -65,8 +71,8 @@ class MovedEcho:
         self.delay_s: float | None = None
         """Delay of the echo; None if not known."""
         self._until_search = 0
-        self._found: list[float | None] = []
-        """What the last two searches found."""
+        self._found: deque[float | None] = deque(maxlen=_N_APART + _N_COMPARED - 1)
+        """What the last searches found."""
         self._n_chunks = self._n_inaudible = 0
         """Chunks since the first audible one, and since the last one."""
 
@@ -76,7 +82,14 @@ class MovedEcho:
         self._found.clear()
 
     def judge(
-        self, reference: bytes, recorded: bytes, *, is_echo_loud: bool, is_audible: bool, is_absent: bool
+        self,
+        reference: bytes,
+        recorded: bytes,
+        *,
+        is_echo_loud: bool,
+        is_voice: bool,
+        is_audible: bool,
+        is_absent: bool,
     ) -> Verdict:
         """Judge a chunk of 20 ms.
 
@@ -84,6 +97,7 @@ class MovedEcho:
             reference: What was played.
             recorded: What was recorded.
             is_echo_loud: True if the chunk can be an echo, and one that is loud enough to be found.
+            is_voice: True if the chunk is too loud for an echo.
             is_audible: True if the chunk is audible after cancellation.
             is_absent: True if no echo is expected, because none came back so far: then every echo is new.
         """
@@ -92,21 +106,24 @@ class MovedEcho:
         self._reference = self._append(self._reference, reference)
         self._recorded = self._append(self._recorded, recorded)
         self._until_search -= 1
-        if is_echo_loud and (is_audible or self._until_search <= 0):
+        if is_echo_loud and not is_voice and (is_audible or self._until_search <= 0):
             self._until_search = _SEARCH_EVERY
             if self._has_moved(is_absent=is_absent):
                 return Verdict.MOVED
         self._n_inaudible = 0 if is_audible else self._n_inaudible + 1
         if self._n_inaudible > _VOICE_S / CHUNK_S:
             self._n_chunks = 0
+        elif is_voice:
+            self._n_chunks = max(self._n_chunks, _N_HELD) + 1
         elif self._n_chunks or (is_audible and is_echo_loud and (is_absent or self.delay_s is not None)):
             self._n_chunks += 1
         return Verdict.WAITING if 0 < self._n_chunks <= _N_HELD else Verdict.CLEAR
 
     def _has_moved(self, *, is_absent: bool) -> bool:
-        """Search for the delay; return True if it is new and one of the last two searches found it too."""
-        found_s = self._find()
-        before, self._found = self._found, [*self._found[-1:], found_s]
+        """Search for the delay; return True if it is new and an earlier search found it too."""
+        found_s, before = self._find(), list(self._found)
+        self._found.append(found_s)
+        before = before[: 1 - _N_APART] if self._n_chunks > _N_BEGINNING else before[-2:]
         if found_s is None or not any(s is not None and abs(s - found_s) <= _SAME_S for s in before):
             return False
         known_s, self.delay_s = self.delay_s, found_s

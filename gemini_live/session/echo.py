@@ -104,6 +104,8 @@ class EchoControl:
             if mode is not self.mode:
                 self.mode = mode
                 self._on_mode(mode)
+        if not (is_playing or self._is_echo_due or self._gate.is_closed):
+            self._gate.noise.learn(cleaned)
         held = self.take_held()
         is_doubted = self._doubts(chunk, cleaned, n_xruns)
         if is_doubted or self.mode is SoundMode.HALF_DUPLEX:
@@ -115,7 +117,7 @@ class EchoControl:
                 expected_dbfs=self._expect_echo_dbfs() if self._path is not None else None,
             )
             # They may be an echo. If they are a voice, 0.1 s of it is lost.
-            return [bytes(len(chunk)) for chunk in held] + gated
+            return [self._gate.noise.make(len(chunk)) for chunk in held] + gated
         self._gate.reset()
         chunks = [*held, cleaned]
         if self._half_duplex is False or self._path is None or self._path.verdict is not Verdict.WAITING:

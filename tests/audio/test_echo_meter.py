@@ -75,6 +75,13 @@ def test_an_echo_that_is_left_is_audible_until_it_is_removed() -> None:
     assert not meter.is_audible
 
 
+def test_a_voice_that_rises_and_falls_like_the_models_at_another_delay_is_no_rest_of_the_echo() -> None:
+    room = Room(make_voice(8, -22, 1), make_noise(8, -65, 2))
+    meter = EchoMeter()
+    measure(meter, room.far, room.recorded, room.near + np.roll(room.echo, round(0.4 * RATE_HZ)))
+    assert not meter.rest_is_audible
+
+
 def test_an_echo_that_is_softer_than_any_speech_does_not_count() -> None:
     meter = hear(Room(make_voice(10, -22, 1), make_noise(10, -75, 2), gain=10 ** (-40 / 20)))
     assert meter.leak is Leak.PRESENT

@@ -1,9 +1,11 @@
 """Which way of avoiding the echo is chosen: by the options, by what is installed, and by what is measured."""
 
 from collections.abc import Callable
+from itertools import groupby
 
 import numpy as np
 import pytest
+import webrtcvad
 
 from gemini_live.audio.echo import EchoPath
 from gemini_live.audio.pcm import OUTPUT
@@ -14,7 +16,6 @@ from tests.audio.room import (
     RATE_HZ,
     Room,
     Signal,
-    from_pcm,
     level_db,
     make_near_response,
     make_noise,
@@ -39,12 +40,12 @@ class Bench:
             on_mode=self.modes.append,
         )
 
-    def hear(self, room: Room) -> Signal:
+    def hear(self, room: Room, is_playing: Callable[[], bool] = lambda: True) -> Signal:
         """Return what is sent while all of `room.far` is played."""
 
         def process(chunk: bytes) -> bytes:
             self.now_s += 0.02
-            return b"".join(self.control.process(chunk, is_playing=True))
+            return b"".join(self.control.process(chunk, is_playing=is_playing()))
 
         return room.run(self.control.played, process)
 
@@ -154,6 +155,20 @@ def test_a_voice_over_the_models_is_sent_whole_although_its_beginning_is_held() 
     assert level_db(sent[8 * RATE_HZ : 9 * RATE_HZ]) == pytest.approx(level_db(near[8 * RATE_HZ : 9 * RATE_HZ]), abs=3)
 
 
+def test_a_voice_that_is_louder_than_any_echo_is_sent_at_once() -> None:
+    near = make_voice(12, -20, 8, pitch_hz=210)
+    near[: 8 * RATE_HZ] = 0
+    bench, n_chunks = Bench(), []
+
+    def process(chunk: bytes) -> bytes:
+        bench.now_s += 0.02
+        n_chunks.append(len(bench.control.process(chunk, is_playing=True)))
+        return chunk
+
+    Room(FAR, NOISE + near, gain=0.05, response=np.ones(1)).run(bench.control.played, process)
+    assert set(n_chunks) == {1}
+
+
 def test_what_is_held_when_the_microphone_is_muted_is_not_sent() -> None:
     bench = Bench()
     near = make_voice(12, -26, 8, pitch_hz=210)
@@ -228,17 +243,23 @@ def test_an_ordinary_voice_breaks_into_half_duplex_if_no_echo_hides_it(gain: flo
     assert level_db(sent[8 * RATE_HZ :]) > level_db(near[8 * RATE_HZ :]) - 6
 
 
+@pytest.mark.parametrize("measures", [True, False])
+def test_the_end_of_half_duplex_wakes_no_voice_detector(*, measures: bool) -> None:
+    """The noise of the room passes for speech if it comes after digital silence."""
+    far, noise = make_voice(12, -22, 1), make_noise(12, -65, 2)
+    far[: 3 * RATE_HZ] = far[7 * RATE_HZ :] = 0
+    bench, room = Bench(half_duplex=True, measures=measures), Room(far, noise)
+    sent = bench.hear(room, is_playing=lambda: 3.0 <= bench.now_s < 7.0)
+    assert level_db(sent[4 * RATE_HZ : 6 * RATE_HZ]) == pytest.approx(-65, abs=3)
+    detector = webrtcvad.Vad(2)
+    votes = [detector.is_speech(to_pcm(sent[n : n + 320]), RATE_HZ) for n in range(3 * RATE_HZ, len(sent) - 319, 320)]
+    assert max((len(list(group)) for is_speech, group in groupby(votes) if is_speech), default=0) < 5
+
+
 def test_half_duplex_waits_for_an_echo_that_comes_late() -> None:
     far = make_voice(9, -22, 1)
     far[6 * RATE_HZ :] = 0
     bench, room = Bench(half_duplex=True), Room(far, make_noise(9, -65, 2), delay_s=0.6, response=np.ones(1))
-    sent = bytearray()
-
-    def process(chunk: bytes) -> bytes:
-        bench.now_s += 0.02
-        sent.extend(b"".join(bench.control.process(chunk, is_playing=bench.now_s < 6.0)))
-        return chunk
-
-    room.run(bench.control.played, process)
-    assert speech_starts_s(from_pcm(bytes(sent))) == []
-    assert np.count_nonzero(from_pcm(bytes(sent))[8 * RATE_HZ :]) > 0
+    sent = bench.hear(room, is_playing=lambda: bench.now_s < 6.0)
+    assert speech_starts_s(sent) == []
+    assert np.count_nonzero(sent[8 * RATE_HZ :]) > 0

@@ -1,0 +1,44 @@
+"""Noise like that of the room, to send in place of audio that must not be sent. Pure; event loop only.
+
+A voice detector follows the noise of the room. After digital silence it takes that noise for speech, for some 0.3 s:
+webrtcvad did after each end of half duplex (virtual sound card, noise at -65 dBFS, 2026-11-29).
+"""
+
+import random
+from collections import deque
+
+from .pcm import level_dbfs
+from .voice_detector import NoiseFloor
+
+_QUIET_DB = 6.0
+"""A chunk that is at most so much louder than the quietest one is noise of the room."""
+_N_KEPT = 50
+"""Chunks that are kept: 1 s of audio, so that nobody hears them repeat."""
+
+
+class ComfortNoise:
+    """Remembers quiet chunks of the microphone's audio and repeats them in a random order."""
+
+    def __init__(self) -> None:
+        self._floor: NoiseFloor | None = None
+        self._heard: deque[tuple[float, bytes]] = deque(maxlen=_N_KEPT)
+        """Chunks that were quiet when they came, with their levels."""
+        self._random = random.Random(1)
+
+    def learn(self, chunk: bytes) -> None:
+        """Add a chunk that was recorded while nothing was heard from the loudspeaker."""
+        if not any(chunk):  # a device that starts, or that the system has muted
+            return
+        level = level_dbfs(chunk)
+        if self._floor is None:
+            self._floor = NoiseFloor()
+            self._floor.seed(level)
+        self._floor.add(level)
+        if level <= self._floor.level_dbfs + _QUIET_DB:
+            self._heard.append((level, chunk))
+
+    def make(self, n_bytes: int) -> bytes:
+        """Return `n_bytes` of noise; digital silence as long as the room was not heard."""
+        limit = self._floor.level_dbfs + _QUIET_DB if self._floor is not None else 0.0
+        quiet = [chunk for level, chunk in self._heard if level <= limit]
+        return (self._random.choice(quiet) if quiet else b"")[:n_bytes].ljust(n_bytes, b"\0")
