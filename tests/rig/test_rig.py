@@ -153,6 +153,37 @@ def test_a_card_overruns_when_a_program_is_late_unless_it_is_patient(
 
 
 @pytest.mark.rig
+def test_a_card_hears_what_it_plays_on_its_other_clock(vcard: Callable[..., VirtualCard]) -> None:
+    import pyaudio
+
+    card = vcard(ppm=2_000, mic_ppm=-1_000, echo_ms=80, echo_percent=40, max_channels=1)
+    tone = make_tone(1_000, 3.0, RATE_HZ).astype("<i2").tobytes()
+    heard: list[bytes] = []
+    is_enough = threading.Event()
+
+    def take(pcm: bytes, n_frames: int, time_info: object, flags: int) -> tuple[None, int]:
+        heard.append(pcm)
+        if len(heard) == 200:
+            is_enough.set()
+        return None, pyaudio.paContinue
+
+    with mute_c_stderr():
+        portaudio = pyaudio.PyAudio()
+        how = {"format": pyaudio.paInt16, "channels": 1}
+        portaudio.open(rate=16_000, input=True, frames_per_buffer=320, stream_callback=take, **how)
+        speaker = portaudio.open(rate=RATE_HZ, output=True, frames_per_buffer=480, **how)
+        speaker.write(tone)
+        assert is_enough.wait(20)
+        portaudio.terminate()
+    recorded = np.frombuffer(b"".join(heard), "<i2")
+    assert card.heard.startswith(recorded.tobytes())
+    echo = examine_tone(recorded, 16_000, 1_000)
+    assert echo.frequency_hz == pytest.approx(1_003, abs=0.1)
+    assert (echo.n_gaps, echo.n_phase_jumps) == (0, 0)
+    assert np.abs(recorded).max() == pytest.approx(0.4 * 9_000, rel=0.05)
+
+
+@pytest.mark.rig
 @pytest.mark.parametrize("virtual_screen", ["800x600"], indirect=True)
 def test_the_screen_shows_what_was_drawn(virtual_screen: VirtualScreen) -> None:
     from mss import MSS

@@ -4,7 +4,9 @@
  * when it is missing or has ended), playback frames are appended to `outfile`. The hardware pointer follows
  * CLOCK_MONOTONIC, so callbacks come in real time and a program that is late gets real overruns and underruns.
  *
- *   gcc -O2 -Wall -shared -fPIC -DPIC -o libasound_module_pcm_vcard.so pcm_vcard.c -lasound
+ * What one program plays can leak into what it records, on two clocks (one channel, any rates).
+ *
+ *   gcc -O2 -Wall -shared -fPIC -DPIC -o libasound_module_pcm_vcard.so pcm_vcard.c -lasound -lm -lpthread
  *
  *   pcm_type.vcard { lib "/path/libasound_module_pcm_vcard.so" }
  *   pcm.!default {
@@ -12,6 +14,10 @@
  *       infile "/path/mic.raw"
  *       outfile "/path/speaker.raw"
  *       ppm 0                     # how much faster than the system's its clock runs, in parts per million
+ *       mic_ppm 0                 # the same of the microphone
+ *       echo_ms 80                # how much later the microphone hears what is played
+ *       echo_percent 40           # how much of it: the gain
+ *       heardfile "/path/x.raw"   # everything that was recorded, the echo included
  *       min_rate 44100            # what it takes: 8000 to 48000 Hz and 1 or 2 channels unless told otherwise
  *       max_rate 48000
  *       min_channels 2
@@ -22,6 +28,8 @@
 #include <alsa/asoundlib.h>
 #include <alsa/pcm_external.h>
 #include <fcntl.h>
+#include <math.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -29,17 +37,35 @@
 
 typedef struct {
     snd_pcm_ioplug_t io;
-    int timer, file, running;
+    int timer, file, heard, running;
     double speed;                        /* 1 + ppm/1e6 */
     double patience;                     /* s */
+    double echo_s, echo_gain;
     struct timespec started;
     unsigned long long moved;            /* frames that the program has read or written since prepare */
 } vcard_t;
 
 typedef struct {
-    const char *infile, *outfile;
-    long ppm, patience_ms, min_rate, max_rate, min_channels, max_channels;
+    const char *infile, *outfile, *heardfile;
+    long ppm, mic_ppm, patience_ms, echo_ms, echo_percent, min_rate, max_rate, min_channels, max_channels;
 } settings_t;
+
+/* What is in the air: the last frames that were played, and when. */
+#define N_AIR (1 << 17)
+#define HALF_WIDTH 16                    /* frames on each side that the resampler looks at */
+static struct {
+    pthread_mutex_t lock;
+    short frames[N_AIR];
+    unsigned long long written;          /* frames since prepare */
+    int playing;
+    struct timespec started;
+    double rate;                         /* frames a second of the system's clock */
+} air = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static double seconds_between(const struct timespec *from, const struct timespec *to)
+{
+    return (to->tv_sec - from->tv_sec) + (to->tv_nsec - from->tv_nsec) * 1e-9;
+}
 
 static unsigned long long frames_of_clock(const vcard_t *card)
 {
@@ -48,7 +74,7 @@ static unsigned long long frames_of_clock(const vcard_t *card)
     if (!card->running)
         return 0;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    elapsed = (now.tv_sec - card->started.tv_sec) + (now.tv_nsec - card->started.tv_nsec) * 1e-9;
+    elapsed = seconds_between(&card->started, &now);
     return (unsigned long long)(elapsed * card->speed * card->io.rate);
 }
 
@@ -71,6 +97,13 @@ static int vcard_start(snd_pcm_ioplug_t *io)
     vcard_t *card = io->private_data;
     clock_gettime(CLOCK_MONOTONIC, &card->started);
     card->running = 1;
+    if (io->stream == SND_PCM_STREAM_PLAYBACK) {
+        pthread_mutex_lock(&air.lock);
+        air.started = card->started;
+        air.rate = card->speed * io->rate;
+        air.playing = 1;
+        pthread_mutex_unlock(&air.lock);
+    }
     return start_ticking(card);
 }
 
@@ -88,6 +121,12 @@ static int vcard_prepare(snd_pcm_ioplug_t *io)
     vcard_t *card = io->private_data;
     vcard_stop(io);
     card->moved = 0;
+    if (io->stream == SND_PCM_STREAM_PLAYBACK) {
+        pthread_mutex_lock(&air.lock);
+        air.written = 0;
+        air.playing = 0;
+        pthread_mutex_unlock(&air.lock);
+    }
     /* PortAudio polls for room before it starts to play on a device without mmap. */
     return start_ticking(card);
 }
@@ -109,6 +148,46 @@ static snd_pcm_sframes_t vcard_pointer(snd_pcm_ioplug_t *io)
     return position % io->buffer_size;
 }
 
+static void play_into_air(const short *frames, size_t n)
+{
+    size_t i;
+    pthread_mutex_lock(&air.lock);
+    for (i = 0; i < n; i++)
+        air.frames[air.written++ % N_AIR] = frames[i];
+    pthread_mutex_unlock(&air.lock);
+}
+
+/* What is in the air at a position between two frames, without what the microphone's rate cannot hold. */
+static double air_at(double position, double cutoff)
+{
+    long long first = (long long)floor(position) - HALF_WIDTH + 1, i;
+    double sum = 0;
+    if (first < 0 || first + 2 * HALF_WIDTH > (long long)air.written || first + N_AIR < (long long)air.written)
+        return 0;
+    for (i = first; i < first + 2 * HALF_WIDTH; i++) {
+        double x = position - i, taper = cos(M_PI * x / (2 * HALF_WIDTH));
+        double sinc = fabs(x) < 1e-9 ? cutoff : sin(M_PI * cutoff * x) / (M_PI * x);
+        sum += air.frames[i % N_AIR] * sinc * taper * taper;
+    }
+    return sum;
+}
+
+static void add_echo(const vcard_t *card, short *frames, size_t n)
+{
+    double rate = card->speed * card->io.rate, since;
+    size_t i;
+    pthread_mutex_lock(&air.lock);
+    if (air.playing) {
+        since = seconds_between(&air.started, &card->started) - card->echo_s;
+        for (i = 0; i < n; i++) {
+            double position = (since + (card->moved + i) / rate) * air.rate;
+            double sum = frames[i] + card->echo_gain * air_at(position, fmin(1, rate / air.rate));
+            frames[i] = (short)lrint(fmax(-32768, fmin(32767, sum)));
+        }
+    }
+    pthread_mutex_unlock(&air.lock);
+}
+
 static snd_pcm_sframes_t vcard_transfer(snd_pcm_ioplug_t *io, const snd_pcm_channel_area_t *area,
                                         snd_pcm_uframes_t offset, snd_pcm_uframes_t frames)
 {
@@ -118,11 +197,17 @@ static snd_pcm_sframes_t vcard_transfer(snd_pcm_ioplug_t *io, const snd_pcm_chan
     if (io->stream == SND_PCM_STREAM_PLAYBACK) {
         if (card->file >= 0 && write(card->file, data, wanted) != (ssize_t)wanted)
             return -EIO;
+        if (card->echo_gain)
+            play_into_air((const short *)data, frames);
     } else {
         ssize_t got = card->file >= 0 ? read(card->file, data, wanted) : 0;
         if (got < 0)
             return -EIO;
         memset(data + got, 0, wanted - got);
+        if (card->echo_gain)
+            add_echo(card, (short *)data, frames);
+        if (card->heard >= 0 && write(card->heard, data, wanted) != (ssize_t)wanted)
+            return -EIO;
     }
     card->moved += frames;
     return frames;
@@ -145,13 +230,20 @@ static int vcard_poll_revents(snd_pcm_ioplug_t *io, struct pollfd *fds, unsigned
     return 0;
 }
 
+static void discard(vcard_t *card)
+{
+    if (card->file >= 0)
+        close(card->file);
+    if (card->heard >= 0)
+        close(card->heard);
+    close(card->timer);
+    free(card);
+}
+
 static int vcard_close(snd_pcm_ioplug_t *io)
 {
     vcard_t *card = io->private_data;
-    if (card->file >= 0)
-        close(card->file);
-    close(card->timer);
-    free(card);
+    discard(card);
     return 0;
 }
 
@@ -175,6 +267,14 @@ static int read_settings(snd_config_t *conf, settings_t *settings)
             err = snd_config_get_string(node, &settings->outfile);
         else if (!strcmp(id, "ppm"))
             err = snd_config_get_integer(node, &settings->ppm);
+        else if (!strcmp(id, "mic_ppm"))
+            err = snd_config_get_integer(node, &settings->mic_ppm);
+        else if (!strcmp(id, "echo_ms"))
+            err = snd_config_get_integer(node, &settings->echo_ms);
+        else if (!strcmp(id, "echo_percent"))
+            err = snd_config_get_integer(node, &settings->echo_percent);
+        else if (!strcmp(id, "heardfile"))
+            err = snd_config_get_string(node, &settings->heardfile);
         else if (!strcmp(id, "patience_ms"))
             err = snd_config_get_integer(node, &settings->patience_ms);
         else if (!strcmp(id, "min_rate"))
@@ -218,14 +318,18 @@ SND_PCM_PLUGIN_DEFINE_FUNC(vcard)
     card = calloc(1, sizeof *card);
     if (!card)
         return -ENOMEM;
-    card->speed = 1 + settings.ppm * 1e-6;
+    card->speed = 1 + (stream == SND_PCM_STREAM_CAPTURE ? settings.mic_ppm : settings.ppm) * 1e-6;
+    card->echo_s = settings.echo_ms * 1e-3;
+    card->echo_gain = settings.echo_percent * 1e-2;
     card->patience = settings.patience_ms * 1e-3;
     card->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    card->file = -1;
+    card->file = card->heard = -1;
     if (stream == SND_PCM_STREAM_PLAYBACK && settings.outfile)
         card->file = open(settings.outfile, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (stream == SND_PCM_STREAM_CAPTURE && settings.infile)
         card->file = open(settings.infile, O_RDONLY | O_CLOEXEC);
+    if (stream == SND_PCM_STREAM_CAPTURE && settings.heardfile)
+        card->heard = open(settings.heardfile, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     card->io.version = SND_PCM_IOPLUG_VERSION;
     card->io.name = "vcard: files and a clock";
     card->io.callback = &callbacks;
@@ -234,10 +338,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(vcard)
     card->io.poll_events = POLLIN;
     err = snd_pcm_ioplug_create(&card->io, name, stream, mode);
     if (err < 0) {
-        if (card->file >= 0)
-            close(card->file);
-        close(card->timer);
-        free(card);
+        discard(card);
         return err;
     }
     limit(card, &settings);
