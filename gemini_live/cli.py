@@ -238,9 +238,12 @@ class _Command:
         from .output.audio_report import format_audio_report  # noqa: PLC0415
 
         self._use(self._outputs.build_plain(config.output_format))
-        report = asyncio.run(
-            check_audio(config.input_device, config.output_device, tell=lambda text: self._emit(events.Status(text)))
-        )
+
+        def tell(text: str) -> None:
+            if not config.quiet:
+                self._emit(events.Status(text))
+
+        report = asyncio.run(check_audio(config.input_device, config.output_device, tell=tell))
         if config.output_format is OutputFormat.JSONL:
             self._emit(report)
         else:

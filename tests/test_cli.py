@@ -6,17 +6,18 @@ import json
 import re
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from gemini_live import __version__, cli
+from gemini_live.audio import check
 from gemini_live.cli import main
 from gemini_live.conversation import conversation
 from gemini_live.conversation.timings import Timings
-from gemini_live.errors import EXIT_CODE_MEANINGS, ExitCode
+from gemini_live.errors import EXIT_CODE_MEANINGS, DeviceError, ExitCode
 from gemini_live.options import SHELLS
 from gemini_live.process.streams import Streams
 from gemini_live.session.dispatch import Dispatcher
@@ -612,3 +613,15 @@ def test_outside_the_main_thread_it_works_without_signals() -> None:
     thread.start()
     thread.join()
     assert [result.code for result in results] == [0]
+
+
+@pytest.mark.parametrize(("options", "told"), [((), "listening\n"), (("-q",), "")])
+def test_check_audio_says_what_happens_unless_it_is_to_be_quiet(
+    monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], told: str
+) -> None:
+    async def check_audio(*_: object, tell: Callable[[str], None]) -> None:
+        tell("listening")
+        raise DeviceError("gone")
+
+    monkeypatch.setattr(check, "check_audio", check_audio)
+    assert call("--check-audio", *options) == (3, "", f"{told}gemini-live: error: gone\n")

@@ -14,6 +14,8 @@ _QUIET_DB = 6.0
 """A chunk that is at most so much louder than the quietest one is noise of the room."""
 _N_KEPT = 50
 """Chunks that are kept: 1 s of audio, so that nobody hears them repeat."""
+_N_LEARNED = 25
+"""Chunks after which the noise is known: 0.5 s of speech contains a pause."""
 
 
 class ComfortNoise:
@@ -21,6 +23,7 @@ class ComfortNoise:
 
     def __init__(self) -> None:
         self._floor: NoiseFloor | None = None
+        self._n_learned = 0
         self._heard: deque[tuple[float, bytes]] = deque(maxlen=_N_KEPT)
         """Chunks that were quiet when they came, with their levels."""
         self._random = random.Random(1)
@@ -34,11 +37,13 @@ class ComfortNoise:
             self._floor = NoiseFloor()
             self._floor.seed(level)
         self._floor.add(level)
+        self._n_learned += 1
         if level <= self._floor.level_dbfs + _QUIET_DB:
             self._heard.append((level, chunk))
 
     def make(self, n_bytes: int) -> bytes:
-        """Return `n_bytes` of noise; digital silence as long as the room was not heard."""
-        limit = self._floor.level_dbfs + _QUIET_DB if self._floor is not None else 0.0
-        quiet = [chunk for level, chunk in self._heard if level <= limit]
+        """Return `n_bytes` of noise; digital silence until the room was heard for 0.5 s."""
+        if self._floor is None or self._n_learned < _N_LEARNED:
+            return bytes(n_bytes)
+        quiet = [chunk for level, chunk in self._heard if level <= self._floor.level_dbfs + _QUIET_DB]
         return (self._random.choice(quiet) if quiet else b"")[:n_bytes].ljust(n_bytes, b"\0")

@@ -234,8 +234,9 @@ class Media:
 
     @property
     def erle_db(self) -> int | None:
-        """Return by how many dB the echo was reduced in the last measured second; None if that is unknown."""
-        erle_db = self._echo.current_erle_db if self._echo is not None else None
+        """Return by how many dB the echo was reduced in the last measured second; None in other modes or if unknown."""
+        is_cancelling = self.sound_mode is SoundMode.ECHO_CANCELLED
+        erle_db = self._echo.current_erle_db if self._echo is not None and is_cancelling else None
         return None if erle_db is None else round(erle_db)
 
     @property

@@ -25,6 +25,7 @@ from gemini_live.models import capabilities_of
 from gemini_live.output.events import SoundModeChanged
 from gemini_live.output.status import MicrophoneState
 from gemini_live.session import media as media_module
+from gemini_live.session.echo import EchoControl
 from gemini_live.session.media import DEFAULT_FPS, LEVEL_S, PAUSE_S, PREROLL_S, Level, Media
 from gemini_live.session.speech import UserSpeech
 from gemini_live.session.stats import Latency, Stats
@@ -480,6 +481,15 @@ async def test_the_sound_mode_is_described_if_there_is_one(
     async with Bench(Config(**{"audio_input": True, **settings}), plays=plays).opened() as media:
         assert media.sound_mode == mode
         assert mode in (None, media.describe_sound()[-1])
+
+
+@pytest.mark.parametrize(("push_to_talk", "erle_db"), [(False, 35), (True, None)])
+async def test_the_bar_shows_how_much_echo_is_removed_where_it_says_what_the_number_is(
+    fake_pyaudio: FakePyAudio, monkeypatch: pytest.MonkeyPatch, *, push_to_talk: bool, erle_db: int | None
+) -> None:
+    monkeypatch.setattr(EchoControl, "current_erle_db", 35.2)
+    async with Bench(Config(audio_input=True, push_to_talk=push_to_talk)).opened() as media:
+        assert media.erle_db == erle_db
 
 
 async def test_push_to_talk_turns_half_duplex_off(fake_pyaudio: FakePyAudio) -> None:
