@@ -30,7 +30,7 @@ class Report:
     n_false: int = 0
     """Interruptions while nobody spoke."""
     n_vad: int = 0
-    """Stretches of 0.2 s and more that webrtcvad took for speech while nobody spoke."""
+    """How often webrtcvad took 0.2 s and more for speech while nobody spoke."""
     seconds: float = 0.0
     """Time in which the model spoke and nobody else."""
     near_delays_s: list[float | None] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Report:
     def add_alone(self, scene: Scene, begin: tuple[int, int], end: tuple[int, int]) -> None:
         """Add the time between two marks, in which nobody but the model spoke, second by second."""
         sent = np.frombuffer(bytes(scene.record.audio[begin[0] // 2 * 2 : end[0] // 2 * 2]), "<i2")
-        heard = np.frombuffer(bytes(scene.room.heard[begin[1] // 2 * 2 : end[1] // 2 * 2]), "<i2")
+        heard = np.frombuffer(bytes(scene.card.heard[begin[1] // 2 * 2 : end[1] // 2 * 2]), "<i2")
         for start in range(0, min(len(sent), len(heard)) - INPUT.rate_hz + 1, INPUT.rate_hz):
             heard_db = level_db(heard[start : start + INPUT.rate_hz])
             if heard_db < NOISE_DBFS + 15:
@@ -79,7 +79,7 @@ class Report:
 
 
 def count_speech(samples: "np.ndarray[Any, Any]") -> int:
-    """Return the number of stretches of at least 0.2 s that webrtcvad takes for speech, at its default level 2."""
+    """Return how often webrtcvad takes at least 0.2 s for speech, at its default level 2."""
     vad, pcm, n_run, n_found = webrtcvad.Vad(2), samples.astype("<i2").tobytes(), 0, 0
     for start in range(0, len(pcm) - 639, 640):
         n_run = n_run + 1 if vad.is_speech(pcm[start : start + 640], INPUT.rate_hz) else 0

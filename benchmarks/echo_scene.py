@@ -45,11 +45,9 @@ FAR_S = 60.0
 PACE = 1.2
 """How much faster than real time the model speaks: playback never runs dry, and speech can interrupt it to the end."""
 COMMAND = ("-m", "gemini_live")
-_SOON_S = 0.05
-"""How long before a voice begins it is written into the file of the card with two clocks."""
 
 
-def say(text: str, folder: Path, dbfs: float, *voice: str) -> Samples:
+def synthesize(text: str, folder: Path, dbfs: float, *voice: str) -> Samples:
     """Return `text` as espeak-ng says it, at a level of its loud parts."""
     path = folder / "voice.wav"
     subprocess.run(["espeak-ng", *voice, "-w", str(path), text], check=True)
@@ -62,11 +60,11 @@ def say(text: str, folder: Path, dbfs: float, *voice: str) -> Samples:
 
 def make_near(folder: Path) -> Samples:
     """Return what the user says."""
-    return say(NEAR, folder, NEAR_DBFS, "-v", "en-gb+f3", "-s", "155", "-p", "60")
+    return synthesize(NEAR, folder, NEAR_DBFS, "-v", "en-gb+f3", "-s", "155", "-p", "60")
 
 
 def _make_far(folder: Path) -> Sound:
-    far = say(FAR, folder, FAR_DBFS, "-v", "en-us", "-s", "150")
+    far = synthesize(FAR, folder, FAR_DBFS, "-v", "en-us", "-s", "150")
     n = round(FAR_S * OUTPUT.rate_hz)
     return Sound(np.resize(resample(far, VOICE_HZ, OUTPUT.rate_hz), n).astype("<i2").tobytes(), OUTPUT.rate_hz)
 
@@ -77,10 +75,13 @@ def make_noise(seconds: float) -> Samples:
     return np.round(noise * 32768).astype(np.int16)
 
 
-class Room(ABC):
-    """A loudspeaker that leaks into a microphone, in noise; `environ` is what a program needs to find them."""
+class OpenSpeakers(ABC):
+    """A virtual sound card whose loudspeaker leaks into its microphone, in a noisy room."""
 
     environ: dict[str, str]
+    """What a program needs to find the card."""
+    lead_s = 0.0
+    """Seconds from the call of `play_voice` to the beginning of the voice."""
 
     @property
     @abstractmethod
@@ -92,19 +93,23 @@ class Room(ABC):
         """Let the room sound for a time."""
 
     @abstractmethod
-    async def say(self, voice: Samples) -> None:
-        """Let a voice speak in the room; return when it has spoken."""
+    def set_voice(self, voice: Samples) -> None:
+        """Prepare what `play_voice` plays."""
+
+    @abstractmethod
+    async def play_voice(self) -> None:
+        """Let the voice speak in the room; return when it has spoken."""
 
     async def set_echo(self, delay_ms: int, gain: float) -> None:
         """Take the echo away, and let it come back with another delay."""
         raise NotImplementedError
 
 
-class PulseRoom(Room):
+class OneClock(OpenSpeakers):
     """The virtual card of PulseAudio: one clock, and an echo that can change."""
 
     def __init__(self, audio: VirtualAudio, folder: Path, *, delay_ms: int = 80, gain: float = 0.4) -> None:
-        """Prepare a room; the card's own buffers add to the delay."""
+        """Prepare; the card's own buffers add to the delay."""
         self.environ = audio.environ
         self._audio, self._folder, self._delay_ms, self._gain = audio, folder, delay_ms, gain
         self._heard = bytearray()
@@ -142,27 +147,31 @@ class PulseRoom(Room):
         while block := await recorder.stdout.read(640):
             self._heard += block
 
-    async def say(self, voice: Samples) -> None:
-        """Let a voice speak."""
-        write_wav(self._folder / "said.wav", voice, VOICE_HZ)
-        await asyncio.to_thread(self._audio.feed, self._folder / "said.wav")
+    def set_voice(self, voice: Samples) -> None:
+        """Write the voice into a file."""
+        write_wav(self._folder / "near.wav", voice, VOICE_HZ)
+
+    async def play_voice(self) -> None:
+        """Play the file into the microphone."""
+        await asyncio.to_thread(self._audio.feed, self._folder / "near.wav")
 
     async def set_echo(self, delay_ms: int, gain: float) -> None:
         """Change the echo."""
         await asyncio.to_thread(self._audio.set_echo, delay_ms, gain)
 
 
-class TwoClocksRoom(Room):
+class TwoClocks(OpenSpeakers):
     """The card of files and clocks, as a loudspeaker and a microphone that are two devices."""
 
+    lead_s = 0.05
+
     def __init__(self, folder: Path, *, ppm: int, delay_ms: int = 80, gain: float = 0.4) -> None:
-        """Prepare a room; `ppm`: how much faster the loudspeaker's clock runs than the microphone's."""
+        """Prepare; `ppm`: how much faster the loudspeaker's clock runs than the microphone's."""
         self._folder = folder / "card"
         self._limits: dict[str, Any] = {
             "ppm": ppm,
             "echo_ms": delay_ms,
             "echo_percent": round(100 * gain),
-            "max_channels": 1,
             "patience_ms": 100,
         }
         self._card = VirtualCard(self._folder, **self._limits)
@@ -179,17 +188,21 @@ class TwoClocksRoom(Room):
         self._card = VirtualCard(self._folder, make_noise(seconds).tobytes(), **self._limits)
         yield
 
-    async def say(self, voice: Samples) -> None:
-        """Write a voice into what the card hears next, and wait until it has been heard."""
-        await asyncio.to_thread(self._card.say, resample(voice, VOICE_HZ, INPUT.rate_hz), _SOON_S, INPUT.rate_hz)
-        await asyncio.sleep(_SOON_S + len(voice) / VOICE_HZ)
+    def set_voice(self, voice: Samples) -> None:
+        """Convert the voice to the rate of the card."""
+        self._voice = resample(voice, VOICE_HZ, INPUT.rate_hz)
+
+    async def play_voice(self) -> None:
+        """Write the voice into what the card hears next, and wait until it has been heard."""
+        self._card.write_voice(self._voice, self.lead_s, INPUT.rate_hz)
+        await asyncio.sleep(self.lead_s + len(self._voice) / INPUT.rate_hz)
 
 
 @dataclass
 class Scene:
     """A conversation that a measurement looks into."""
 
-    room: Room
+    card: OpenSpeakers
     record: SessionRecord
     process: asyncio.subprocess.Process
     n_interrupted_seen: int = 0
@@ -201,7 +214,7 @@ class Scene:
 
     def mark(self) -> tuple[int, int]:
         """Return how many bytes were sent and recorded until now."""
-        return len(self.record.audio), len(self.room.heard)
+        return len(self.record.audio), len(self.card.heard)
 
     def n_interrupted(self) -> int:
         """Return how often the server has said `interrupted` since the last call."""
@@ -219,12 +232,12 @@ class Scene:
         turn = self.record.turns[-1]
         return turn.complete or turn.audio_s > FAR_S - 12
 
-    async def interrupt_with(self, voice: Samples) -> float | None:
-        """Let a voice speak over the model; return after how many seconds the server said `interrupted`."""
+    async def interrupt(self) -> float | None:
+        """Let the near voice speak over the model; return after how many seconds the server said `interrupted`."""
         self.n_interrupted()
-        began_s, interrupted_s = time.monotonic(), None
-        speaking = asyncio.create_task(self.room.say(voice))
-        while time.monotonic() < began_s + len(voice) / VOICE_HZ + 2:
+        began_s, interrupted_s = time.monotonic() + self.card.lead_s, None
+        speaking = asyncio.create_task(self.card.play_voice())
+        while not speaking.done() or time.monotonic() < began_s + 2:
             await asyncio.sleep(0.02)
             if interrupted_s is None and self.n_interrupted():
                 interrupted_s = time.monotonic() - began_s
@@ -234,12 +247,12 @@ class Scene:
 
 @contextlib.asynccontextmanager
 async def talking(
-    room: Room, folder: Path, *arguments: str, seconds: float, command: Sequence[str] = COMMAND
+    card: OpenSpeakers, folder: Path, *arguments: str, seconds: float, command: Sequence[str] = COMMAND
 ) -> AsyncIterator[Scene]:
-    """Run the command in a room; its events go to `folder / events.jsonl`.
+    """Run the command; its events go to `folder / events.jsonl`.
 
     Args:
-        room: The room.
+        card: The sound card.
         folder: For files.
         arguments: Further arguments of the command.
         seconds: How long the room sounds: as long as the caller needs at most.
@@ -247,18 +260,18 @@ async def talking(
     """
     far = _make_far(folder)
     with mock.patch.object(speech, "tones", lambda _: far), (folder / "events.jsonl").open("wb") as stdout:
-        async with room.open(seconds), Simulator(espeak=False, pace=PACE) as server:
+        async with card.open(seconds), Simulator(espeak=False, pace=PACE) as server:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, *command, "--output-format=jsonl", "--quiet", "--base-url", server.url),
                 *("--audio-input", *arguments),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=stdout,
-                env={**os.environ, **room.environ, "PYTHONPATH": str(ROOT), "GOOGLE_API_KEY": "any-key"},
+                env={**os.environ, **card.environ, "PYTHONPATH": str(ROOT), "GOOGLE_API_KEY": "any-key"},
             )
             try:
                 record = await server.wait_for_session()
                 await record.wait_for(lambda record: record.audio_s > 1.0)
-                yield Scene(room, record, process)
+                yield Scene(card, record, process)
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     process.terminate()

@@ -13,9 +13,9 @@ from .voice_detector import NoiseFloor
 _QUIET_DB = 6.0
 """A chunk that is at most so much louder than the quietest one is noise of the room."""
 _N_KEPT = 50
-"""Chunks that are kept: 1 s of audio, so that nobody hears them repeat."""
-_N_LEARNED = 25
-"""Chunks after which the noise is known: 0.5 s of speech contains a pause."""
+"""Chunks that are kept: 1 s of audio, so that nobody notices that they repeat."""
+_N_LEARNED = 100
+"""Chunks after which the noise is known: 2 s of speech contain a pause."""
 
 
 class ComfortNoise:
@@ -24,12 +24,12 @@ class ComfortNoise:
     def __init__(self) -> None:
         self._floor: NoiseFloor | None = None
         self._n_learned = 0
-        self._heard: deque[tuple[float, bytes]] = deque(maxlen=_N_KEPT)
+        self._quiet: deque[tuple[float, bytes]] = deque(maxlen=_N_KEPT)
         """Chunks that were quiet when they came, with their levels."""
         self._random = random.Random(1)
 
     def learn(self, chunk: bytes) -> None:
-        """Add a chunk that was recorded while nothing was heard from the loudspeaker."""
+        """Add a chunk of 20 ms in which no echo is audible."""
         if not any(chunk):  # a device that starts, or that the system has muted
             return
         level = level_dbfs(chunk)
@@ -39,11 +39,11 @@ class ComfortNoise:
         self._floor.add(level)
         self._n_learned += 1
         if level <= self._floor.level_dbfs + _QUIET_DB:
-            self._heard.append((level, chunk))
+            self._quiet.append((level, chunk))
 
     def make(self, n_bytes: int) -> bytes:
-        """Return `n_bytes` of noise; digital silence until the room was heard for 0.5 s."""
+        """Return noise as long as a chunk, `n_bytes`; digital silence until 2 s of audio were learned."""
         if self._floor is None or self._n_learned < _N_LEARNED:
             return bytes(n_bytes)
-        quiet = [chunk for level, chunk in self._heard if level <= self._floor.level_dbfs + _QUIET_DB]
-        return (self._random.choice(quiet) if quiet else b"")[:n_bytes].ljust(n_bytes, b"\0")
+        quiet = [chunk for level, chunk in self._quiet if level <= self._floor.level_dbfs + _QUIET_DB]
+        return self._random.choice(quiet) if quiet else bytes(n_bytes)

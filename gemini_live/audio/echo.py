@@ -20,7 +20,7 @@ than what was recorded by the second."""
 ECHO_DBFS = -45.0
 """An echo that is recorded at this level is loud enough to be recognised."""
 LOUDER_THAN_ECHO_DB = 10.0
-"""Audio that is louder by this than the echo can be, as far as it was measured, is a voice."""
+"""Audio that is louder by this than the echo can be, as far as it was measured, is probably a voice."""
 RESET_AGAIN_S = 5.0
 """Seconds of sound from the loudspeaker between two resets of a canceller that leaves too much of the echo."""
 AUDIBLE_OVER_NOISE_DB = 6.0
@@ -113,7 +113,7 @@ class EchoPath:
             reference,
             recorded,
             is_echo_loud=meter.recorded_dbfs > ECHO_DBFS and meter.expected_dbfs(0.0) > PLAYED_DBFS,
-            is_voice=meter.recorded_dbfs > loudest_dbfs,
+            is_louder_than_echo=meter.recorded_dbfs > loudest_dbfs,
             is_audible=formats.level_dbfs(cleaned) > max(AUDIBLE_DBFS, noise_dbfs),
             is_absent=meter.leak is Leak.ABSENT,
         )

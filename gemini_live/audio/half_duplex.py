@@ -34,7 +34,7 @@ class HalfDuplex:
     def process(
         self, chunk: bytes, now_s: float, *, is_playing: bool, is_echo_due: bool, expected_dbfs: float | None
     ) -> list[bytes]:
-        """Return the chunks to send in place of a chunk of 20 ms: noise, or the chunk, or it with what it follows.
+        """Return what to send in place of a chunk of 20 ms: noise, the chunk, or the chunk after the withheld ones.
 
         Noise is sent and not nothing, because the server measures time in samples.
 
@@ -49,6 +49,7 @@ class HalfDuplex:
             self._closed_until_s = now_s + TAIL_S
         if now_s >= self._closed_until_s and not is_echo_due:
             self.reset()
+            self.noise.learn(chunk)
             return [chunk]
         is_loud = expected_dbfs is not None and (level_dbfs(chunk) > max(_MIN_VOICE_DBFS, expected_dbfs + BREAK_IN_DB))
         self._is_loud.append(is_loud)

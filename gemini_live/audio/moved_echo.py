@@ -40,7 +40,7 @@ _N_BEGINNING = 10
 """Chunks in which a voice begins."""
 _N_APART, _N_COMPARED = 5, 3
 """Later in a voice, a search has to agree with one of three that are at least five chunks older and saw other audio:
-two voices of the same pitch are alike for a moment."""
+two voices of the same pitch are alike for a moment (on the virtual card, in every third near voice, 2026-11-29)."""
 _VOICE_S = 0.5
 """A voice has ended if no chunk was audible for this long."""
 
@@ -49,7 +49,7 @@ class Verdict(Enum):
     """Whether the newest audio is a voice or an echo."""
 
     CLEAR = auto()
-    """A voice, or inaudible: send it."""
+    """A voice, or inaudible, or as far as is known no echo: send it."""
     WAITING = auto()
     """A voice or an echo, not known yet: hold it."""
     MOVED = auto()
@@ -72,12 +72,12 @@ class MovedEcho:
         """Delay of the echo; None if not known."""
         self._until_search = 0
         self._found: deque[float | None] = deque(maxlen=_N_APART + _N_COMPARED - 1)
-        """What the last searches found."""
+        """What the last searches found, the oldest first."""
         self._n_chunks = self._n_inaudible = 0
-        """Chunks since the first audible one, and since the last one."""
+        """Chunks since the first audible one of this voice (0: nobody speaks), and since the last audible one."""
 
     def reset(self) -> None:
-        """Forget the delay, after a gap or a change of device."""
+        """Forget the delay, after a gap or a change of device; a voice that is being heard goes on."""
         self.delay_s = None
         self._found.clear()
 
@@ -87,7 +87,7 @@ class MovedEcho:
         recorded: bytes,
         *,
         is_echo_loud: bool,
-        is_voice: bool,
+        is_louder_than_echo: bool,
         is_audible: bool,
         is_absent: bool,
     ) -> Verdict:
@@ -97,7 +97,8 @@ class MovedEcho:
             reference: What was played.
             recorded: What was recorded.
             is_echo_loud: True if the chunk can be an echo, and one that is loud enough to be found.
-            is_voice: True if the chunk is too loud for an echo.
+            is_louder_than_echo: True if the chunk is too loud for an echo of the measured level. As a voice begins, it
+                may be the echo of another device all the same.
             is_audible: True if the chunk is audible after cancellation.
             is_absent: True if no echo is expected, because none came back so far: then every echo is new.
         """
@@ -106,6 +107,7 @@ class MovedEcho:
         self._reference = self._append(self._reference, reference)
         self._recorded = self._append(self._recorded, recorded)
         self._until_search -= 1
+        is_voice = is_louder_than_echo and self._n_chunks > _N_BEGINNING
         if is_echo_loud and not is_voice and (is_audible or self._until_search <= 0):
             self._until_search = _SEARCH_EVERY
             if self._has_moved(is_absent=is_absent):
@@ -113,18 +115,17 @@ class MovedEcho:
         self._n_inaudible = 0 if is_audible else self._n_inaudible + 1
         if self._n_inaudible > _VOICE_S / CHUNK_S:
             self._n_chunks = 0
-        elif is_voice:
-            self._n_chunks = max(self._n_chunks, _N_HELD) + 1
         elif self._n_chunks or (is_audible and is_echo_loud and (is_absent or self.delay_s is not None)):
             self._n_chunks += 1
         return Verdict.WAITING if 0 < self._n_chunks <= _N_HELD else Verdict.CLEAR
 
     def _has_moved(self, *, is_absent: bool) -> bool:
         """Search for the delay; return True if it is new and an earlier search found it too."""
-        found_s, before = self._find(), list(self._found)
+        found_s, found = self._find(), list(self._found)
         self._found.append(found_s)
-        before = before[: 1 - _N_APART] if self._n_chunks > _N_BEGINNING else before[-2:]
-        if found_s is None or not any(s is not None and abs(s - found_s) <= _SAME_S for s in before):
+        n_older = max(0, len(found) - _N_APART + 1)
+        compared = found[:n_older] if self._n_chunks > _N_BEGINNING else found[-2:]
+        if found_s is None or not any(s is not None and abs(s - found_s) <= _SAME_S for s in compared):
             return False
         known_s, self.delay_s = self.delay_s, found_s
         return is_absent if known_s is None else abs(found_s - known_s) > _MOVED_S

@@ -104,8 +104,6 @@ class EchoControl:
             if mode is not self.mode:
                 self.mode = mode
                 self._on_mode(mode)
-        if not (is_playing or self._is_echo_due or self._gate.is_closed):
-            self._gate.noise.learn(cleaned)
         held = self.take_held()
         is_doubted = self._doubts(chunk, cleaned, n_xruns)
         if is_doubted or self.mode is SoundMode.HALF_DUPLEX:
@@ -120,7 +118,10 @@ class EchoControl:
             return [self._gate.noise.make(len(chunk)) for chunk in held] + gated
         self._gate.reset()
         chunks = [*held, cleaned]
-        if self._half_duplex is False or self._path is None or self._path.verdict is not Verdict.WAITING:
+        if self._half_duplex is False:
+            return chunks
+        if self._path is None or self._path.verdict is not Verdict.WAITING:
+            self._gate.noise.learn(cleaned)
             return chunks
         self._held = chunks
         return []

@@ -234,9 +234,10 @@ class Media:
 
     @property
     def erle_db(self) -> int | None:
-        """Return by how many dB the echo was reduced in the last measured second; None in other modes or if unknown."""
-        is_cancelling = self.sound_mode is SoundMode.ECHO_CANCELLED
-        erle_db = self._echo.current_erle_db if self._echo is not None and is_cancelling else None
+        """Return the newest echo reduction in dB; None in modes other than `echo cancelled`, or if it is not known."""
+        if self._echo is None or self._config.push_to_talk:
+            return None
+        erle_db = self._echo.current_erle_db
         return None if erle_db is None else round(erle_db)
 
     @property

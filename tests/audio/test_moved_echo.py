@@ -22,8 +22,11 @@ ROOMS = [np.ones(1), make_near_response(6.0), make_near_response(0.0, t60_s=0.4)
 MOVED_AT = 4 * RATE_HZ
 
 
-def judge(reference: Signal, recorded: Signal, audible_from: int) -> list[Verdict]:
-    """Return the verdict on each chunk, if a canceller removes all that is recorded until `audible_from`."""
+def judge(reference: Signal, recorded: Signal, audible_from: int, louder_from: int | None = None) -> list[Verdict]:
+    """Return the verdict on each chunk, if a canceller removes all that is recorded until `audible_from`.
+
+    From `louder_from`, everything is louder than the echo was before.
+    """
     moved = MovedEcho()
     verdicts = []
     for start in range(0, len(recorded) - CHUNK + 1, CHUNK):
@@ -34,11 +37,13 @@ def judge(reference: Signal, recorded: Signal, audible_from: int) -> list[Verdic
                 to_pcm(played),
                 to_pcm(chunk),
                 is_echo_loud=is_loud,
-                is_voice=False,
+                is_louder_than_echo=louder_from is not None and start >= louder_from,
                 is_audible=is_loud and start >= audible_from,
                 is_absent=False,
             )
         )
+        if verdicts[-1] is Verdict.MOVED:
+            moved.reset()
     return verdicts
 
 
@@ -55,6 +60,21 @@ def test_an_echo_that_moves_is_found_before_any_of_it_is_sent(moved_s: float, to
     assert set(verdicts[first:found]) <= {Verdict.WAITING}
     assert found * CHUNK < moved_at + 0.2 * RATE_HZ
     assert verdicts.count(Verdict.MOVED) == 1, "the new delay is known from now on"
+
+
+def test_an_echo_that_moves_and_becomes_louder_is_found_as_soon() -> None:
+    recorded = Room(FAR, NOISE, delay_s=0.08, jumps=((4.0, 0.12),), response=np.ones(1)).recorded
+    recorded[MOVED_AT:] *= 5
+    verdicts = judge(FAR, recorded, MOVED_AT, MOVED_AT)
+    assert verdicts == judge(FAR, recorded, MOVED_AT)
+    assert Verdict.MOVED in verdicts
+
+
+def test_in_the_middle_of_a_voice_nothing_louder_than_the_echo_is_searched() -> None:
+    moved = MOVED_AT + RATE_HZ
+    recorded = Room(FAR, NOISE, delay_s=0.08, jumps=((5.0, 0.12),), response=np.ones(1)).recorded
+    assert Verdict.MOVED in judge(FAR, recorded, MOVED_AT, None)
+    assert Verdict.MOVED not in judge(FAR, recorded, MOVED_AT, moved)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -104,7 +124,9 @@ def test_after_a_reset_the_next_delay_is_not_a_move() -> None:
         recorded = Room(FAR, NOISE, delay_s=delay_s, response=np.ones(1)).recorded
         for start in range(0, len(recorded) - CHUNK + 1, CHUNK):
             pcm = to_pcm(FAR[start : start + CHUNK]), to_pcm(recorded[start : start + CHUNK])
-            verdicts.append(moved.judge(*pcm, is_echo_loud=True, is_voice=False, is_audible=False, is_absent=False))
+            verdicts.append(
+                moved.judge(*pcm, is_echo_loud=True, is_louder_than_echo=False, is_audible=False, is_absent=False)
+            )
         assert moved.delay_s == pytest.approx(delay_s, abs=0.001)
         moved.reset()
         assert moved.delay_s is None

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.echo import DISTURBANCES, OPEN, converse
-from benchmarks.echo_scene import PulseRoom, TwoClocksRoom
+from benchmarks.echo_scene import OneClock, TwoClocks
 from tests.command import run
 from tests.rig.virtual_audio import VirtualAudio
 
@@ -19,7 +19,7 @@ LONG = [pytest.mark.long, pytest.mark.timeout(900)]
 
 
 async def test_on_open_speakers_only_a_near_voice_interrupts(virtual_audio: VirtualAudio, tmp_path: Path) -> None:
-    report = await converse(PulseRoom(virtual_audio, tmp_path), tmp_path, seconds=5.0, n_near=1)
+    report = await converse(OneClock(virtual_audio, tmp_path), tmp_path, seconds=5.0, n_near=1)
     print(report.format())
     assert statistics.median(report.erles_db) > 20
     assert report.n_false == 0
@@ -35,7 +35,7 @@ async def test_on_open_speakers_only_a_near_voice_interrupts(virtual_audio: Virt
 )
 async def test_at_all_delays_and_gains(virtual_audio: VirtualAudio, tmp_path: Path, delay_ms: int, gain: float) -> None:
     report = await converse(
-        PulseRoom(virtual_audio, tmp_path, delay_ms=delay_ms, gain=gain), tmp_path, seconds=30.0, n_near=2
+        OneClock(virtual_audio, tmp_path, delay_ms=delay_ms, gain=gain), tmp_path, seconds=30.0, n_near=2
     )
     print(report.format())
     assert statistics.median(report.erles_db) > (18 if gain == 0.1 else 28)
@@ -46,7 +46,7 @@ async def test_at_all_delays_and_gains(virtual_audio: VirtualAudio, tmp_path: Pa
 @pytest.mark.long
 @pytest.mark.timeout(900)
 async def test_ten_minutes_of_the_models_voice_interrupt_nothing(virtual_audio: VirtualAudio, tmp_path: Path) -> None:
-    report = await converse(PulseRoom(virtual_audio, tmp_path), tmp_path, seconds=600.0, n_near=3)
+    report = await converse(OneClock(virtual_audio, tmp_path), tmp_path, seconds=600.0, n_near=3)
     print(report.format())
     assert report.n_false == 0
     assert None not in report.near_delays_s
@@ -54,7 +54,7 @@ async def test_ten_minutes_of_the_models_voice_interrupt_nothing(virtual_audio: 
 
 @pytest.mark.long
 async def test_without_cancellation_the_model_interrupts_itself(virtual_audio: VirtualAudio, tmp_path: Path) -> None:
-    report = await converse(PulseRoom(virtual_audio, tmp_path), tmp_path, *OPEN, seconds=20.0)
+    report = await converse(OneClock(virtual_audio, tmp_path), tmp_path, *OPEN, seconds=20.0)
     assert report.n_false > 3
 
 
@@ -65,7 +65,7 @@ async def test_no_sudden_change_lets_the_model_interrupt_itself(
     virtual_audio: VirtualAudio, tmp_path: Path, name: str
 ) -> None:
     report = await converse(
-        PulseRoom(virtual_audio, tmp_path), tmp_path, seconds=20.0, n_near=2, disturb=DISTURBANCES[name]
+        OneClock(virtual_audio, tmp_path), tmp_path, seconds=20.0, n_near=2, disturb=DISTURBANCES[name]
     )
     print(report.format(), report.erles_db)
     assert report.n_false == 0
@@ -77,7 +77,7 @@ async def test_no_sudden_change_lets_the_model_interrupt_itself(
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("ppm", [100, -100])
 async def test_two_clocks_that_differ_let_the_model_interrupt_nothing(tmp_path: Path, ppm: int) -> None:
-    report = await converse(TwoClocksRoom(tmp_path, ppm=ppm), tmp_path, seconds=300.0, n_near=3)
+    report = await converse(TwoClocks(tmp_path, ppm=ppm), tmp_path, seconds=300.0, n_near=3)
     print(report.format(), report.erles_db)
     assert report.n_false == 0
     assert statistics.median(report.erles_db) > 28

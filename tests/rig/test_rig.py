@@ -152,18 +152,16 @@ def test_a_card_overruns_when_a_program_is_late_unless_it_is_patient(
     assert examine_counter(b"".join(heard)).n_breaks == 0
 
 
-@pytest.mark.rig
-def test_a_card_hears_what_it_plays_on_its_other_clock(vcard: Callable[..., VirtualCard]) -> None:
+def listen_while_playing(pcm: bytes, n_chunks: int, then: Callable[[], None] = lambda: None) -> Samples:
+    """Play at 24 kHz, and return the chunks of 20 ms that were recorded at 16 kHz; `then` is called after playing."""
     import pyaudio
 
-    card = vcard(ppm=2_000, mic_ppm=-1_000, echo_ms=80, echo_percent=40, max_channels=1)
-    tone = make_tone(1_000, 3.0, RATE_HZ).astype("<i2").tobytes()
     heard: list[bytes] = []
     is_enough = threading.Event()
 
-    def take(pcm: bytes, n_frames: int, time_info: object, flags: int) -> tuple[None, int]:
-        heard.append(pcm)
-        if len(heard) == 200:
+    def take(chunk: bytes, n_frames: int, time_info: object, flags: int) -> tuple[None, int]:
+        heard.append(chunk)
+        if len(heard) == n_chunks:
             is_enough.set()
         return None, pyaudio.paContinue
 
@@ -172,15 +170,43 @@ def test_a_card_hears_what_it_plays_on_its_other_clock(vcard: Callable[..., Virt
         how = {"format": pyaudio.paInt16, "channels": 1}
         portaudio.open(rate=16_000, input=True, frames_per_buffer=320, stream_callback=take, **how)
         speaker = portaudio.open(rate=RATE_HZ, output=True, frames_per_buffer=480, **how)
-        speaker.write(tone)
+        speaker.write(pcm)
+        then()
         assert is_enough.wait(20)
         portaudio.terminate()
-    recorded = np.frombuffer(b"".join(heard), "<i2")
+    return np.frombuffer(b"".join(heard), "<i2")
+
+
+@pytest.mark.rig
+def test_a_card_hears_what_it_plays_on_its_other_clock(vcard: Callable[..., VirtualCard]) -> None:
+    card = vcard(ppm=2_000, mic_ppm=-1_000, echo_ms=80, echo_percent=40)
+    recorded = listen_while_playing(make_tone(1_000, 3.0, RATE_HZ).astype("<i2").tobytes(), 200)
     assert card.heard.startswith(recorded.tobytes())
     echo = examine_tone(recorded, 16_000, 1_000)
     assert echo.frequency_hz == pytest.approx(1_003, abs=0.1)
     assert (echo.n_gaps, echo.n_phase_jumps) == (0, 0)
     assert np.abs(recorded).max() == pytest.approx(0.4 * 9_000, rel=0.05)
+
+
+@pytest.mark.rig
+def test_the_echo_of_a_card_comes_as_late_as_it_should(vcard: Callable[..., VirtualCard]) -> None:
+    sound = np.random.default_rng(1).integers(-9_000, 9_000, RATE_HZ).astype("<i2")
+    offsets_s = []
+    for echo_ms in (20, 420):
+        vcard(echo_ms=echo_ms, echo_percent=40)
+        recorded = listen_while_playing(sound.tobytes(), 100)
+        offsets_s.append(find(resample(sound, RATE_HZ, 16_000), recorded, 16_000).offset_s)
+    # Both devices of a process start within some milliseconds of each other, but never at the same time.
+    assert offsets_s[1] - offsets_s[0] == pytest.approx(0.4, abs=0.1)
+
+
+@pytest.mark.rig
+def test_a_voice_is_heard_soon_after_it_was_written(vcard: Callable[..., VirtualCard]) -> None:
+    card, voice = vcard(bytes(2 * 32_000)), make_tone(500, 0.3, 16_000)
+    recorded = listen_while_playing(bytes(2 * 4_800), 75, lambda: card.write_voice(voice, 0.1, 16_000))
+    match = find(voice, recorded, 16_000)
+    assert match.correlation > 0.99
+    assert 0.1 < match.offset_s < 1.0
 
 
 @pytest.mark.rig

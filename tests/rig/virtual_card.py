@@ -26,12 +26,15 @@ class VirtualCard:
             mic: raw PCM in the rate and channels that the program opens the microphone with; silence follows it.
             names: one card each, all alike and with the same files; none: a machine without sound.
             limits: what the cards take: min_rate, max_rate, min_channels, max_channels; ppm and mic_ppm, the errors of
-                their clocks; echo_ms and echo_percent, how the speaker leaks into the microphone; and patience_ms, how
-                late a program on a busy machine may be, beyond its own buffer, and still lose nothing.
+                their clocks; echo_ms and echo_percent, how the speaker leaks into the microphone (one card and one
+                channel then); and patience_ms, how late a program on a busy machine may be, beyond its own buffer,
+                and still lose nothing.
         """
         self._mic, self._speaker, self._heard = (folder / name for name in ("mic.raw", "speaker.raw", "heard.raw"))
         folder.mkdir(parents=True, exist_ok=True)
         self._mic.write_bytes(mic)
+        self._speaker.write_bytes(b"")
+        self._heard.write_bytes(b"")
         self.environ = {"ALSA_CONFIG_PATH": str(folder / "asound.conf")}
         # Without any `pcm` at all PortAudio aborts; an empty one is no device.
         lines = [f'pcm_type.vcard {{ lib "{_build_plugin()}" }}', 'pcm.nothing { type empty slave.pcm "none" }']
@@ -50,15 +53,15 @@ class VirtualCard:
     @property
     def played(self) -> bytes:
         """Raw PCM of what was played, in the rate and channels of the card."""
-        return self._speaker.read_bytes() if self._speaker.exists() else b""
+        return self._speaker.read_bytes()
 
     @property
     def heard(self) -> bytes:
         """Raw PCM of what was recorded, the echo included."""
-        return self._heard.read_bytes() if self._heard.exists() else b""
+        return self._heard.read_bytes()
 
-    def say(self, samples: Samples, after_s: float, rate_hz: int) -> None:
-        """Add a voice to what the microphone hears from `after_s` seconds after now; one channel."""
+    def write_voice(self, samples: Samples, after_s: float, rate_hz: int) -> None:
+        """Add a voice to what the microphone hears from `after_s` seconds after now, if it was opened once: mono."""
         with self._mic.open("r+b") as file:
             position = self._heard.stat().st_size + 2 * round(after_s * rate_hz)
             file.seek(position)

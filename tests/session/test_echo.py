@@ -8,6 +8,7 @@ import pytest
 import webrtcvad
 
 from gemini_live.audio.echo import EchoPath
+from gemini_live.audio.moved_echo import AUDIBLE_DBFS
 from gemini_live.audio.pcm import OUTPUT
 from gemini_live.audio.voice_detector import SpeechStarted, VoiceDetector, VoiceSettings
 from gemini_live.output.status import SoundMode
@@ -155,18 +156,35 @@ def test_a_voice_over_the_models_is_sent_whole_although_its_beginning_is_held() 
     assert level_db(sent[8 * RATE_HZ : 9 * RATE_HZ]) == pytest.approx(level_db(near[8 * RATE_HZ : 9 * RATE_HZ]), abs=3)
 
 
-def test_a_voice_that_is_louder_than_any_echo_is_sent_at_once() -> None:
-    near = make_voice(12, -20, 8, pitch_hz=210)
+@pytest.mark.parametrize("gain", [0.1, 0.4])
+@pytest.mark.parametrize("seed", [8, 9, 10])
+def test_a_long_voice_over_the_models_is_never_cut(seed: int, gain: float) -> None:
+    """A canceller that learns anew closes the microphone for a second or more."""
+    far, near = make_voice(24, -22, 1), make_voice(24, -20, seed, pitch_hz=150)
     near[: 8 * RATE_HZ] = 0
-    bench, n_chunks = Bench(), []
+    bench = Bench()
+    sent = bench.hear(Room(far, make_noise(24, -65, 2) + near, gain=gain, response=np.ones(1)))
+    seconds = range(8 * RATE_HZ, 24 * RATE_HZ, RATE_HZ)
+    assert all(level_db(sent[n : n + RATE_HZ]) > level_db(near[n : n + RATE_HZ]) - 6 for n in seconds)
 
-    def process(chunk: bytes) -> bytes:
-        bench.now_s += 0.02
-        n_chunks.append(len(bench.control.process(chunk, is_playing=True)))
-        return chunk
 
-    Room(FAR, NOISE + near, gain=0.05, response=np.ones(1)).run(bench.control.played, process)
-    assert set(n_chunks) == {1}
+@pytest.mark.parametrize("gain", [0.2, 0.6])
+@pytest.mark.parametrize("to_s", [0.05, 0.14])
+def test_an_echo_whose_delay_and_level_change_is_not_taken_for_the_user(to_s: float, gain: float) -> None:
+    """The device changes: from earbuds that leak a little to a loudspeaker."""
+    far, noise = make_voice(20, -22, 1), make_noise(20, -65, 2)
+    before, after = (
+        Room(far, noise, gain=g, delay_s=s, response=make_near_response(6.0)) for g, s in ((0.1, 0.08), (gain, to_s))
+    )
+    before.recorded[8 * RATE_HZ :] = after.recorded[8 * RATE_HZ :]
+    assert speech_starts_s(Bench().hear(before)) == []
+
+
+def test_a_click_does_not_let_a_moved_echo_pass() -> None:
+    room = Room(make_voice(12, -22, 1), make_noise(12, -65, 2), jumps=((8.0, 0.14),), response=np.ones(1))
+    click = round(7.9 * RATE_HZ)
+    room.recorded[click : click + RATE_HZ // 80] += 0.3 * np.sin(np.arange(RATE_HZ // 80))
+    assert [s for s in speech_starts_s(Bench().hear(room)) if s >= 7.95] == []
 
 
 def test_what_is_held_when_the_microphone_is_muted_is_not_sent() -> None:
@@ -241,6 +259,19 @@ def test_an_ordinary_voice_breaks_into_half_duplex_if_no_echo_hides_it(gain: flo
     sent = bench.hear(Room(FAR, NOISE + near, gain=gain, response=np.ones(1)))
     assert np.count_nonzero(sent[: 8 * RATE_HZ]) == 0
     assert level_db(sent[8 * RATE_HZ :]) > level_db(near[8 * RATE_HZ :]) - 6
+
+
+@pytest.mark.parametrize("quiet_s", [0.0, 3.0])
+def test_a_recognised_echo_is_replaced_by_the_noise_of_the_room(quiet_s: float) -> None:
+    far = make_voice(14, -22, 1)
+    far[: round(quiet_s * RATE_HZ)] = 0
+    bench, room = Bench(), Room(far, make_noise(14, -65, 2), jumps=((10.3, 0.14),), response=np.ones(1))
+    sent = bench.hear(room, is_playing=lambda: bench.now_s >= quiet_s)
+    assert bench.control._path is not None
+    assert bench.control._path.n_resets == 1
+    pieces = sent[8 * RATE_HZ :].reshape(-1, RATE_HZ // 50)
+    assert max(level_db(piece) for piece in pieces) < AUDIBLE_DBFS
+    assert min(level_db(piece) for piece in pieces) > -75, "no digital silence"
 
 
 @pytest.mark.parametrize("measures", [True, False])

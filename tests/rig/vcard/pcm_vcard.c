@@ -1,10 +1,11 @@
-/* An ALSA "sound card" that is two files and a clock: no daemon, no kernel module.
+/* An ALSA "sound card" that is files and clocks: no daemon, no kernel module.
  *
  * Capture frames come bit by bit from `infile` (raw s16le at the rate and in the channels that the program opens; silence
  * when it is missing or has ended), playback frames are appended to `outfile`. The hardware pointer follows
  * CLOCK_MONOTONIC, so callbacks come in real time and a program that is late gets real overruns and underruns.
  *
- * What one program plays can leak into what it records, on two clocks (one channel, any rates).
+ * What a program plays can leak into what it records, on two clocks: with one such loudspeaker, one microphone and one
+ * channel a program. The echo ends at once where playback is stopped or runs dry.
  *
  *   gcc -O2 -Wall -shared -fPIC -DPIC -o libasound_module_pcm_vcard.so pcm_vcard.c -lasound -lm -lpthread
  *
@@ -53,8 +54,11 @@ typedef struct {
 /* What is in the air: the last frames that were played, and when. */
 #define N_AIR (1 << 17)
 #define HALF_WIDTH 16                    /* frames on each side that the resampler looks at */
+#define N_PHASES 1024                    /* positions between two frames that it knows */
 static struct {
     pthread_mutex_t lock;
+    double cutoff;                       /* of `taps`, as a share of the rate at which is played */
+    float taps[N_PHASES][2 * HALF_WIDTH];
     short frames[N_AIR];
     unsigned long long written;          /* frames since prepare */
     int playing;
@@ -97,7 +101,7 @@ static int vcard_start(snd_pcm_ioplug_t *io)
     vcard_t *card = io->private_data;
     clock_gettime(CLOCK_MONOTONIC, &card->started);
     card->running = 1;
-    if (io->stream == SND_PCM_STREAM_PLAYBACK) {
+    if (io->stream == SND_PCM_STREAM_PLAYBACK && card->echo_gain) {
         pthread_mutex_lock(&air.lock);
         air.started = card->started;
         air.rate = card->speed * io->rate;
@@ -112,6 +116,11 @@ static int vcard_stop(snd_pcm_ioplug_t *io)
     vcard_t *card = io->private_data;
     struct itimerspec never = {0};
     card->running = 0;
+    if (io->stream == SND_PCM_STREAM_PLAYBACK && card->echo_gain) {
+        pthread_mutex_lock(&air.lock);
+        air.playing = 0;
+        pthread_mutex_unlock(&air.lock);
+    }
     timerfd_settime(card->timer, 0, &never, NULL);
     return 0;
 }
@@ -121,10 +130,9 @@ static int vcard_prepare(snd_pcm_ioplug_t *io)
     vcard_t *card = io->private_data;
     vcard_stop(io);
     card->moved = 0;
-    if (io->stream == SND_PCM_STREAM_PLAYBACK) {
+    if (io->stream == SND_PCM_STREAM_PLAYBACK && card->echo_gain) {
         pthread_mutex_lock(&air.lock);
         air.written = 0;
-        air.playing = 0;
         pthread_mutex_unlock(&air.lock);
     }
     /* PortAudio polls for room before it starts to play on a device without mmap. */
@@ -157,18 +165,30 @@ static void play_into_air(const short *frames, size_t n)
     pthread_mutex_unlock(&air.lock);
 }
 
-/* What is in the air at a position between two frames, without what the microphone's rate cannot hold. */
-static double air_at(double position, double cutoff)
+/* Without what the microphone's rate cannot hold. */
+static void make_taps(double cutoff)
 {
-    long long first = (long long)floor(position) - HALF_WIDTH + 1, i;
+    int phase, i;
+    air.cutoff = cutoff;
+    for (phase = 0; phase < N_PHASES; phase++)
+        for (i = 0; i < 2 * HALF_WIDTH; i++) {
+            double x = (double)phase / N_PHASES + HALF_WIDTH - 1 - i, taper = cos(M_PI * x / (2 * HALF_WIDTH));
+            double sinc = fabs(x) < 1e-9 ? cutoff : sin(M_PI * cutoff * x) / (M_PI * x);
+            air.taps[phase][i] = (float)(sinc * taper * taper);
+        }
+}
+
+/* What is in the air at a position between two frames. */
+static double air_at(double position)
+{
+    long long frame = (long long)floor(position), first = frame - HALF_WIDTH + 1;
+    const float *taps = air.taps[(int)((position - frame) * N_PHASES)];
     double sum = 0;
+    int i;
     if (first < 0 || first + 2 * HALF_WIDTH > (long long)air.written || first + N_AIR < (long long)air.written)
         return 0;
-    for (i = first; i < first + 2 * HALF_WIDTH; i++) {
-        double x = position - i, taper = cos(M_PI * x / (2 * HALF_WIDTH));
-        double sinc = fabs(x) < 1e-9 ? cutoff : sin(M_PI * cutoff * x) / (M_PI * x);
-        sum += air.frames[i % N_AIR] * sinc * taper * taper;
-    }
+    for (i = 0; i < 2 * HALF_WIDTH; i++)
+        sum += air.frames[(first + i) % N_AIR] * taps[i];
     return sum;
 }
 
@@ -178,10 +198,13 @@ static void add_echo(const vcard_t *card, short *frames, size_t n)
     size_t i;
     pthread_mutex_lock(&air.lock);
     if (air.playing) {
+        double cutoff = fmin(1, rate / air.rate);
+        if (cutoff != air.cutoff)
+            make_taps(cutoff);
         since = seconds_between(&air.started, &card->started) - card->echo_s;
         for (i = 0; i < n; i++) {
             double position = (since + (card->moved + i) / rate) * air.rate;
-            double sum = frames[i] + card->echo_gain * air_at(position, fmin(1, rate / air.rate));
+            double sum = frames[i] + card->echo_gain * air_at(position);
             frames[i] = (short)lrint(fmax(-32768, fmin(32767, sum)));
         }
     }
@@ -297,11 +320,12 @@ static int read_settings(snd_config_t *conf, settings_t *settings)
 
 static void limit(vcard_t *card, const settings_t *settings)
 {
+    long max_channels = card->echo_gain ? settings->min_channels : settings->max_channels;
     static const unsigned int access[] = {SND_PCM_ACCESS_RW_INTERLEAVED}, format[] = {SND_PCM_FORMAT_S16_LE};
     snd_pcm_ioplug_t *io = &card->io;
     snd_pcm_ioplug_set_param_list(io, SND_PCM_IOPLUG_HW_ACCESS, 1, access);
     snd_pcm_ioplug_set_param_list(io, SND_PCM_IOPLUG_HW_FORMAT, 1, format);
-    snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_CHANNELS, settings->min_channels, settings->max_channels);
+    snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_CHANNELS, settings->min_channels, max_channels);
     snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_RATE, settings->min_rate, settings->max_rate);
     snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_PERIOD_BYTES, 128, 65536);
     snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_BUFFER_BYTES, 512, 262144);
