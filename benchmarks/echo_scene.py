@@ -236,13 +236,17 @@ class Scene:
         """Let the near voice speak over the model; return after how many seconds the server said `interrupted`."""
         self.n_interrupted()
         began_s, interrupted_s = time.monotonic() + self.card.lead_s, None
-        speaking = asyncio.create_task(self.card.play_voice())
-        while not speaking.done() or time.monotonic() < began_s + 2:
+        speaking = asyncio.create_task(self._speak())
+        while not speaking.done():
             await asyncio.sleep(0.02)
             if interrupted_s is None and self.n_interrupted():
                 interrupted_s = time.monotonic() - began_s
         await speaking
         return interrupted_s
+
+    async def _speak(self) -> None:
+        await self.card.play_voice()
+        await asyncio.sleep(2.0)  # until the last of it is sent
 
 
 @contextlib.asynccontextmanager
