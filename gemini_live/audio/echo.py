@@ -13,6 +13,7 @@ from . import pcm as formats
 from .echo_meter import PLAYED_DBFS, EchoMeter, Leak
 from .moved_echo import AUDIBLE_DBFS, MovedEcho, Verdict
 from .reference import LowDelayResampler, ReferenceQueue
+from .removed_echo import RemovedEcho
 
 MAX_REST_DBFS, MIN_REMOVED_DB = -40.0, 10.0
 """While the model's voice is played, cleaned audio is the rest of an echo if it is softer than the first, and softer
@@ -58,6 +59,7 @@ class EchoPath:
         self._resampler = LowDelayResampler(played_hz)
         self._canceller: Any = _build_canceller() if cancels else None
         self._moved = MovedEcho()
+        self._removed = RemovedEcho()
         self.verdict = Verdict.CLEAR
         """Verdict on the newest chunk."""
         self._n_gaps = self._n_delayed = 0
@@ -74,6 +76,31 @@ class EchoPath:
     def played(self, pcm: bytes) -> None:
         """Add mono PCM that was just handed to the loudspeaker's device, silence included."""
         self.reference.put(self._resampler.feed(pcm))
+
+    @property
+    def leak_db(self) -> float | None:
+        """Level of the echo relative to what was played, in dB: the higher one of what the two measurements say."""
+        return max(
+            (leak_db for leak_db in (self.meter.leak_db, self._moved.leak_db) if leak_db is not None), default=None
+        )
+
+    @property
+    def _is_first(self) -> bool:
+        """True until the canceller has to learn anew."""
+        return self.n_resets == 0
+
+    @property
+    def is_first_removed(self) -> bool:
+        """True if the first echo of the session was removed for a second, whoever else spoke.
+
+        A canceller that learns anew in a room with much reverberation removes the direct sound long before the rest.
+        """
+        return self._is_first and self._removed.is_removed
+
+    @property
+    def _is_echo_loud(self) -> bool:
+        """True if the newest chunk can be an echo, and one that is loud enough to be recognised."""
+        return self.meter.recorded_dbfs > ECHO_DBFS and self.meter.expected_dbfs(0.0) > PLAYED_DBFS
 
     @property
     def _is_bypassed(self) -> bool:
@@ -99,6 +126,8 @@ class EchoPath:
         cleaned = recorded if self._canceller is None else self._cancel(recorded, reference)
         self.meter.add(reference, recorded, cleaned)
         self.learned_s += self.meter.new_played_s
+        if self._is_first and self.learned_s < LEARNS_S:
+            self._removed.add(reference, recorded, cleaned, self._moved.delay_s if self._is_echo_loud else None)
         if self.meter.rest_is_audible and self.learned_s >= RESET_AGAIN_S:
             self._reset_canceller()
         cleaned = recorded if self._is_bypassed else self._soften(cleaned)
@@ -112,7 +141,7 @@ class EchoPath:
         self.verdict = self._moved.judge(
             reference,
             recorded,
-            is_echo_loud=meter.recorded_dbfs > ECHO_DBFS and meter.expected_dbfs(0.0) > PLAYED_DBFS,
+            is_echo_loud=self._is_echo_loud,
             is_louder_than_echo=meter.recorded_dbfs > loudest_dbfs,
             is_audible=formats.level_dbfs(cleaned) > max(AUDIBLE_DBFS, noise_dbfs),
             is_absent=meter.leak is Leak.ABSENT,

@@ -70,6 +70,8 @@ class MovedEcho:
         self._recorded: npt.NDArray[np.float32] = np.zeros(n_window, np.float32)
         self.delay_s: float | None = None
         """Delay of the echo; None if not known."""
+        self.leak_db: float | None = None
+        """Level of the newest echo that was found, relative to what was played; None if none was."""
         self._until_search = 0
         self._found: deque[float | None] = deque(maxlen=_N_APART + _N_COMPARED - 1)
         """What the last searches found, the oldest first."""
@@ -148,4 +150,7 @@ class MovedEcho:
             known = max(0, first) + int(by_delay[max(0, first) : end + 1].argmax())
             if by_delay[known] >= _STILL_SHARE * by_delay[best]:
                 best = known
+        begin = len(self._reference) - len(self._recorded) - best
+        echo = self._reference[begin : begin + len(self._recorded)]
+        self.leak_db = 10 * float(np.log10(((self._recorded**2).mean() + 1) / ((echo**2).mean() + 1)))
         return best / rate_hz

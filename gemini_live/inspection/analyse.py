@@ -96,6 +96,8 @@ class _Analysis:
         for entry in entries:
             if not (isinstance(entry, Message) and id(entry.message) in self._bare):
                 self._take(entry)
+        if self._tells_playback:  # what still waited was not played when the client left
+            self._playback.clear(self._recording.duration_s)
         played_s = max((sound.end_s for sound in self._playback.sounds), default=0.0)
         duration_s = max(self._recording.duration_s, played_s)
         if self._speech_began_s is not None:

@@ -48,7 +48,7 @@ class SessionStarted(Frozen, kw_only=True):
     screen: str | None = None
     """Which screen is shared, and how often; null: none."""
     sound: Sequence[str] = ()
-    """The devices and files of the sound, each with its direction."""
+    """The devices and files of the sound, each with its direction, and the sound mode."""
     server: str | None = None
     """`simulator`, or the host of a base URL that is not Google's; null: Google's service."""
     has_words: bool = True

@@ -108,7 +108,8 @@ class EchoControl:
         is_doubted = self._doubts(chunk, cleaned, n_xruns)
         if is_doubted or self.mode is SoundMode.HALF_DUPLEX:
             gated = self._gate.process(
-                cleaned,
+                # A new canceller removes every voice too.
+                chunk if self._is_new else cleaned,
                 self._clock(),
                 is_playing=is_playing,
                 is_echo_due=self._is_echo_due,
@@ -155,7 +156,7 @@ class EchoControl:
         if recorded_dbfs > ECHO_DBFS:
             is_removed = level_dbfs(cleaned) < recorded_dbfs - _REMOVED_DB
             self._removed_s = self._removed_s + CHUNK_S if is_removed else 0.0
-            if self._removed_s >= (FIRST_TRUST_S if self._is_new else TRUST_S):
+            if self._path.is_first_removed or self._removed_s >= (FIRST_TRUST_S if self._is_new else TRUST_S):
                 self._doubted_until_s, self._is_new = 0.0, False
         return True
 
@@ -180,7 +181,6 @@ class EchoControl:
         meter = self._path.meter
         if meter.leak is Leak.ABSENT:
             return -math.inf
-        if meter.leak_db is None or meter.erle_db is None:
-            return meter.expected_dbfs(MAX_LEAK_DB)
+        leak_db = MAX_LEAK_DB if self._path.leak_db is None else self._path.leak_db
         is_doubted = self._is_new or self._clock() < self._doubted_until_s
-        return meter.expected_dbfs(meter.leak_db - (0.0 if is_doubted else meter.erle_db))
+        return meter.expected_dbfs(leak_db - (0.0 if is_doubted or meter.erle_db is None else meter.erle_db))

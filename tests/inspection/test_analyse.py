@@ -125,6 +125,15 @@ def test_typed_turns_and_history_in_client_content_are_told_apart(tmp_path: Path
     assert [mark.text for mark in session.marks if mark.kind == "history"] == ["2 turns"]
 
 
+def test_what_waits_when_the_client_leaves_was_not_heard(tmp_path: Path) -> None:
+    tape = Tape(role="client").connect().at(1.0).type("Count to 20.").at(2.0).sound(10.0)
+    tape.local("first_sound", latency_s=0.1).at(6.0).local("speech_began", ago_s=0.0)
+    (turn,) = (session := tape.analyse(tmp_path)).turns
+    assert turn.spoken_s == 10.0
+    assert turn.heard_s == pytest.approx(4.0)
+    assert session.duration_s == pytest.approx(6.1)
+
+
 def test_what_was_not_played_has_no_first_sound(tmp_path: Path) -> None:
     session = Tape().connect().at(1).type("Go").at(2).sound(1.0).done().analyse(tmp_path)
     assert not session.is_played

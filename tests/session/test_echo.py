@@ -148,6 +148,22 @@ def test_an_echo_whose_delay_jumps_is_never_taken_for_the_user(to_s: float, resp
     assert bench.modes == []
 
 
+@pytest.mark.parametrize(("near_dbfs", "after_s", "within_s"), [(-26, 0.3, 1.5), (-26, 0.8, 1.5), (-10, 0.8, 0.6)])
+@pytest.mark.parametrize("response", [np.ones(1), make_near_response(6.0)])
+def test_a_voice_over_the_first_answer_is_heard_before_it_ends(
+    response: Signal, near_dbfs: float, after_s: float, within_s: float
+) -> None:
+    """The canceller does not know the room then, and the voice hides whether the echo is removed."""
+    far, near = make_voice(9, -22, 1), make_voice(9, near_dbfs, 8, pitch_hz=210)
+    far[: 3 * RATE_HZ] = 0
+    near[: round((3 + after_s) * RATE_HZ)] = 0
+    bench = Bench()
+    room = Room(far, make_noise(9, -65, 2) + near, response=response)
+    heard = speech_starts_s(bench.hear(room, is_playing=lambda: bench.now_s >= 3.0))
+    assert heard
+    assert 0 < heard[0] - (3 + after_s) + 0.1 < within_s + 0.1
+
+
 def test_a_voice_over_the_models_is_sent_whole_although_its_beginning_is_held() -> None:
     near = make_voice(12, -26, 8, pitch_hz=210)
     near[: 8 * RATE_HZ] = 0
