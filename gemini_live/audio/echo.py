@@ -78,11 +78,15 @@ class EchoPath:
         self.reference.put(self._resampler.feed(pcm))
 
     @property
-    def leak_db(self) -> float | None:
-        """Level of the echo relative to what was played, in dB: the higher one of what the two measurements say."""
-        return max(
-            (leak_db for leak_db in (self.meter.leak_db, self._moved.leak_db) if leak_db is not None), default=None
-        )
+    def highest_leak_db(self) -> float | None:
+        """Level of the echo relative to what was played, in dB: the higher one of what the two measurements say.
+
+        The search for the echo knows it sooner than the meter, but only of the direct sound.
+        """
+        measured_db, found_db = self.meter.leak_db, self._moved.leak_db
+        if measured_db is None or found_db is None:
+            return found_db if measured_db is None else measured_db
+        return max(measured_db, found_db)
 
     @property
     def _is_first(self) -> bool:
@@ -126,7 +130,7 @@ class EchoPath:
         cleaned = recorded if self._canceller is None else self._cancel(recorded, reference)
         self.meter.add(reference, recorded, cleaned)
         self.learned_s += self.meter.new_played_s
-        if self._is_first and self.learned_s < LEARNS_S:
+        if self.cancels and self._is_first and self.learned_s < LEARNS_S:
             self._removed.add(reference, recorded, cleaned, self._moved.delay_s if self._is_echo_loud else None)
         if self.meter.rest_is_audible and self.learned_s >= RESET_AGAIN_S:
             self._reset_canceller()
@@ -170,6 +174,7 @@ class EchoPath:
     def reset(self) -> None:
         """Discard all measurements of the echo, and reset the canceller, after a device has changed or paused."""
         self.meter.reset()
+        self._moved = MovedEcho()
         self._reset_canceller()
 
     def _reset_canceller(self) -> None:

@@ -32,14 +32,22 @@ class HalfDuplex:
         self._withheld: deque[bytes] = deque(maxlen=_KEPT)
 
     def process(
-        self, chunk: bytes, now_s: float, *, is_playing: bool, is_echo_due: bool, expected_dbfs: float | None
+        self,
+        chunk: bytes,
+        cleaned: bytes,
+        now_s: float,
+        *,
+        is_playing: bool,
+        is_echo_due: bool,
+        expected_dbfs: float | None,
     ) -> list[bytes]:
         """Return what to send in place of a chunk of 20 ms: noise, the chunk, or the chunk after the withheld ones.
 
         Noise is sent and not nothing, because the server measures time in samples.
 
         Args:
-            chunk: Audio of the microphone.
+            chunk: Audio in which a voice is looked for, and which is sent if it is loud.
+            cleaned: The same with less echo, which is sent if it is not loud and the microphone is open.
             now_s: The time.
             is_playing: True while the model's speech is played.
             is_echo_due: True while an echo of it can still come.
@@ -49,10 +57,11 @@ class HalfDuplex:
             self._closed_until_s = now_s + TAIL_S
         if now_s >= self._closed_until_s and not is_echo_due:
             self.reset()
-            self.noise.learn(chunk)
-            return [chunk]
+            self.noise.learn(cleaned)
+            return [cleaned]
         is_loud = expected_dbfs is not None and (level_dbfs(chunk) > max(_MIN_VOICE_DBFS, expected_dbfs + BREAK_IN_DB))
         self._is_loud.append(is_loud)
+        chunk = chunk if is_loud else cleaned
         if now_s < self._open_until_s:
             if is_loud:
                 self._open_until_s = now_s + _STAYS_OPEN_S

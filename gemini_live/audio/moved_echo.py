@@ -49,7 +49,7 @@ class Verdict(Enum):
     """Whether the newest audio is a voice or an echo."""
 
     CLEAR = auto()
-    """A voice, or inaudible, or as far as is known no echo: send it."""
+    """Nothing that is known to be an echo: send it."""
     WAITING = auto()
     """A voice or an echo, not known yet: hold it."""
     MOVED = auto()
@@ -71,7 +71,9 @@ class MovedEcho:
         self.delay_s: float | None = None
         """Delay of the echo; None if not known."""
         self.leak_db: float | None = None
-        """Level of the newest echo that was found, relative to what was played; None if none was."""
+        """Level of the direct sound in the newest echo, relative to what was played, in dB; None before the first."""
+        self._found_leak_db = 0.0
+        """The same of what the last search found."""
         self._until_search = 0
         self._found: deque[float | None] = deque(maxlen=_N_APART + _N_COMPARED - 1)
         """What the last searches found, the oldest first."""
@@ -129,7 +131,7 @@ class MovedEcho:
         compared = found[:n_older] if self._n_chunks > _N_BEGINNING else found[-2:]
         if found_s is None or not any(s is not None and abs(s - found_s) <= _SAME_S for s in compared):
             return False
-        known_s, self.delay_s = self.delay_s, found_s
+        known_s, self.delay_s, self.leak_db = self.delay_s, found_s, self._found_leak_db
         return is_absent if known_s is None else abs(found_s - known_s) > _MOVED_S
 
     def _append(self, samples: "npt.NDArray[np.float32]", pcm: bytes) -> "npt.NDArray[np.float32]":
@@ -137,7 +139,10 @@ class MovedEcho:
         return self._np.concatenate((samples[len(new) :], new))
 
     def _find(self) -> float | None:
-        """Return the delay in seconds at which the recorded audio repeats what was played; None if there is none."""
+        """Return the delay in seconds at which the recorded audio repeats what was played; None if there is none.
+
+        Sets `_found_leak_db`.
+        """
         np, rate_hz = self._np, formats.INPUT.rate_hz
         # Differences, because the deep tones of any two voices are alike.
         played, recorded = np.diff(self._reference), np.diff(self._recorded)
@@ -150,7 +155,9 @@ class MovedEcho:
             known = max(0, first) + int(by_delay[max(0, first) : end + 1].argmax())
             if by_delay[known] >= _STILL_SHARE * by_delay[best]:
                 best = known
-        begin = len(self._reference) - len(self._recorded) - best
-        echo = self._reference[begin : begin + len(self._recorded)]
-        self.leak_db = 10 * float(np.log10(((self._recorded**2).mean() + 1) / ((echo**2).mean() + 1)))
+        begin = len(played) - len(recorded) - best
+        heard = played[begin : begin + len(recorded)]
+        # A voice over the echo lowers the correlation as much as it raises the power.
+        gain = by_delay[best] * np.sqrt((np.square(recorded).sum() + 1) / (np.square(heard).sum() + 1))
+        self._found_leak_db = 20 * float(np.log10(gain))
         return best / rate_hz

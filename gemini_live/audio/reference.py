@@ -140,6 +140,8 @@ class ReferenceQueue:
             if self._late_for_bytes >= formats.INPUT.n_bytes(MAX_JITTER_S):
                 self._late_bytes = self._late_for_bytes = 0
                 self._pcm[:0] = bytes(self._reserve_bytes)  # late reference has used up the reserve
+                self._lowest.clear()
+                self._begin_window()
                 self.n_delayed += 1
         self._plays = False
 

@@ -60,7 +60,7 @@ class RemovedEcho:
 
     @property
     def is_removed(self) -> bool:
-        """True if the echo was removed in the last second in which there was one."""
+        """True if the echo is removed in the last second of chunks with a delay."""
         if len(self._agreements) < (self._agreements.maxlen or 0):
             return False
         recorded, cleaned = self._np.abs(sum(self._agreements)).max(axis=1)

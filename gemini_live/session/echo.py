@@ -108,8 +108,8 @@ class EchoControl:
         is_doubted = self._doubts(chunk, cleaned, n_xruns)
         if is_doubted or self.mode is SoundMode.HALF_DUPLEX:
             gated = self._gate.process(
-                # A new canceller removes every voice too.
-                chunk if self._is_new else cleaned,
+                chunk if self._is_learning else cleaned,  # a new canceller removes every voice too
+                cleaned,
                 self._clock(),
                 is_playing=is_playing,
                 is_echo_due=self._is_echo_due,
@@ -156,7 +156,8 @@ class EchoControl:
         if recorded_dbfs > ECHO_DBFS:
             is_removed = level_dbfs(cleaned) < recorded_dbfs - _REMOVED_DB
             self._removed_s = self._removed_s + CHUNK_S if is_removed else 0.0
-            if self._path.is_first_removed or self._removed_s >= (FIRST_TRUST_S if self._is_new else TRUST_S):
+            is_seen = self._is_new and self._path.is_first_removed
+            if is_seen or self._removed_s >= (FIRST_TRUST_S if self._is_new else TRUST_S):
                 self._doubted_until_s, self._is_new = 0.0, False
         return True
 
@@ -170,6 +171,11 @@ class EchoControl:
         return SoundMode.NOT_CANCELLED if self._half_duplex is False else SoundMode.HALF_DUPLEX
 
     @property
+    def _is_learning(self) -> bool:
+        """True while there is a canceller that does not know the room yet."""
+        return self._is_new and self._path is not None and self._path.cancels
+
+    @property
     def _is_echo_due(self) -> bool:
         """True while an echo of what was played can still come."""
         meter = self._path.meter if self._path is not None else None
@@ -181,6 +187,10 @@ class EchoControl:
         meter = self._path.meter
         if meter.leak is Leak.ABSENT:
             return -math.inf
-        leak_db = MAX_LEAK_DB if self._path.leak_db is None else self._path.leak_db
+        leak_db = meter.leak_db
+        if leak_db is None or self._is_learning:
+            leak_db = self._path.highest_leak_db
+        if leak_db is None:
+            leak_db = MAX_LEAK_DB
         is_doubted = self._is_new or self._clock() < self._doubted_until_s
         return meter.expected_dbfs(leak_db - (0.0 if is_doubted or meter.erle_db is None else meter.erle_db))

@@ -165,3 +165,11 @@ def test_in_a_noisy_room_the_beginning_of_a_voice_is_held_too() -> None:
 
     Room(make_voice(10, -22, 1), near + make_noise(10, -47, 2), gain=1.0, response=np.ones(1)).run(path.played, process)
     assert Verdict.WAITING in verdicts[8 * 50 : 9 * 50]
+
+
+def test_a_reset_forgets_the_level_of_the_echo() -> None:
+    path = EchoPath(OUTPUT.rate_hz, cancels=True)
+    Room(make_voice(4, -22, 1), make_noise(4, -65, 2), response=np.ones(1)).run(path.played, path.process)
+    assert path.highest_leak_db == pytest.approx(-8, abs=2)
+    path.reset()
+    assert path.highest_leak_db is None

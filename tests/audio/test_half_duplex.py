@@ -19,10 +19,17 @@ class Gate:
         self.half_duplex = HalfDuplex()
         self.now_s = 100.0
 
-    def hear(self, sound: bytes, *, is_playing: bool = True, expected_dbfs: float | None = -30.0) -> list[bytes]:
+    def hear(
+        self,
+        sound: bytes,
+        *,
+        cleaned: bytes | None = None,
+        is_playing: bool = True,
+        expected_dbfs: float | None = -30.0,
+    ) -> list[bytes]:
         self.now_s += 0.02
         return self.half_duplex.process(
-            sound, self.now_s, is_playing=is_playing, is_echo_due=False, expected_dbfs=expected_dbfs
+            sound, cleaned or sound, self.now_s, is_playing=is_playing, is_echo_due=False, expected_dbfs=expected_dbfs
         )
 
 
@@ -60,6 +67,14 @@ def test_the_beginning_of_a_voice_that_breaks_in_is_sent_too_and_nothing_twice()
     numbers = [struct.unpack("<h", piece[:2])[0] for piece in sent if piece != SILENCE]
     assert numbers == list(range(numbers[0], 80))
     assert 40 <= numbers[0] <= 47  # 0.2 s before the voice at least
+
+
+def test_between_the_words_of_a_voice_that_broke_in_the_cleaned_audio_is_sent() -> None:
+    gate, loud, echo, cleaned = Gate(), chunk(-20), chunk(-35), chunk(-60)
+    for _ in range(20):
+        gate.hear(loud)
+    assert gate.hear(echo, cleaned=cleaned) == [cleaned]
+    assert gate.hear(loud, cleaned=cleaned) == [loud]
 
 
 def test_a_click_does_not_break_in() -> None:

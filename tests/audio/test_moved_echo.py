@@ -117,6 +117,18 @@ def test_nothing_is_held_before_the_delay_is_known() -> None:
     assert set(judge(FAR, near + NOISE, 0)) == {Verdict.CLEAR}
 
 
+@pytest.mark.parametrize("near_dbfs", [-90.0, -30.0])
+@pytest.mark.parametrize("gain_db", [-20.0, -8.0, 0.0])
+def test_the_level_of_the_echo_is_known_soon_also_below_a_voice(gain_db: float, near_dbfs: float) -> None:
+    near = make_voice(8, near_dbfs + gain_db + 8, 20, pitch_hz=170)
+    recorded = Room(FAR, NOISE + near, gain=10 ** (gain_db / 20), response=np.ones(1)).recorded
+    moved = MovedEcho()
+    how = {"is_echo_loud": True, "is_louder_than_echo": False, "is_audible": True, "is_absent": False}
+    for start in range(0, RATE_HZ // 2, CHUNK):
+        moved.judge(to_pcm(FAR[start : start + CHUNK]), to_pcm(recorded[start : start + CHUNK]), **how)
+    assert moved.leak_db == pytest.approx(gain_db, abs=2)
+
+
 def test_after_a_reset_the_next_delay_is_not_a_move() -> None:
     moved = MovedEcho()
     verdicts = []

@@ -118,6 +118,18 @@ def test_a_loudspeaker_that_pauses_is_followed_after_a_tenth_of_a_second() -> No
     assert devices.queue.n_disturbances == n_disturbances
 
 
+@pytest.mark.parametrize("after_s", [0.3, 0.98, 2.0])
+def test_an_underrun_is_followed_once_whenever_it_comes(after_s: float) -> None:
+    devices = Devices()
+    devices.both(after_s)
+    for _ in range(3):
+        devices.record()
+    devices.both(0.2)
+    n = len(devices.lags)
+    devices.both(12)
+    assert set(devices.lags[n:]) == {RESERVE}
+
+
 def test_a_microphone_that_lost_audio_is_followed_too() -> None:
     devices = Devices()
     devices.both(3)
