@@ -26,6 +26,8 @@ RESET_AGAIN_S = 5.0
 """Seconds of sound from the loudspeaker between two resets of a canceller that leaves too much of the echo."""
 AUDIBLE_OVER_NOISE_DB = 6.0
 """Audio that is less far above the noise of the room is not audible, or steady noise would pass for a voice."""
+SETTLES_S = 2.0
+"""Seconds of sound after which the canceller has learned most of the room."""
 LEARNS_S = 10.0
 """Seconds of sound after which the canceller knows for itself that there is no echo."""
 
@@ -67,6 +69,8 @@ class EchoPath:
         """How often the canceller began to learn anew."""
         self.learned_s = 0.0
         """Seconds of sound from the loudspeaker since then."""
+        self._is_first = True
+        """True until the canceller had learned something and has to learn anew."""
 
     @property
     def cancels(self) -> bool:
@@ -87,11 +91,6 @@ class EchoPath:
         if measured_db is None or found_db is None:
             return found_db if measured_db is None else measured_db
         return max(measured_db, found_db)
-
-    @property
-    def _is_first(self) -> bool:
-        """True until the canceller has to learn anew."""
-        return self.n_resets == 0
 
     @property
     def is_first_removed(self) -> bool:
@@ -149,6 +148,7 @@ class EchoPath:
             is_louder_than_echo=meter.recorded_dbfs > loudest_dbfs,
             is_audible=formats.level_dbfs(cleaned) > max(AUDIBLE_DBFS, noise_dbfs),
             is_absent=meter.leak is Leak.ABSENT,
+            is_settled=self.learned_s >= SETTLES_S,
         )
         if self.verdict is Verdict.MOVED:
             if meter.leak is Leak.ABSENT:  # the headphones were taken off
@@ -179,6 +179,7 @@ class EchoPath:
 
     def _reset_canceller(self) -> None:
         """Reset the canceller: learning a new echo path is faster than adapting from the old one."""
+        self._is_first = self._is_first and self.learned_s == 0.0
         self.learned_s = 0.0
         self.n_resets += 1
         self._moved.reset()

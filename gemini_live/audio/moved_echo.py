@@ -94,6 +94,7 @@ class MovedEcho:
         is_louder_than_echo: bool,
         is_audible: bool,
         is_absent: bool,
+        is_settled: bool,
     ) -> Verdict:
         """Judge a chunk of 20 ms.
 
@@ -105,6 +106,7 @@ class MovedEcho:
                 may be the echo of another device all the same.
             is_audible: True if the chunk is audible after cancellation.
             is_absent: True if no echo is expected, because none came back so far: then every echo is new.
+            is_settled: False while the canceller learns: then nothing is sent yet, and nothing counts as moved.
         """
         if is_absent:
             self.delay_s = None
@@ -114,7 +116,7 @@ class MovedEcho:
         is_voice = is_louder_than_echo and self._n_chunks > _N_BEGINNING
         if is_echo_loud and not is_voice and (is_audible or self._until_search <= 0):
             self._until_search = _SEARCH_EVERY
-            if self._has_moved(is_absent=is_absent):
+            if self._has_moved(is_absent=is_absent, is_settled=is_settled):
                 return Verdict.MOVED
         self._n_inaudible = 0 if is_audible else self._n_inaudible + 1
         if self._n_inaudible > _VOICE_S / CHUNK_S:
@@ -123,7 +125,7 @@ class MovedEcho:
             self._n_chunks += 1
         return Verdict.WAITING if 0 < self._n_chunks <= _N_HELD else Verdict.CLEAR
 
-    def _has_moved(self, *, is_absent: bool) -> bool:
+    def _has_moved(self, *, is_absent: bool, is_settled: bool) -> bool:
         """Search for the delay; return True if it is new and an earlier search found it too."""
         found_s, found = self._find(), list(self._found)
         self._found.append(found_s)
@@ -131,8 +133,11 @@ class MovedEcho:
         compared = found[:n_older] if self._n_chunks > _N_BEGINNING else found[-2:]
         if found_s is None or not any(s is not None and abs(s - found_s) <= _SAME_S for s in compared):
             return False
-        known_s, self.delay_s, self.leak_db = self.delay_s, found_s, self._found_leak_db
-        return is_absent if known_s is None else abs(found_s - known_s) > _MOVED_S
+        has_moved = is_absent if self.delay_s is None else abs(found_s - self.delay_s) > _MOVED_S
+        if has_moved and not (is_settled or is_absent):
+            return False
+        self.delay_s, self.leak_db = found_s, self._found_leak_db
+        return has_moved
 
     def _append(self, samples: "npt.NDArray[np.float32]", pcm: bytes) -> "npt.NDArray[np.float32]":
         new = self._np.frombuffer(pcm, "<i2").astype(self._np.float32)

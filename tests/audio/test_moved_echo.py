@@ -40,6 +40,7 @@ def judge(reference: Signal, recorded: Signal, audible_from: int, louder_from: i
                 is_louder_than_echo=louder_from is not None and start >= louder_from,
                 is_audible=is_loud and start >= audible_from,
                 is_absent=False,
+                is_settled=True,
             )
         )
         if verdicts[-1] is Verdict.MOVED:
@@ -123,10 +124,26 @@ def test_the_level_of_the_echo_is_known_soon_also_below_a_voice(gain_db: float, 
     near = make_voice(8, near_dbfs + gain_db + 8, 20, pitch_hz=170)
     recorded = Room(FAR, NOISE + near, gain=10 ** (gain_db / 20), response=np.ones(1)).recorded
     moved = MovedEcho()
-    how = {"is_echo_loud": True, "is_louder_than_echo": False, "is_audible": True, "is_absent": False}
+    how = {
+        "is_echo_loud": True,
+        "is_louder_than_echo": False,
+        "is_audible": True,
+        "is_absent": False,
+        "is_settled": True,
+    }
     for start in range(0, RATE_HZ // 2, CHUNK):
         moved.judge(to_pcm(FAR[start : start + CHUNK]), to_pcm(recorded[start : start + CHUNK]), **how)
     assert moved.leak_db == pytest.approx(gain_db, abs=2)
+
+
+def test_nothing_has_moved_while_the_canceller_learns() -> None:
+    recorded = Room(FAR, NOISE, delay_s=0.08, jumps=((4.0, 0.2),), response=np.ones(1)).recorded
+    moved = MovedEcho()
+    how = {"is_echo_loud": True, "is_louder_than_echo": False, "is_audible": True, "is_absent": False}
+    for start in range(0, len(recorded) - CHUNK + 1, CHUNK):
+        played, chunk = to_pcm(FAR[start : start + CHUNK]), to_pcm(recorded[start : start + CHUNK])
+        assert moved.judge(played, chunk, **how, is_settled=False) is not Verdict.MOVED
+    assert moved.delay_s == pytest.approx(0.08, abs=0.001)
 
 
 def test_after_a_reset_the_next_delay_is_not_a_move() -> None:
@@ -137,7 +154,14 @@ def test_after_a_reset_the_next_delay_is_not_a_move() -> None:
         for start in range(0, len(recorded) - CHUNK + 1, CHUNK):
             pcm = to_pcm(FAR[start : start + CHUNK]), to_pcm(recorded[start : start + CHUNK])
             verdicts.append(
-                moved.judge(*pcm, is_echo_loud=True, is_louder_than_echo=False, is_audible=False, is_absent=False)
+                moved.judge(
+                    *pcm,
+                    is_echo_loud=True,
+                    is_louder_than_echo=False,
+                    is_audible=False,
+                    is_absent=False,
+                    is_settled=True,
+                )
             )
         assert moved.delay_s == pytest.approx(delay_s, abs=0.001)
         moved.reset()
