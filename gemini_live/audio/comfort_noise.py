@@ -22,7 +22,7 @@ class ComfortNoise:
     """Remembers quiet chunks of the microphone's audio and repeats them in a random order."""
 
     def __init__(self) -> None:
-        self._floor: NoiseFloor | None = None
+        self._floor = NoiseFloor()
         self._n_learned = 0
         self._quiet: deque[tuple[float, bytes]] = deque(maxlen=_N_KEPT)
         """Chunks that were quiet when they came, with their levels."""
@@ -33,8 +33,7 @@ class ComfortNoise:
         if not any(chunk):  # a device that starts, or that the system has muted
             return
         level = level_dbfs(chunk)
-        if self._floor is None:
-            self._floor = NoiseFloor()
+        if not self._n_learned:
             self._floor.seed(level)
         self._floor.add(level)
         self._n_learned += 1
@@ -43,7 +42,7 @@ class ComfortNoise:
 
     def make(self, n_bytes: int) -> bytes:
         """Return noise as long as a chunk, `n_bytes`; digital silence until 2 s of audio were learned."""
-        if self._floor is None or self._n_learned < _N_LEARNED:
+        if self._n_learned < _N_LEARNED:
             return bytes(n_bytes)
         quiet = [chunk for level, chunk in self._quiet if level <= self._floor.level_dbfs + _QUIET_DB]
         return self._random.choice(quiet) if quiet else bytes(n_bytes)
